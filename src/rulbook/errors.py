@@ -1,0 +1,21 @@
+"""The errors a reader can meet, each one clear sentence with the way out."""
+
+from collections.abc import Iterable
+
+
+class RulbookError(Exception):
+    """The work could not be done; the message names the thing and the way out."""
+
+    exit_code = 1
+
+
+class UsageError(RulbookError):
+    """What was asked for does not exist; the message lists what does."""
+
+    exit_code = 2
+
+
+def unknown_name(kind: str, name: str, known: Iterable[object]) -> UsageError:
+    """Return the error for a ``name`` that is not one of the ``known`` names of its ``kind``."""
+    listed = ", ".join(str(item) for item in known)
+    return UsageError(f"Unknown {kind} '{name}'; choose one of: {listed}.")
