@@ -1,0 +1,54 @@
+"""Choose between the real files and the simulated fleet."""
+
+from typing import Literal, get_args
+
+from rulbook.data import cmapss
+from rulbook.data.cmapss import Fleet, Source
+from rulbook.data.simulate import digest as simulated_digest
+from rulbook.data.simulate import simulate
+from rulbook.errors import unknown_name
+
+RequestedSource = Literal["auto", "cmapss", "simulated"]
+
+
+def resolve_source(source: RequestedSource = "auto") -> Source:
+    """Return the data that ``source`` stands for on this machine.
+
+    ``"auto"`` is the real data if ``RULBOOK_DATA`` or the cache holds some, else the simulated
+    fleet. A ``RULBOOK_DATA`` that is set but wrong is an error, never a reason to simulate.
+
+    Raises:
+        UsageError: ``source`` is unknown.
+        RulbookError: ``RULBOOK_DATA`` names something that is not a folder.
+    """
+    if source not in get_args(RequestedSource):
+        raise unknown_name("data source", source, get_args(RequestedSource))
+    if source == "auto":
+        return "simulated" if cmapss.locate() is None else "cmapss"
+    return source
+
+
+def load(subset: str, source: RequestedSource = "auto") -> Fleet:
+    """Return one subset, real or simulated.
+
+    Args:
+        subset: One of ``cmapss.SUBSETS``.
+        source: ``"auto"`` (see ``resolve_source``), ``"cmapss"`` or ``"simulated"``.
+
+    Raises:
+        UsageError: ``subset`` or ``source`` is unknown.
+        RulbookError: Real data is asked for or found, and is absent, incomplete or altered.
+    """
+    cmapss.check_subset(subset)
+    return cmapss.read(subset) if resolve_source(source) == "cmapss" else simulate(subset)
+
+
+def digest(subset: str, source: RequestedSource = "auto") -> str:
+    """Return the digest that ``load(subset, source)`` would carry, without reading any data.
+
+    Raises:
+        UsageError: ``subset`` or ``source`` is unknown.
+        RulbookError: ``RULBOOK_DATA`` names something that is not a folder.
+    """
+    real = resolve_source(source) == "cmapss"
+    return cmapss.digest(subset) if real else simulated_digest(subset)
