@@ -1,0 +1,113 @@
+"""Compare what was measured with what the book prints."""
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from rulbook.claims.ledger import Claim, Verdict
+from rulbook.errors import RulbookError
+
+Value = bool | str | Decimal
+"""A measured value in the form in which it is compared."""
+
+_SIGNIFICANT_DIGITS = 12
+"""Digits of a float that carry meaning: the noise of binary arithmetic ends beyond them."""
+
+
+def compare(claim: Claim, value: object) -> Verdict:
+    """Return the verdict that a measured ``value`` gives.
+
+    Numbers agree when they differ by at most ``claim.allowance()``, the bound included; floats are
+    first rounded to twelve significant digits, so that 6.814999999999999 counts as the 6.815 that
+    it stands for. NaN agrees with NaN, an infinity with the same infinity. Truth values agree when
+    equal, text when equal but for runs of white space.
+
+    Args:
+        claim: the row of the ledger.
+        value: number, truth value or text; NumPy scalars and 0-dim tensors are understood.
+
+    Raises:
+        RulbookError: the value is of another type than the printed figure.
+
+    """
+    if claim.settled_by_text and claim.expected is not None:
+        return claim.expected
+    if agrees(claim, normalise(value)):
+        return Verdict.REPRODUCED
+    return Verdict.REFUTED if claim.tier == "exact" else Verdict.NOT_REPRODUCED
+
+
+def agrees(claim: Claim, value: Value) -> bool:
+    """Return whether a normalised value agrees with the printed figure."""
+    number = claim.printed_number
+    printed: Value | None = claim.printed if number is None else number
+    if type(value) is not type(printed):
+        raise RulbookError(
+            f"Claim {claim.id} is printed as {claim.printed_words!r}; "
+            f"{value!r} cannot be compared with it."
+        )
+    if isinstance(value, str):
+        return value.split() == str(printed).split()
+    if isinstance(value, Decimal) and number is not None:
+        if not (value.is_finite() and number.is_finite()):
+            return (value.is_nan() and number.is_nan()) or bool(value == number)
+        return abs(value - number) <= claim.allowance()
+    return value == printed
+
+
+def normalise(value: object) -> Value:
+    """Return a value in the form in which it is compared.
+
+    Raises:
+        RulbookError: it is neither one number, nor a truth value, nor text.
+
+    """
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, Decimal):
+        return value
+    scalar: Any = _scalar(value)
+    if isinstance(scalar, np.bool_):
+        return bool(scalar)
+    if isinstance(scalar, np.str_):
+        return str(scalar)
+    if isinstance(scalar, np.integer):
+        return Decimal(int(scalar))
+    if isinstance(scalar, np.floating):
+        shortest = str(scalar)
+        return Decimal(f"{Decimal(shortest):.{_SIGNIFICANT_DIGITS}g}")
+    raise RulbookError(f"{value!r} is not one number, a truth value or text.")
+
+
+def _scalar(value: object) -> object:
+    """Return a NumPy scalar from a Python number, an array or tensor of one element."""
+    detach = getattr(value, "detach", None)
+    array = np.asarray(detach().cpu() if detach else value)
+    return array.reshape(())[()] if array.size == 1 and array.ndim == 0 else None
+
+
+def shown(claim: Claim, value: object) -> str:
+    """Return a measured value as a reader sees it, two places finer than the printed figure."""
+    normal = normalise(value)
+    if isinstance(normal, bool):
+        return "true" if normal else "false"
+    if isinstance(normal, str):
+        return normal
+    number = claim.printed_number
+    text = f"{normal:.6g}"
+    if normal.is_finite() and number is not None and number.is_finite():
+        text = _rounded(normal, number)
+    return f"{text} {claim.unit}".strip()
+
+
+def _rounded(value: Decimal, printed: Decimal) -> str:
+    """Return ``value`` with the places of ``printed`` and at most two more."""
+    exponent = printed.as_tuple().exponent
+    places = max(-exponent, 0) if isinstance(exponent, int) else 0
+    magnitude = value.adjusted()
+    if value and (magnitude > 9 or magnitude < -places - 2):
+        return f"{value:.3e}"
+    whole, point, decimals = f"{value:.{places + 2}f}".partition(".")
+    kept = decimals[:places] + decimals[places:].rstrip("0")
+    return whole + (point + kept if kept else "")

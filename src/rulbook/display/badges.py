@@ -1,0 +1,222 @@
+"""Compare a value with the book at the place where it appears, and show the verdict.
+
+In a chapter::
+
+    from rulbook.display import check
+
+    check("n4.3-fixed-equal-total", J_fixed_equal)
+    check("n12.4-critical-recall", recall, source=fleet.source)
+    check("n12.4-adam-same-point")                 # settled by the text, or waiting for records
+    check_all({"n4.3-weights-rul": w[0], "n4.3-weights-health": w[1]})
+
+Each call shows a badge with the book's figure, ours and the verdict, links it with the row of the
+report, glues our value under the claim's id and the printed figure under ``<id>-printed``, and
+leaves the decision in the output's metadata, from which ``rulbook.claims.collect`` reads it back.
+A verdict that differs from the ledger's is shown and recorded; the test that joins ledger and
+notebooks fails on it, the notebook does not.
+"""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Literal
+
+from rulbook.claims.collect import METADATA_KEY, Decision
+from rulbook.claims.ledger import Claim, Verdict, find, rows_of
+from rulbook.claims.verdict import compare, normalise, shown
+from rulbook.display.glue import glue, publish
+from rulbook.errors import RulbookError
+
+Source = Literal["cmapss", "simulated"]
+
+MARKS: Mapping[str | None, tuple[str, str]] = {
+    Verdict.REPRODUCED: ("✓", "#1a7f37"),
+    Verdict.REFUTED: ("✗", "#c62828"),
+    Verdict.NOT_REPRODUCED: ("≠", "#c2570c"),
+    Verdict.INCONSISTENT: ("⇄", "#7b3fb5"),
+    Verdict.UNDECIDABLE: ("?", "#57606a"),
+    None: ("…", "#57606a"),
+}
+"""Sign and edge colour of each verdict; the word always stands beside them."""
+
+
+def check(
+    claim_id: str,
+    value: object = None,
+    *,
+    source: Source | None = None,
+    interval: tuple[float, float] | None = None,
+    note: str = "",
+) -> None:
+    """Show one claim's badge.
+
+    Args:
+        claim_id: id of a row of the ledger.
+        value: number, truth value or text; left out for a claim that the text settles, that waits
+            for records, or that needs C-MAPSS on simulated data.
+        source: data behind the value, ``fleet.source``; asked for when the claim needs C-MAPSS. On
+            simulated data the committed verdict is shown, marked recorded, and nothing is compared.
+        interval: lower and upper end of an interval around a mean, shown beside it.
+        note: a few words on how the value came about.
+
+    Raises:
+        RulbookError: no such claim, no value where one is needed, a value of another type than the
+            printed figure, or no source where the claim needs C-MAPSS.
+
+    """
+    claim = find(claim_id)
+    decision = decide(claim, value, source=source, interval=interval, note=note)
+    _publish([(claim, decision)], _badge(claim, decision))
+
+
+def check_all(values: Mapping[str, object], *, source: Source | None = None) -> None:
+    """Show several claims' verdicts as one table: our value by claim id, ``None`` for no value."""
+    decided = [
+        (claim, decide(claim, value, source=source))
+        for claim, value in ((find(claim_id), value) for claim_id, value in values.items())
+    ]
+    rows = "".join(_table_row(claim, decision) for claim, decision in decided)
+    _publish(
+        decided,
+        '<div class="rulbook-claims" style="overflow-x:auto" tabindex="0" role="region" '
+        'aria-label="Printed figures checked here"><table><thead><tr>'
+        '<th scope="col">claim</th><th scope="col">book</th><th scope="col">ours</th>'
+        f'<th scope="col">verdict</th></tr></thead><tbody>{rows}</tbody></table></div>',
+    )
+
+
+def decide(
+    claim: Claim,
+    value: object = None,
+    *,
+    source: Source | None = None,
+    interval: tuple[float, float] | None = None,
+    note: str = "",
+) -> Decision:
+    """Return the decision that ``check`` shows; arguments and errors are those of ``check``."""
+    if claim.needs == "cmapss" and claim.needs_value:
+        if source is None:
+            raise RulbookError(f"Claim {claim.id} needs C-MAPSS: pass source=fleet.source.")
+        if source == "simulated":
+            return Decision(claim.id, claim.expected, recorded=True, source=source, note=note)
+    if value is None:
+        if claim.needs_value:
+            raise RulbookError(f"Claim {claim.id} needs a value to be compared with.")
+        return Decision(claim.id, claim.expected, source=source or "", note=note)
+    normal = normalise(value)
+    return Decision(
+        claim.id,
+        compare(claim, value),
+        measured=_as_json(normal),
+        shown=shown(claim, value),
+        source=source or "",
+        interval=None if interval is None else (float(interval[0]), float(interval[1])),
+        note=note,
+    )
+
+
+def _as_json(value: object) -> float | bool | str:
+    if isinstance(value, bool | str):
+        return value
+    number = float(value)  # type: ignore[arg-type]
+    finite = number - number == 0
+    return number if finite else str(number)
+
+
+def claims_of(section_or_chapter: str) -> None:
+    """Show the claims of a section (``"003"``), or those that a chapter decides, as a table.
+
+    The verdicts are those of the ledger, which the build holds equal to those that the executed
+    chapters find.
+    """
+    claims = rows_of(section_or_chapter)
+    rows = "".join(
+        f'<tr><th scope="row">{_row_link(claim)}</th><td>{escape(claim.statement)}</td>'
+        f"<td>{escape(claim.printed_words)}</td><td>{_verdict(claim.expected)}</td></tr>"
+        for claim in claims
+    )
+    summary = f"{len(claims)} claims: {counts_in_words(claims)}"
+    html = (
+        f'<details class="rulbook-claims"><summary>{escape(summary)}</summary>'
+        '<div style="overflow-x:auto" tabindex="0" role="region" '
+        f'aria-label="Claims of {escape(section_or_chapter)}"><table><thead><tr>'
+        '<th scope="col">claim</th><th scope="col">what the book says</th>'
+        '<th scope="col">printed</th><th scope="col">verdict</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></details>"
+    )
+    publish({"text/html": html, "text/plain": summary}, {})
+
+
+def counts_in_words(claims: list[Claim]) -> str:
+    """Return how many claims have which verdict, as ``12 reproduced, 3 refuted``."""
+    verdicts = [claim.expected for claim in claims]
+    parts = [
+        f"{verdicts.count(verdict)} {_words(verdict)}"
+        for verdict in (*Verdict, None)
+        if verdict in verdicts
+    ]
+    return ", ".join(parts)
+
+
+def _publish(decided: list[tuple[Claim, Decision]], html: str) -> None:
+    """Show the badge with its decisions in the metadata, and glue the figures."""
+    plain = "\n".join(f"{claim.id}: {_line(claim, decision)}" for claim, decision in decided)
+    decisions = [decision.as_metadata() for _, decision in decided]
+    publish({"text/html": html, "text/plain": plain}, {METADATA_KEY: decisions})
+    for claim, decision in decided:
+        if decision.measured is not None:
+            glue(claim.id, decision.measured)
+        glue(f"{claim.id}-printed", claim.printed_words)
+
+
+def _badge(claim: Claim, decision: Decision) -> str:
+    _, colour = MARKS[decision.verdict]
+    return (
+        f'<p class="rulbook-badge" id="claim-{claim.id}" style="border-left:.3rem solid {colour};'
+        f'padding:.15rem .6rem;margin:.3rem 0" title="{escape(claim.statement, quote=True)}">'
+        f"{escape(_figures(claim, decision))} · {_verdict(decision.verdict)}"
+        f"{escape(_remarks(claim, decision))} · {_row_link(claim)}</p>"
+    )
+
+
+def _table_row(claim: Claim, decision: Decision) -> str:
+    return (
+        f'<tr id="claim-{claim.id}"><th scope="row">{_row_link(claim)}</th>'
+        f"<td>{escape(claim.printed_words)}</td><td>{escape(_ours(claim, decision))}</td>"
+        f"<td>{_verdict(decision.verdict)}{escape(_remarks(claim, decision))}</td></tr>"
+    )
+
+
+def _line(claim: Claim, decision: Decision) -> str:
+    return f"{_figures(claim, decision)} · {_words(decision.verdict)}{_remarks(claim, decision)}"
+
+
+def _figures(claim: Claim, decision: Decision) -> str:
+    ours = _ours(claim, decision)
+    return f"book: {claim.printed_words}" + (f" · ours: {ours}" if ours else "")
+
+
+def _ours(claim: Claim, decision: Decision) -> str:
+    interval = ""
+    if decision.interval:
+        interval = " [{}, {}]".format(*(shown(claim, end) for end in decision.interval))
+    return decision.shown + interval
+
+
+def _remarks(claim: Claim, decision: Decision) -> str:
+    parts = ["recorded on C-MAPSS" if decision.recorded else "", decision.note]
+    if decision.verdict != claim.expected:
+        parts.append(f"the ledger expects {_words(claim.expected)}")
+    return "".join(f" · {part}" for part in parts if part)
+
+
+def _words(verdict: str | None) -> str:
+    return Verdict(verdict).words if verdict else "waiting for records"
+
+
+def _verdict(verdict: str | None) -> str:
+    sign, _ = MARKS[verdict]
+    return f'<span aria-hidden="true">{sign}</span> <strong>{_words(verdict)}</strong>'
+
+
+def _row_link(claim: Claim) -> str:
+    return f'<a href="report.html#claim-{claim.id}">{claim.id}</a>'

@@ -1,0 +1,35 @@
+"""Store numbers of a notebook under a name, for the prose to quote with a ``{glue:text}`` role.
+
+The record is the one that ``myst_nb.glue`` writes. It is written here because a notebook must also
+run where the book's builder is not installed, and because that function stores a NumPy scalar as
+text that the role then fails to format.
+"""
+
+from collections.abc import Mapping
+
+from IPython.display import display
+
+_HIDDEN = "application/papermill.record/"
+
+
+def glue(name: str, value: object) -> None:
+    """Store a number or a text under ``name`` without showing it.
+
+    Write ``{glue:text}`name:.2f` `` in the prose for a number and ``{glue:text}`name` `` for a
+    text. A truth value is stored as ``True`` or ``False``.
+
+    Args:
+        name: unique on the page.
+        value: number, NumPy scalar, 0-dim tensor, truth value or text.
+
+    """
+    plain = value if isinstance(value, str | bool | int) else float(value)  # type: ignore[arg-type]
+    publish(
+        {f"{_HIDDEN}text/plain": repr(plain)},
+        {"scrapbook": {"name": name, "mime_prefix": _HIDDEN}},
+    )
+
+
+def publish(data: Mapping[str, str], metadata: Mapping[str, object]) -> None:
+    """Write one output of the running cell: its content by MIME type, and its metadata."""
+    display(dict(data), raw=True, metadata=dict(metadata))  # type: ignore[no-untyped-call]
