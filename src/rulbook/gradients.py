@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,11 @@ class GradientGeometry:
         """Return ``norm_rul / norm_health``; infinite or NaN where the health gradient is zero."""
         return self.norm_rul / self.norm_health
 
+    def tolist(self) -> list[float]:
+        """Return norm of RUL, norm of health and cosine as floats, in one transfer."""
+        found: list[float] = torch.stack([self.norm_rul, self.norm_health, self.cosine]).tolist()
+        return found
+
 
 def task_gradients(
     loss: Tensor, parameters: Sequence[nn.Parameter], *, retain_graph: bool = False
@@ -47,15 +53,14 @@ def task_gradients(
 
 
 def inner_product(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
-    """Return the inner product of two gradients given as one tensor a parameter, as 0-dim tensor."""
+    """Return the inner product of two gradients, each one tensor a parameter; 0-dim."""
     return torch.stack([torch.sum(a * b) for a, b in zip(first, second, strict=True)]).sum()
 
 
 def norm(gradient: Sequence[Tensor]) -> Tensor:
     """Return the L2 norm over all parameters, 0-dim; safe against overflow of the square."""
-    return torch.linalg.vector_norm(
-        torch.stack([torch.linalg.vector_norm(part) for part in gradient])
-    )
+    parts = torch.stack([torch.linalg.vector_norm(part) for part in gradient])
+    return cast(Tensor, torch.linalg.vector_norm(parts))
 
 
 def geometry(rul: Sequence[Tensor], health: Sequence[Tensor]) -> GradientGeometry:

@@ -31,7 +31,7 @@ class StepInfo:
 
 
 class NonFiniteLossError(RulbookError):
-    """A task loss is NaN or infinite."""
+    """A task loss, or the gradient of one, is NaN or infinite."""
 
 
 class BaseMTLLoss(nn.Module, ABC):
@@ -39,7 +39,7 @@ class BaseMTLLoss(nn.Module, ABC):
 
     ``forward``, ``get_weights`` and ``get_name`` are the book's interface. ``backward`` and
     ``end_epoch`` are ours: the training loop calls them for every method alike and never asks
-    which one it runs.
+    which one it runs. State that must survive a checkpoint is a registered buffer or a parameter.
     """
 
     needs_task_gradients: bool = False
@@ -58,7 +58,10 @@ class BaseMTLLoss(nn.Module, ABC):
 
     @abstractmethod
     def get_weights(self) -> dict[str, float]:
-        """Return the current weights as ``{"rul_weight": …, "health_weight": …}``."""
+        """Return the current weights as ``{"rul_weight": …, "health_weight": …}``.
+
+        They are the weights of the last step, NaN before the first one where they depend on it.
+        """
 
     @abstractmethod
     def get_name(self) -> str:
@@ -84,10 +87,11 @@ class BaseMTLLoss(nn.Module, ABC):
                 them anyway then pays one backward pass more.
 
         Raises:
-            NonFiniteLossError: a loss is NaN or infinite; nothing was written to ``.grad``.
+            NonFiniteLossError: a loss is NaN or infinite; nothing was written to ``.grad``, and
+                no state of the method moved.
 
         """
-        self._check_finite(rul_loss, health_loss)
+        self._check_finite("loss", rul_loss, health_loss)
         if not observe:
             total = self.forward(rul_loss, health_loss)
             total.backward()  # type: ignore[no-untyped-call]
@@ -96,21 +100,97 @@ class BaseMTLLoss(nn.Module, ABC):
         leaves = [loss.detach().requires_grad_() for loss in (rul_loss, health_loss)]
         total = self.forward(*leaves)
         total.backward()  # type: ignore[no-untyped-call]
-        weight_rul, weight_health = (_gradient_or_zero(leaf) for leaf in leaves)
-        write_gradients(shared_params, task_params, rul, health, weight_rul, weight_health)
+        weights = [torch.zeros_like(x) if x.grad is None else x.grad for x in leaves]
+        write_gradients(shared_params, task_params, rul, health, weights, weights)
         return StepInfo(total.detach(), geometry(rul.shared, health.shared))
 
-    def end_epoch(self, mean_losses: Mapping[str, float]) -> None:  # noqa: B027
+    def end_epoch(self, mean_losses: Mapping[str, float]) -> None:
         """Take the epoch's mean training losses, under ``"rul"`` and ``"health"``."""
 
-    def _check_finite(self, rul_loss: Tensor, health_loss: Tensor) -> None:
-        self._steps_seen += 1
-        for task, loss in zip(TASKS, (rul_loss, health_loss), strict=True):
-            if not torch.isfinite(loss):
+    def _check_finite(self, kind: str, rul: Tensor, health: Tensor) -> None:
+        """Raise unless both 0-dim tensors are finite; one transfer where the device is a GPU."""
+        if kind == "loss":
+            self._steps_seen += 1
+        both = torch.stack([rul.detach(), health.detach()])
+        if torch.isfinite(both).all():
+            return
+        for task, value in zip(TASKS, both.tolist(), strict=True):
+            if not torch.isfinite(torch.tensor(value)):
                 raise NonFiniteLossError(
-                    f"The {task} loss is {loss.item()} at step {self._steps_seen} of "
+                    f"The {task} {kind} is {value} at step {self._steps_seen} of "
                     f"{self.get_name()}; lower the learning rate or look at that batch."
                 )
+
+
+class GradientWeightedLoss(BaseMTLLoss):
+    """A weighted sum of the losses whose weights come from the task gradients of the same step.
+
+    ``backward`` measures and combines the two task gradients of one graph: two backward passes.
+    ``forward`` with ``shared_params`` is the book's form, which measures with
+    ``torch.autograd.grad(retain_graph=True)`` and leaves a third pass to the caller; both give
+    the same weights and the same gradients. ``forward`` without ``shared_params`` measures
+    nothing, moves no state, and combines under the weights of the last step.
+    """
+
+    needs_task_gradients = True
+
+    @abstractmethod
+    def current_weights(self) -> Tensor:
+        """Return the detached weights of the last step, (2,), RUL first."""
+
+    @abstractmethod
+    def weigh(
+        self, rul: Gradients, health: Gradients, measured: GradientGeometry, losses: Tensor
+    ) -> Tensor:
+        """Move the method's state by one step and return the weights of this step, (2,).
+
+        Args:
+            rul: gradient of the unweighted RUL loss, one tensor a shared parameter.
+            health: gradient of the unweighted health loss, likewise.
+            measured: norms and cosine of the two.
+            losses: the two detached losses, (2,).
+
+        """
+
+    def forward(self, rul_loss: Tensor, health_loss: Tensor, **kwargs: Any) -> Tensor:
+        """Return the weighted sum, 0-dim, under weights measured on ``shared_params``."""
+        shared_params = kwargs.get("shared_params")
+        if shared_params is None:
+            weights = self.current_weights()
+        else:
+            rul = task_gradients(rul_loss, shared_params, retain_graph=True)
+            health = task_gradients(health_loss, shared_params, retain_graph=True)
+            weights = self._measure(rul, health, rul_loss, health_loss)[0]
+        return weights[0] * rul_loss + weights[1] * health_loss
+
+    def backward(
+        self,
+        rul_loss: Tensor,
+        health_loss: Tensor,
+        *,
+        shared_params: Sequence[nn.Parameter],
+        task_params: Mapping[str, Sequence[nn.Parameter]],
+        observe: bool = False,  # noqa: ARG002
+    ) -> StepInfo:
+        """Add the gradient of one step to ``.grad``; the geometry costs nothing and is reported."""
+        self._check_finite("loss", rul_loss, health_loss)
+        rul, health = split_gradients(rul_loss, health_loss, shared_params, task_params)
+        weights, measured = self._measure(rul.shared, health.shared, rul_loss, health_loss)
+        write_gradients(shared_params, task_params, rul, health, weights, weights)
+        total = weights[0] * rul_loss.detach() + weights[1] * health_loss.detach()
+        return StepInfo(total, measured)
+
+    def get_weights(self) -> dict[str, float]:
+        """Return the weights of the last step."""
+        return as_weights(self.current_weights())
+
+    def _measure(
+        self, rul: Gradients, health: Gradients, rul_loss: Tensor, health_loss: Tensor
+    ) -> tuple[Tensor, GradientGeometry]:
+        measured = geometry(rul, health)
+        self._check_finite("gradient norm", measured.norm_rul, measured.norm_health)
+        losses = torch.stack([rul_loss.detach(), health_loss.detach()])
+        return self.weigh(rul, health, measured, losses), measured
 
 
 @dataclass(frozen=True)
@@ -141,13 +221,17 @@ def write_gradients(
     task_params: Mapping[str, Sequence[nn.Parameter]],
     rul: TaskGradients,
     health: TaskGradients,
-    weight_rul: Tensor | float,
-    weight_health: Tensor | float,
+    weights: Sequence[Tensor | float] | Tensor,
+    head_weights: Sequence[Tensor | float] | Tensor,
 ) -> None:
-    """Add the weighted sum of the task gradients to ``.grad``, each head with its own weight."""
+    """Add ``weights`` times the task gradients to ``.grad`` of the shared parameters.
+
+    Each head gets its own gradient times its entry of ``head_weights``.
+    """
+    weight_rul, weight_health = weights
     for parameter, g_rul, g_health in zip(shared_params, rul.shared, health.shared, strict=True):
         add_to_grad(parameter, weight_rul * g_rul + weight_health * g_health)
-    for task, found, weight in (("rul", rul, weight_rul), ("health", health, weight_health)):
+    for task, found, weight in zip(TASKS, (rul, health), head_weights, strict=True):
         for parameter, part in zip(task_params[task], found.head, strict=True):
             add_to_grad(parameter, weight * part)
 
@@ -157,10 +241,12 @@ def add_to_grad(parameter: nn.Parameter, gradient: Tensor) -> None:
     parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
 
+def as_weights(weights: Tensor | Sequence[float]) -> dict[str, float]:
+    """Return two weights, RUL first, in the form of ``get_weights``."""
+    rul, health = weights.tolist() if isinstance(weights, Tensor) else weights
+    return {"rul_weight": rul, "health_weight": health}
+
+
 def learnable(loss: BaseMTLLoss) -> Iterator[nn.Parameter]:
     """Yield the weights a method learns; the optimiser takes them without weight decay."""
     return loss.parameters()
-
-
-def _gradient_or_zero(leaf: Tensor) -> Tensor:
-    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad

@@ -1,0 +1,66 @@
+import math
+
+import pytest
+import torch
+
+from rulbook.errors import UsageError
+from rulbook.weighting.fixed import FixedWeightLoss
+from rulbook.weighting.registry import METHODS, get_loss, names
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_name_builds_a_method_that_trains(name, network):
+    loss = get_loss(name).double()
+    optimiser = torch.optim.SGD([*network.parameters, *loss.parameters()], lr=1e-4)
+    before = sum(network.losses())
+    for _ in range(5):
+        network.step(loss)
+        optimiser.step()
+    weights = loss.get_weights()
+    assert weights.keys() == {"rul_weight", "health_weight"}
+    assert all(type(w) is float and math.isfinite(w) for w in weights.values())
+    assert sum(network.losses()) < before
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("single_task", (1.0, 0.0)),
+        ("fixed_050", (0.5, 0.5)),
+        ("fixed_075", (0.75, 0.25)),
+        ("fixed_0002", (0.002, 0.998)),
+        ("fixed_0999", (0.999, 0.001)),
+        ("fixed_070_070", (0.7, 0.7)),
+        ("fixed_0001_100", (0.001, 1.0)),
+        ("fixed_70_30", (0.7, 0.3)),
+        ("fixed_90_10", (0.9, 0.1)),
+        ("fixed_legacy", (0.7, 0.3)),
+    ],
+)
+def test_fixed_names_spell_their_weights(name, weights):
+    loss = get_loss(name)
+    assert isinstance(loss, FixedWeightLoss)
+    assert tuple(loss.get_weights().values()) == weights
+
+
+@pytest.mark.parametrize("name", ["nope", "fixed_5", "fixed_150", "fixed_200", "fixed_050_", ""])
+def test_an_unknown_name_lists_every_known_one(name):
+    with pytest.raises(UsageError) as raised:
+        get_loss(name)
+    assert all(known in str(raised.value) for known in names())
+
+
+def test_options_reach_the_constructor():
+    assert get_loss("gaba", min_weight=0.1).get_name() == "GABA(beta=0.99, warmup=100, floor=0.1)"
+    assert get_loss("fixed", rul_weight=0.2).get_weights()["rul_weight"] == 0.2
+
+
+def test_an_unknown_option_names_the_known_ones():
+    with pytest.raises(UsageError, match="'dwa' has no option 'T'; it has: temperature"):
+        get_loss("dwa", T=1.0)
+
+
+def test_names_are_distinct():
+    assert len(set(names())) == len(names())
+    built = [get_loss(name).get_name() for name in METHODS]
+    assert len(set(built) - {"Fixed(0.50/0.50)"}) == len(built) - 1
