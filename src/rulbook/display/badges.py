@@ -16,6 +16,7 @@ A verdict that differs from the ledger's is shown and recorded; the test that jo
 notebooks fails on it, the notebook does not.
 """
 
+import math
 from collections.abc import Mapping
 from html import escape
 from typing import Literal
@@ -65,7 +66,7 @@ def check(
     """
     claim = find(claim_id)
     decision = decide(claim, value, source=source, interval=interval, note=note)
-    _publish([(claim, decision)], _badge(claim, decision))
+    _publish([(claim, decision)], [value], _badge(claim, decision))
 
 
 def check_all(values: Mapping[str, object], *, source: Source | None = None) -> None:
@@ -77,6 +78,7 @@ def check_all(values: Mapping[str, object], *, source: Source | None = None) -> 
     rows = "".join(_table_row(claim, decision) for claim, decision in decided)
     _publish(
         decided,
+        list(values.values()),
         '<div class="rulbook-claims" style="overflow-x:auto" tabindex="0" role="region" '
         'aria-label="Printed figures checked here"><table><thead><tr>'
         '<th scope="col">claim</th><th scope="col">book</th><th scope="col">ours</th>'
@@ -157,14 +159,18 @@ def counts_in_words(claims: list[Claim]) -> str:
     return ", ".join(parts)
 
 
-def _publish(decided: list[tuple[Claim, Decision]], html: str) -> None:
-    """Show the badge with its decisions in the metadata, and glue the figures."""
+def _publish(decided: list[tuple[Claim, Decision]], values: list[object], html: str) -> None:
+    """Show the badge with its decisions in the metadata, and glue the figures.
+
+    On simulated data the value of a recorded claim is glued as it came, or as NaN where there is
+    none, so that the prose that quotes it still builds.
+    """
     plain = "\n".join(f"{claim.id}: {_line(claim, decision)}" for claim, decision in decided)
     decisions = [decision.as_metadata() for _, decision in decided]
     publish({"text/html": html, "text/plain": plain}, {METADATA_KEY: decisions})
-    for claim, decision in decided:
-        if decision.measured is not None:
-            glue(claim.id, decision.measured)
+    for (claim, decision), value in zip(decided, values, strict=True):
+        if value is not None or decision.recorded:
+            glue(claim.id, math.nan if value is None else value)
         glue(f"{claim.id}-printed", claim.printed_words)
 
 
