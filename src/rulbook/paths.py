@@ -33,6 +33,11 @@ def results() -> Path:
     return _carried("results")
 
 
+def figures() -> Path:
+    """Return the folder that figures are saved to: of the checkout, else of the working folder."""
+    return (checkout() or Path.cwd()) / "figures"
+
+
 def cache() -> Path:
     """Return the user's cache folder, where fetched data is kept."""
     return Path(pooch.os_cache("rulbook"))
@@ -42,3 +47,14 @@ def data_folder_named_by_user() -> Path | None:
     """Return the folder that ``RULBOOK_DATA`` names, whether it exists or not."""
     named = os.environ.get(DATA_VARIABLE)
     return Path(named).expanduser() if named else None
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write ``content`` to ``path`` so that a reader sees the old file or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

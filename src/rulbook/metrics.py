@@ -1,0 +1,182 @@
+"""Metrics of RUL predictions, health predictions and frozen features."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, recall_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from rulbook.data import HEALTH_STATES
+
+_Floats = npt.NDArray[np.float64]
+
+
+def rmse(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Return the root mean squared error, in the unit of the inputs (cycles for RUL).
+
+    Args:
+        predicted: Predictions, shape (samples,).
+        true: True values, same shape.
+
+    Raises:
+        ValueError: The shapes differ or there is no sample.
+    """
+    return float(np.sqrt(np.mean(np.square(_errors(predicted, true)))))
+
+
+def mean_error(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Return the mean of predicted minus true, in cycles: positive where RUL is overestimated.
+
+    Args:
+        predicted: Predicted RUL in cycles, shape (samples,).
+        true: True RUL in cycles, same shape.
+
+    Raises:
+        ValueError: The shapes differ or there is no sample.
+    """
+    return float(np.mean(_errors(predicted, true)))
+
+
+def nasa_score(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Return the asymmetric score of the PHM08 challenge (Saxena et al., 2008), lower is better.
+
+    With ``d = predicted - true`` in cycles, a sample costs ``exp(-d / 13) - 1`` when it is early
+    (``d < 0``) and ``exp(d / 10) - 1`` when it is late. The score is the **sum** over samples, has
+    no unit, and so compares only between methods on the same test engines.
+
+    Args:
+        predicted: Predicted RUL in cycles, shape (samples,).
+        true: True RUL in cycles, same shape.
+
+    Returns:
+        The score, at least 0; infinity where a prediction is too late for the exponential.
+
+    Raises:
+        ValueError: The shapes differ or there is no sample.
+    """
+    errors = _errors(predicted, true)
+    with np.errstate(over="ignore"):
+        return float(np.sum(np.expm1(np.where(errors < 0, -errors / 13, errors / 10))))
+
+
+def health_accuracy(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Return the share of samples whose health class is right, between 0 and 1.
+
+    Args:
+        predicted: Predicted classes, integers, shape (samples,).
+        true: True classes, same shape.
+
+    Raises:
+        ValueError: The shapes differ or there is no sample.
+    """
+    _errors(predicted, true)
+    return float(accuracy_score(true, predicted))
+
+
+def recall_per_class(
+    predicted: npt.ArrayLike, true: npt.ArrayLike, n_classes: int = len(HEALTH_STATES)
+) -> _Floats:
+    """Return, for each class, the share of its samples that were found.
+
+    Args:
+        predicted: Predicted classes, integers, shape (samples,).
+        true: True classes, same shape.
+        n_classes: Number of classes.
+
+    Returns:
+        Recalls between 0 and 1, float64, shape (n_classes,); NaN for a class without samples.
+
+    Raises:
+        ValueError: The shapes differ or there is no sample.
+    """
+    _errors(predicted, true)
+    recalls: _Floats = recall_score(
+        true, predicted, labels=np.arange(n_classes), average=None, zero_division=np.nan
+    )
+    return recalls
+
+
+def balanced_accuracy(
+    predicted: npt.ArrayLike, true: npt.ArrayLike, n_classes: int = len(HEALTH_STATES)
+) -> float:
+    """Return the mean recall of the classes that occur; chance is one over their number.
+
+    Args:
+        predicted: Predicted classes, integers, shape (samples,).
+        true: True classes, same shape.
+        n_classes: Number of classes.
+
+    Raises:
+        ValueError: The shapes differ or there is no sample.
+    """
+    return float(np.nanmean(recall_per_class(predicted, true, n_classes)))
+
+
+def majority_share(true: npt.ArrayLike) -> float:
+    """Return the accuracy, between 0 and 1, of always naming the most frequent class.
+
+    Args:
+        true: True classes, integers, shape (samples,).
+    """
+    _, counts = np.unique(np.asarray(true), return_counts=True)
+    return float(counts.max() / counts.sum())
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How well a linear classifier reads the health state from frozen features.
+
+    Attributes:
+        accuracy: Share of test samples that are right, between 0 and 1.
+        balanced_accuracy: Mean recall of the classes that occur, between 0 and 1.
+        recall: Recall per class, shape (classes,).
+        majority_share: Accuracy of always naming the most frequent class of the test samples.
+    """
+
+    accuracy: float
+    balanced_accuracy: float
+    recall: _Floats
+    majority_share: float
+
+
+def linear_probe(
+    train_features: npt.ArrayLike,
+    train_health: npt.ArrayLike,
+    test_features: npt.ArrayLike,
+    test_health: npt.ArrayLike,
+) -> Probe:
+    """Fit a multinomial logistic regression on frozen features and test it.
+
+    The split is the caller's: keep all windows of an engine on one side. Features are z-scored
+    with the training samples' statistics; the L2 penalty is scikit-learn's default.
+
+    Args:
+        train_features: Features to fit on, shape (samples, features).
+        train_health: Their classes, integers, shape (samples,), at least two of them.
+        test_features: Features to test on, shape (other samples, features).
+        test_health: Their classes, shape (other samples,).
+    """
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    probe.fit(np.asarray(train_features, dtype=np.float64), np.asarray(train_health))
+    predicted = probe.predict(np.asarray(test_features, dtype=np.float64))
+    return Probe(
+        accuracy=health_accuracy(predicted, test_health),
+        balanced_accuracy=balanced_accuracy(predicted, test_health),
+        recall=recall_per_class(predicted, test_health),
+        majority_share=majority_share(test_health),
+    )
+
+
+def _errors(predicted: npt.ArrayLike, true: npt.ArrayLike) -> _Floats:
+    """Return predicted minus true; shapes must match, or broadcasting would hide a mistake."""
+    first, second = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
+    if first.shape != second.shape or first.ndim != 1 or first.size == 0:
+        raise ValueError(
+            f"predicted and true must be vectors of one length, not of shapes {first.shape} "
+            f"and {second.shape}"
+        )
+    errors: _Floats = first - second
+    return errors

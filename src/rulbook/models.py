@@ -1,0 +1,221 @@
+"""The two networks of the book: the one-layer skeleton of §4.1 and the full one of §11.4."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from rulbook.data.prepare import HEALTH_STATES
+from rulbook.errors import unknown_name
+
+Size = Literal["paper", "compact"]
+
+_HEAD_PREFIXES = {"rul": "head_rul.", "health": "head_health."}
+
+
+class DualTaskMLP(nn.Module):
+    """One shared hidden layer and two linear heads (§4.1, listing 2).
+
+    Input (B, in_dim) float32, one row of features an engine; output the RUL in cycles, (B,), and
+    the health logits, (B, n_classes).
+    """
+
+    def __init__(
+        self, in_dim: int = 17, hidden: int = 32, n_classes: int = len(HEALTH_STATES)
+    ) -> None:
+        super().__init__()
+        self.shared = nn.Sequential(nn.Linear(in_dim, hidden), nn.ReLU())
+        self.head_rul = nn.Linear(hidden, 1)
+        self.head_health = nn.Linear(hidden, n_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the shared representation, (B, hidden)."""
+        return self.shared(x)  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return RUL (B,) and logits (B, n_classes) from one pass through the shared trunk."""
+        z = self.features(x)
+        return self.head_rul(z).squeeze(-1), self.head_health(z)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Widths and dropout rates of a ``DualTaskModel``.
+
+    Attributes:
+        convolutions: output channels of the three convolution blocks (§8.4).
+        recurrent_units: hidden units a direction of the two BiLSTM layers (§9.3).
+        attention_heads: heads of the self-attention layer (§10.4).
+        funnel: widths of the fully connected layers from the last cycle to z (§11.1).
+        convolution_dropout: rate after each convolution block.
+        recurrent_dropout: rate between the two BiLSTM layers.
+        attention_dropout: rate on the attention output before the residual sum.
+        funnel_dropout: rate after each layer of the funnel; the book does not state it.
+
+    """
+
+    convolutions: tuple[int, int, int]
+    recurrent_units: int
+    attention_heads: int
+    funnel: tuple[int, ...]
+    convolution_dropout: float
+    recurrent_dropout: float
+    attention_dropout: float
+    funnel_dropout: float
+
+    def with_dropout(self, rate: float) -> "Architecture":
+        """Return this architecture with the book's uniform ``rate``: half of it on convolutions."""
+        return replace(
+            self,
+            convolution_dropout=rate / 2,
+            recurrent_dropout=rate,
+            funnel_dropout=rate,
+        )
+
+
+ARCHITECTURES: dict[Size, Architecture] = {
+    "paper": Architecture(
+        convolutions=(64, 128, 64),
+        recurrent_units=256,
+        attention_heads=8,
+        funnel=(256, 64, 32),
+        convolution_dropout=0.15,
+        recurrent_dropout=0.3,
+        attention_dropout=0.1,
+        funnel_dropout=0.3,
+    ),
+    "compact": Architecture(
+        convolutions=(16, 32, 16),
+        recurrent_units=32,
+        attention_heads=4,
+        funnel=(48, 32),
+        convolution_dropout=0.05,
+        recurrent_dropout=0.0,
+        attention_dropout=0.0,
+        funnel_dropout=0.0,
+    ),
+}
+"""``paper`` is the book's network; ``compact`` the same design narrowed for a CPU.
+
+The width and the dropout of ``compact`` were chosen by the ``sizing`` study.
+"""
+
+
+class DualTaskModel(nn.Module):
+    """CNN, BiLSTM, self-attention and funnel into z, then one head a task (§11.4).
+
+    Input (B, window, in_features) float32; output the RUL in units of the training target, (B,),
+    never negative because the RUL head ends in a ReLU, and raw health logits (B, 3). The head sizes
+    are the book's in both sizes of the network.
+    """
+
+    def __init__(self, architecture: Architecture, in_features: int = 17) -> None:
+        super().__init__()
+        a = architecture
+        channels = (in_features, *a.convolutions)
+        width = 2 * a.recurrent_units
+        self.convolutions = nn.Sequential(
+            *(_convolution_block(i, o, a.convolution_dropout) for i, o in pairwise(channels))
+        )
+        self.recurrent = nn.LSTM(
+            channels[-1],
+            a.recurrent_units,
+            num_layers=2,
+            batch_first=True,
+            bidirectional=True,
+            dropout=a.recurrent_dropout,
+        )
+        self.attention = nn.MultiheadAttention(width, a.attention_heads, batch_first=True)
+        self.attention_dropout = nn.Dropout(a.attention_dropout)
+        self.attention_norm = nn.LayerNorm(width)
+        self.funnel = _dense((width, *a.funnel), a.funnel_dropout)
+        z = a.funnel[-1]
+        self.head_rul = _dense((z, 64, 32, 16, 1))
+        self.head_health = nn.Sequential(*_dense((z, 32, 16)), nn.Linear(16, len(HEALTH_STATES)))
+
+    @classmethod
+    def of_size(cls, size: Size, in_features: int = 17) -> Self:
+        """Return a network of the named size.
+
+        Args:
+            size: ``"paper"`` or ``"compact"``.
+            in_features: features a cycle, 17 or 14.
+
+        Raises:
+            UsageError: there is no such size.
+
+        """
+        if size not in ARCHITECTURES:
+            raise unknown_name("network size", size, ARCHITECTURES)
+        return cls(ARCHITECTURES[size], in_features)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return z, the shared representation of each window, (B, 32)."""
+        sequence = self.convolutions(x.transpose(1, 2)).transpose(1, 2)
+        sequence, _ = self.recurrent(sequence)
+        # Only the last cycle goes on (§11.1), so only its query is computed: the same z as from
+        # attending at all cycles, for a fraction of the work.
+        last = sequence[:, -1:]
+        attended, _ = self.attention(last, sequence, sequence, need_weights=False)
+        pooled = self.attention_norm(last + self.attention_dropout(attended))
+        return self.funnel(pooled.squeeze(1))  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return RUL (B,) and health logits (B, 3)."""
+        z = self.features(x)
+        return self.head_rul(z).squeeze(-1), self.head_health(z)
+
+    def start_rul_at(self, mean_rul: float) -> None:
+        """Set the RUL head's output bias, in units of the target.
+
+        With the default bias the final ReLU outputs zero for every window on a third to a half of
+        the seeds, and a head that starts there has no gradient to leave it by.
+        """
+        last = self.head_rul[-2]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            last.bias.fill_(mean_rul)
+
+
+DualTaskNetwork = DualTaskMLP | DualTaskModel
+
+
+def shared_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters before the two heads, in the order of ``named_parameters`` (§12.1)."""
+    heads = tuple(_HEAD_PREFIXES.values())
+    return [p for name, p in model.named_parameters() if not name.startswith(heads)]
+
+
+def task_parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Return the parameters of each head, under ``"rul"`` and ``"health"``."""
+    return {
+        task: [p for name, p in model.named_parameters() if name.startswith(prefix)]
+        for task, prefix in _HEAD_PREFIXES.items()
+    }
+
+
+def count_parameters(parameters: Sequence[nn.Parameter]) -> int:
+    """Return how many numbers ``parameters`` hold."""
+    return sum(parameter.numel() for parameter in parameters)
+
+
+def _convolution_block(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv1d(inputs, outputs, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm1d(outputs),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+    )
+
+
+def _dense(widths: Sequence[int], dropout: float = 0.0) -> nn.Sequential:
+    """Return Linear and ReLU (and dropout, where there is any) from each width to the next."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)

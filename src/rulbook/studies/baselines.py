@@ -1,0 +1,63 @@
+"""The two sanity rows of every table: a tree ensemble on window statistics, and a constant."""
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from rulbook.data.prepare import Prepared, Windows
+from rulbook.training.config import RunConfig
+from rulbook.training.record import RunRecord, TestPredictions, source_digest, versions
+
+
+def window_statistics(windows: Windows) -> NDArray[np.float32]:
+    """Return mean, standard deviation, last value and slope of every feature, (N, 4 * features).
+
+    The slope is that of the least-squares line through the window, in scaled units a cycle.
+    """
+    x = windows.x
+    time_axis = np.arange(x.shape[1], dtype=np.float32)
+    time_axis -= time_axis.mean()
+    slope = np.einsum("t,ntf->nf", time_axis, x) / (time_axis**2).sum()
+    return np.concatenate([x.mean(1), x.std(1), x[:, -1], slope], axis=1)
+
+
+def fit_baseline(config: RunConfig, prepared: Prepared) -> RunRecord:
+    """Fit the baseline that ``config.network`` names, with the library's defaults, no tuning."""
+    started = time.perf_counter()
+    rul, health = (
+        _boosted(config, prepared) if config.network == "gradient_boosting" else _constant(prepared)
+    )
+    test = prepared.test
+    return RunRecord(
+        config=config,
+        status="completed",
+        test=TestPredictions(
+            unit=test.unit.tolist(),
+            true_rul=test.rul_uncapped.astype(int).tolist(),
+            predicted_rul=rul.tolist(),
+            predicted_health=health.tolist(),
+        ),
+        wall_seconds=time.perf_counter() - started,
+        device="cpu",
+        versions=versions(),
+        source_digest=source_digest(),
+    )
+
+
+def _boosted(
+    config: RunConfig, prepared: Prepared
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    train, test = window_statistics(prepared.train), window_statistics(prepared.test)
+    regressor = HistGradientBoostingRegressor(random_state=config.seed)
+    classifier = HistGradientBoostingClassifier(random_state=config.seed)
+    rul = regressor.fit(train, prepared.train.rul).predict(test)
+    return rul, classifier.fit(train, prepared.train.health).predict(test)
+
+
+def _constant(prepared: Prepared) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Predict the mean training RUL and the most frequent health state for every engine."""
+    rows = len(prepared.test.x)
+    majority = np.bincount(prepared.train.health).argmax()
+    return np.full(rows, prepared.train.rul.mean(), float), np.full(rows, majority, np.int64)

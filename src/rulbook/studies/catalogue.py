@@ -1,0 +1,199 @@
+"""The long experiments of the book, by name: which runs each of them consists of."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from rulbook.data import cmapss
+from rulbook.data.prepare import Recipe
+from rulbook.errors import unknown_name
+from rulbook.models import ARCHITECTURES, Architecture
+from rulbook.studies.methods import METHODS, method
+from rulbook.training.config import RunConfig
+
+SEEDS = (42, 123, 456, 789, 1024)
+"""Seeds of initialisation, dropout and batch order; the book's five."""
+
+BOOK_DROPOUT = 0.3
+"""The book's uniform dropout rate (§15.4)."""
+
+_WIDER = Architecture(
+    convolutions=(32, 64, 32),
+    recurrent_units=48,
+    attention_heads=4,
+    funnel=(64, 48, 32),
+    convolution_dropout=0.05,
+    recurrent_dropout=0.0,
+    attention_dropout=0.0,
+    funnel_dropout=0.0,
+)
+_NARROWER = replace(
+    ARCHITECTURES["compact"], recurrent_units=16, attention_heads=2, funnel=(32, 32)
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A named experiment on the real data.
+
+    Attributes:
+        name: name on the command line.
+        question: what it answers, in one sentence.
+        configs: the runs, in the order in which they should be done.
+
+    """
+
+    name: str
+    question: str
+    configs: Callable[[], Iterator[RunConfig]]
+
+
+def base_config(subset: str, seed: int = SEEDS[0]) -> RunConfig:
+    """Return the locked protocol on the real ``subset``."""
+    return RunConfig(subset=subset, data_digest=cmapss.digest(subset), seed=seed)
+
+
+def _core(subsets: tuple[str, ...]) -> Iterator[RunConfig]:
+    """Yield every method, each seed complete over all methods before the next one begins."""
+    for seed in SEEDS:
+        for row in METHODS.values():
+            for subset in subsets:
+                yield row.applied_to(base_config(subset, seed))
+
+
+def _with(
+    names: tuple[str, ...], subsets: tuple[str, ...], **changes: object
+) -> Iterator[RunConfig]:
+    for seed in SEEDS:
+        for subset in subsets:
+            for name in names:
+                config = method(name).applied_to(base_config(subset, seed))
+                yield config.model_copy(update=changes)
+
+
+def _long() -> Iterator[RunConfig]:
+    for subset in ("FD001", "FD002"):
+        changes = {"max_epochs": 100, "patience": None, "observe_every": 1}
+        yield base_config(subset).model_copy(update=changes)
+
+
+def _wrong_auxiliary() -> Iterator[RunConfig]:
+    for labels in ("shuffled", "serial_number"):
+        yield from _with(("fixed_050", "fixed_0002"), ("FD002",), auxiliary=labels)
+
+
+def _target_unit() -> Iterator[RunConfig]:
+    yield from _with(("fixed_050", "gaba", "single_task"), ("FD002",), target_unit="cap")
+
+
+def _optimisers() -> Iterator[RunConfig]:
+    for optimiser in ("sgd", "adam"):
+        yield from _with(("fixed_050",), ("FD002",), optimiser=optimiser)
+
+
+def _recipes() -> Iterator[RunConfig]:
+    for recipe in (
+        Recipe(features="sensors"),
+        Recipe(split_by="window"),
+        Recipe(cap_training_rul=False),
+    ):
+        yield from _with(("fixed_050",), ("FD002",), recipe=recipe)
+
+
+def _test_selection() -> Iterator[RunConfig]:
+    yield from _with(("fixed_050", "single_task"), ("FD002", "FD004"), watch_test=True)
+
+
+def _sizing() -> Iterator[RunConfig]:
+    """Yield three widths and three dropout rates of the compact network on one seed."""
+    compact = ARCHITECTURES["compact"]
+    rates = [replace(compact, convolution_dropout=rate) for rate in (0.0, 0.1)]
+    yield base_config("FD002")
+    for architecture in (*rates, _NARROWER, _WIDER):
+        yield base_config("FD002").model_copy(update={"architecture": architecture})
+
+
+def _dropout() -> Iterator[RunConfig]:
+    yield from _with(
+        ("fixed_050", "fixed_075", "fixed_090", "single_task"),
+        ("FD002",),
+        architecture=ARCHITECTURES["compact"].with_dropout(BOOK_DROPOUT),
+    )
+
+
+def _default_bias() -> Iterator[RunConfig]:
+    yield from _with(("fixed_050", "single_task"), ("FD002",), rul_bias="default")
+
+
+def _imbalance() -> Iterator[RunConfig]:
+    for seed in SEEDS:
+        for subset in cmapss.SUBSETS:
+            yield base_config(subset, seed).model_copy(update={"observe_every": 1})
+
+
+_AT_START = {"learning_rate": 0.0, "max_epochs": 1, "observe_every": 1, "batches_per_epoch": 50}
+"""A learning rate of zero keeps the network where it starts while batch after batch is measured."""
+
+
+def _initial_imbalance() -> Iterator[RunConfig]:
+    """Yield the gradients at the start, with the default output bias, as the book has it."""
+    for network, batch_size in (("compact", 256), ("paper", 64)):
+        for seed in SEEDS:
+            for subset in cmapss.SUBSETS:
+                changes = {"network": network, "batch_size": batch_size, "rul_bias": "default"}
+                yield base_config(subset, seed).model_copy(update=_AT_START | changes)
+
+
+def _paper_size() -> Iterator[RunConfig]:
+    for subset in ("FD001", "FD002"):
+        for name in ("single_task", "fixed_050"):
+            changes = {"network": "paper", "batch_size": 64, "max_epochs": 15, "patience": None}
+            yield method(name).applied_to(base_config(subset)).model_copy(update=changes)
+
+
+_ALL = (
+    Study("sizing", "Which width and dropout does the compact network get?", _sizing),
+    Study(
+        "core-a",
+        "How do the weighting methods compare on FD002 and FD004?",
+        lambda: _core(("FD002", "FD004")),
+    ),
+    Study(
+        "core-b",
+        "How do the weighting methods compare on FD001 and FD003?",
+        lambda: _core(("FD001", "FD003")),
+    ),
+    Study("long", "How do losses and gradients move over a hundred epochs?", _long),
+    Study(
+        "imbalance",
+        "How large is the gradient imbalance at every step of a training?",
+        _imbalance,
+    ),
+    Study(
+        "initial-imbalance",
+        "How large is the gradient imbalance before the first step?",
+        _initial_imbalance,
+    ),
+    Study("auxiliary", "Does a wrong second task help as much as health does?", _wrong_auxiliary),
+    Study("target-unit", "What does scaling the RUL target to [0, 1] change?", _target_unit),
+    Study("optimisers", "Do SGD and Adam end where AdamW ends?", _optimisers),
+    Study("recipes", "What do the choices of data preparation do to the RMSE?", _recipes),
+    Study("test-selection", "What does selecting the epoch on the test set gain?", _test_selection),
+    Study("dropout", "What does the book's dropout rate do to a short training?", _dropout),
+    Study("default-bias", "How many seeds start with a dead RUL head?", _default_bias),
+    Study("paper-size", "Does the book's own network size change the picture?", _paper_size),
+)
+
+STUDIES = {item.name: item for item in _ALL}
+"""The studies, in the order in which they are worth running."""
+
+
+def study(name: str) -> Study:
+    """Return the study of that name.
+
+    Raises:
+        UsageError: there is none.
+
+    """
+    if name not in STUDIES:
+        raise unknown_name("study", name, STUDIES)
+    return STUDIES[name]

@@ -1,0 +1,101 @@
+"""What the tables compare: named pairs of a weighting and an inner loss, and two sanity rows."""
+
+from dataclasses import dataclass
+
+from rulbook.errors import unknown_name
+from rulbook.losses import InnerLoss
+from rulbook.training.config import Baseline, RunConfig
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of a table.
+
+    Attributes:
+        name: name in studies and records.
+        label: name that readers see.
+        weighting: registry name of the weighting method.
+        inner_loss: RUL loss before weighting.
+        baseline: the model that takes the network's place, for the rows that are not networks.
+
+    """
+
+    name: str
+    label: str
+    weighting: str = "single_task"
+    inner_loss: InnerLoss = "mse"
+    baseline: Baseline | None = None
+
+    def applied_to(self, config: RunConfig) -> RunConfig:
+        """Return ``config`` with this method's choices."""
+        choices: dict[str, object] = {
+            "weighting": self.weighting,
+            "inner_loss": self.inner_loss,
+        }
+        if self.baseline:
+            choices["network"] = self.baseline
+        return config.model_copy(update=choices)
+
+
+FIXED_RUL_WEIGHTS = (0.002, 0.05, 0.25, 0.5, 0.6, 0.75, 0.9, 0.95, 0.99, 0.999)
+"""RUL weights of the sweep; the health weight is what is missing to 1."""
+
+
+def _fixed(rul_weight: float) -> Method:
+    name = fixed_name(rul_weight)
+    return Method(name, f"Fixed {rul_weight:g}/{1 - rul_weight:.3g}", name)
+
+
+def fixed_name(rul_weight: float) -> str:
+    """Return the registry name of the fixed weights ``rul_weight`` and one minus it.
+
+    It has the decimals of the weight, at least two: ``fixed_050``, ``fixed_0002``.
+    """
+    digits = f"{rul_weight:.2f}"
+    if float(digits) != rul_weight:
+        digits = f"{rul_weight:.3f}"
+    return "fixed_" + digits.replace(".", "")
+
+
+_ROWS = (
+    Method("single_task", "Single task (RUL only)"),
+    *(_fixed(weight) for weight in FIXED_RUL_WEIGHTS),
+    Method("fixed_legacy", "Fixed 0.7/0.3", "fixed_legacy"),
+    Method("amnl", "AMNL", "fixed_050", "failure_weighted_mse"),
+    Method("amnl_fixed", "AMNL-fixed", "amnl_fixed"),
+    Method("inverse_magnitude", "Inverse magnitude", "inverse_magnitude"),
+    Method("uncertainty", "Uncertainty", "uncertainty"),
+    Method("dwa", "DWA", "dwa"),
+    Method("gradnorm", "GradNorm", "gradnorm"),
+    Method("gaba", "GABA", "gaba"),
+    Method("gaba_no_floor", "GABA without floor", "gaba_no_floor"),
+    Method("grace", "GRACE", "gaba", "failure_weighted_mse"),
+    Method("imtl_g", "IMTL-G", "imtl_g"),
+    Method("pcgrad", "PCGrad", "pcgrad"),
+    Method("upgrad", "UPGrad", "upgrad"),
+    Method("gradient_boosting", "Gradient boosting", baseline="gradient_boosting"),
+    Method("constant", "Constant predictor", baseline="constant"),
+)
+
+METHODS = {method.name: method for method in _ROWS}
+"""The methods of the core study, in the order of its tables."""
+
+
+def method(name: str) -> Method:
+    """Return the method of that name.
+
+    Raises:
+        UsageError: there is none.
+
+    """
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    return METHODS[name]
+
+
+def method_of(config: RunConfig) -> Method | None:
+    """Return the method that ``config`` runs, or ``None`` if the tables have no such row."""
+    for row in _ROWS:
+        if row.applied_to(config) == config:
+            return row
+    return None

@@ -1,0 +1,358 @@
+"""The training loop: the same for every weighting method, on CPU, CUDA or MPS."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel
+
+from rulbook.data.prepare import Prepared, Windows
+from rulbook.losses import health_cross_entropy, inner_rul_loss, rul_mse
+from rulbook.metrics import health_accuracy, linear_probe, mean_error, recall_per_class, rmse
+from rulbook.models import ARCHITECTURES, DualTaskModel, shared_parameters, task_parameters
+from rulbook.training.auxiliary import auxiliary_labels
+from rulbook.training.config import RunConfig
+from rulbook.training.record import (
+    EpochRecord,
+    ProbeScores,
+    RulHealthMetrics,
+    RunRecord,
+    TestPredictions,
+    source_digest,
+    summarise_gradients,
+    versions,
+)
+from rulbook.weighting.base import BaseMTLLoss, NonFiniteLossError, StepInfo
+from rulbook.weighting.registry import get_loss
+
+_EVALUATION_BATCH = 1024
+_PROBE_WINDOWS = 4000
+"""Training windows that the linear probe is fitted on, taken at equal distances."""
+
+
+def train(
+    config: RunConfig,
+    prepared: Prepared,
+    *,
+    device: torch.device | str = "cpu",
+    on_epoch: Callable[[int, EpochRecord], None] | None = None,
+) -> RunRecord:
+    """Train one network as ``config`` says and return its record.
+
+    The epoch with the lowest validation RMSE of the averaged weights is selected, and only then
+    are the test engines looked at, once (unless ``config.watch_test``). The global random state is
+    left as it was.
+
+    Args:
+        config: the run.
+        prepared: the data, prepared by ``config.recipe``.
+        device: where to compute.
+        on_epoch: called with the index and the record of every finished epoch.
+
+    """
+    started = time.perf_counter()
+    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(config.seed)
+        run = _Run(config, prepared, torch.device(device))
+        message = run.fit(on_epoch)
+    selected = run.best_epoch
+    completed = not message and selected is not None
+    return RunRecord(
+        config=config,
+        status="completed" if completed else "diverged",
+        message=message,
+        epochs=run.epochs,
+        selected_epoch=selected,
+        test=run.predict_test() if completed else None,
+        starts_dead=run.starts_dead,
+        raw_validation_rmse=run.raw_validation_rmse,
+        probe_at_start=run.probe_at_start,
+        probe=run.probe_selected() if completed else None,
+        wall_seconds=time.perf_counter() - started,
+        device=str(device),
+        versions=versions(),
+        source_digest=source_digest(),
+    )
+
+
+def new_model(config: RunConfig, prepared: Prepared) -> DualTaskModel:
+    """Return the network at its start; draws from PyTorch's global random state."""
+    architecture = config.architecture or ARCHITECTURES[config.network]  # type: ignore[index]
+    model = DualTaskModel(architecture, prepared.n_features)
+    if config.rul_bias == "training_mean":
+        model.start_rul_at(float(prepared.train.rul.mean()) / cycles_per_unit(config))
+    return model
+
+
+def cycles_per_unit(config: RunConfig) -> float:
+    """Return how many cycles one unit of the network's RUL output stands for."""
+    return float(config.recipe.rul_cap) if config.target_unit == "cap" else 1.0
+
+
+def average_decay(step: int, total_steps: int, largest: float) -> float:
+    """Return the decay of the running average of the weights at one step.
+
+    It grows as ``(1 + t) / (10 + t)`` and is held where the average looks back over at most a tenth
+    of the run, since a longer memory would still hold the initial weights at the end.
+    """
+    horizon = max(total_steps / 10, 1.0)
+    return min(largest, 1.0 - 1.0 / horizon, (1 + step) / (10 + step))
+
+
+@dataclass
+class _Observations:
+    """What one epoch's steps report, kept on the device until the epoch ends."""
+
+    rul: list[Tensor] = field(default_factory=list)
+    health: list[Tensor] = field(default_factory=list)
+    total_norms: list[Tensor] = field(default_factory=list)
+    norm_rul: list[Tensor] = field(default_factory=list)
+    norm_health: list[Tensor] = field(default_factory=list)
+    cosine: list[Tensor] = field(default_factory=list)
+
+    def add(self, rul: Tensor, health: Tensor, info: StepInfo, total_norm: Tensor) -> None:
+        self.rul.append(rul.detach())
+        self.health.append(health.detach())
+        self.total_norms.append(total_norm.detach())
+        if info.geometry is not None:
+            self.norm_rul.append(info.geometry.norm_rul)
+            self.norm_health.append(info.geometry.norm_health)
+            self.cosine.append(info.geometry.cosine)
+
+
+def _to_array(values: list[Tensor]) -> np.ndarray:
+    return torch.stack(values).cpu().double().numpy() if values else np.empty(0)
+
+
+class _Run:
+    """The state of one training run."""
+
+    def __init__(self, config: RunConfig, prepared: Prepared, device: torch.device) -> None:
+        self.config, self.prepared, self.device = config, prepared, device
+        self.unit = cycles_per_unit(config)
+        self.model = new_model(config, prepared).to(device)
+        self.shared = shared_parameters(self.model)
+        self.heads = task_parameters(self.model)
+        self.weighting: BaseMTLLoss = get_loss(config.weighting).to(device)
+        self.optimiser = _optimiser(config, self.model, self.weighting)
+        self.plateau = ReduceLROnPlateau(
+            self.optimiser, factor=0.5, patience=config.plateau_patience
+        )
+        self.batches = torch.Generator().manual_seed(config.seed)
+        train_windows = prepared.train
+        self.x = torch.from_numpy(train_windows.x).to(device)
+        self.rul = torch.from_numpy(train_windows.rul).to(device)
+        labels = auxiliary_labels(config.auxiliary, train_windows, config.seed)
+        self.health = torch.from_numpy(labels).to(device)
+        whole_batches = len(self.x) // config.batch_size
+        self.steps_per_epoch = min(whole_batches, config.batches_per_epoch or whole_batches)
+        self.total_steps = self.steps_per_epoch * config.max_epochs
+        self.step = 0
+        self.averaged_model = AveragedModel(self.model, multi_avg_fn=self._average)
+        self.average: DualTaskModel = self.averaged_model.module  # type: ignore[assignment]
+        self.starts_dead = self._starts_dead()
+        self.probe_at_start = self._probe(self.model)
+        self.epochs: list[EpochRecord] = []
+        self.best_epoch: int | None = None
+        self.best_state: dict[str, Tensor] = {}
+        self.raw_validation_rmse: float | None = None
+
+    def fit(self, on_epoch: Callable[[int, EpochRecord], None] | None) -> str:
+        """Train until the last epoch or until patience is out; return what went wrong, if so."""
+        best = math.inf
+        for index in range(self.config.max_epochs):
+            try:
+                record = self._epoch()
+            except NonFiniteLossError as error:
+                return str(error)
+            self.epochs.append(record)
+            if on_epoch:
+                on_epoch(index, record)
+            found = record.validation.rmse
+            if not math.isfinite(found):
+                return f"The validation RMSE is {found} after epoch {index + 1}."
+            if found < best:
+                best, self.best_epoch = found, index
+                self.best_state = copy.deepcopy(self.average.state_dict())
+            elif self._out_of_patience(index):
+                break
+            if self.step >= self._warm_up_steps():
+                self.plateau.step(found)
+        self.raw_validation_rmse = self._evaluate(self.model, self.prepared.validation).rmse
+        return ""
+
+    def predict_test(self) -> TestPredictions:
+        """Return the selected epoch's predictions for the last window of each test engine."""
+        test = self.prepared.test
+        rul, logits = self._predict(self._selected(), test)
+        return TestPredictions(
+            unit=test.unit.tolist(),
+            true_rul=test.rul_uncapped.astype(int).tolist(),
+            predicted_rul=rul.tolist(),
+            predicted_health=logits.argmax(1).tolist(),
+        )
+
+    def probe_selected(self) -> ProbeScores:
+        """Return the linear probe on the selected epoch's trunk."""
+        return self._probe(self._selected())
+
+    def _selected(self) -> DualTaskModel:
+        self.average.load_state_dict(self.best_state)
+        return self.average
+
+    def _out_of_patience(self, index: int) -> bool:
+        patience = self.config.patience
+        return (
+            patience is not None
+            and self.best_epoch is not None
+            and index - self.best_epoch >= patience
+        )
+
+    def _warm_up_steps(self) -> int:
+        return round(self.config.warm_up * self.total_steps)
+
+    def _average(
+        self, averaged: Sequence[Tensor], current: Sequence[Tensor], _: Tensor | int
+    ) -> None:
+        decay = average_decay(self.step, self.total_steps, self.config.average_decay)
+        torch._foreach_lerp_(list(averaged), list(current), 1.0 - decay)
+
+    def _epoch(self) -> EpochRecord:
+        self.model.train()
+        seen = _Observations()
+        for rows in self._batches():
+            self._warm_up()
+            observe = self.step % self.config.observe_every == 0
+            seen.add(*self._train_step(rows, observe))
+            self.step += 1
+            self.averaged_model.update_parameters(self.model)
+        rul, health = _to_array(seen.rul), _to_array(seen.health)
+        self.weighting.end_epoch({"rul": float(rul.mean()), "health": float(health.mean())})
+        evaluated = self.average
+        watch = self.config.watch_test
+        return EpochRecord(
+            rul_loss=rul.mean(),
+            health_loss=health.mean(),
+            weights=self.weighting.get_weights(),
+            learning_rate=self.optimiser.param_groups[0]["lr"],
+            clipped_share=(_to_array(seen.total_norms) > self.config.clip_norm).mean(),
+            gradients=summarise_gradients(
+                _to_array(seen.norm_rul), _to_array(seen.norm_health), _to_array(seen.cosine)
+            ),
+            validation=self._evaluate(evaluated, self.prepared.validation),
+            test=self._evaluate(evaluated, self.prepared.test) if watch else None,
+            test_every_window=(
+                self._evaluate(evaluated, self.prepared.test_every_window) if watch else None
+            ),
+        )
+
+    def _batches(self) -> Iterator[Tensor]:
+        order = torch.randperm(len(self.x), generator=self.batches).to(self.device)
+        size = self.config.batch_size
+        for first in range(0, self.steps_per_epoch * size, size):
+            yield order[first : first + size]
+
+    def _losses(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        rul, logits = self.model(self.x[rows])
+        config = self.config
+        rul_loss = inner_rul_loss(
+            config.inner_loss, rul, self.rul[rows] / self.unit, config.recipe.rul_cap / self.unit
+        )
+        return rul_loss, health_cross_entropy(logits, self.health[rows])
+
+    def _train_step(self, rows: Tensor, observe: bool) -> tuple[Tensor, Tensor, StepInfo, Tensor]:
+        self.optimiser.zero_grad()
+        rul_loss, health_loss = self._losses(rows)
+        info = self.weighting.backward(
+            rul_loss,
+            health_loss,
+            shared_params=self.shared,
+            task_params=self.heads,
+            observe=observe,
+        )
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.optimiser.step()
+        return rul_loss, health_loss, info, norm
+
+    def _warm_up(self) -> None:
+        steps = self._warm_up_steps()
+        if self.step < steps:
+            for group in self.optimiser.param_groups:
+                group["lr"] = self.config.learning_rate * (self.step + 1) / steps
+
+    def _starts_dead(self) -> bool:
+        """Return whether the final ReLU is shut for every one of a batch of windows."""
+        rows = np.linspace(0, len(self.x) - 1, self.config.batch_size).astype(int)
+        model = copy.deepcopy(self.model)  # a pass in training mode moves the batch statistics
+        with torch.no_grad():
+            rul, _ = model(self.x[torch.from_numpy(rows)])
+        return bool((rul == 0).all())
+
+    @torch.no_grad()
+    def _predict(self, model: DualTaskModel, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+        model.eval()
+        parts = [model(batch.to(self.device)) for batch in _evaluation_batches(windows)]
+        rul = torch.cat([part[0] for part in parts]).cpu().double().numpy() * self.unit
+        logits = torch.cat([part[1] for part in parts]).cpu().double().numpy()
+        return rul, logits
+
+    def _evaluate(self, model: DualTaskModel, windows: Windows) -> RulHealthMetrics:
+        rul, logits = self._predict(model, windows)
+        predicted = logits.argmax(1)
+        return RulHealthMetrics(
+            rmse=rmse(rul, windows.rul),
+            mean_error=mean_error(rul, windows.rul),
+            rul_loss=float(rul_mse(rul, windows.rul)),
+            health_loss=float(health_cross_entropy(logits, windows.health)),
+            health_accuracy=health_accuracy(predicted, windows.health),
+            health_recall=recall_per_class(predicted, windows.health).tolist(),
+        )
+
+    @torch.no_grad()
+    def _features(self, model: DualTaskModel, windows: Windows, rows: np.ndarray) -> np.ndarray:
+        model.eval()
+        x = torch.from_numpy(windows.x[rows])
+        parts = [model.features(b.to(self.device)) for b in torch.split(x, _EVALUATION_BATCH)]
+        features: np.ndarray = torch.cat(parts).cpu().double().numpy()
+        return features
+
+    def _probe(self, model: DualTaskModel) -> ProbeScores:
+        fit, score = self.prepared.train, self.prepared.validation
+        rows = np.linspace(0, len(fit.x) - 1, min(_PROBE_WINDOWS, len(fit.x))).astype(int)
+        every = np.arange(len(score.x))
+        found = linear_probe(
+            self._features(model, fit, rows),
+            fit.health[rows],
+            self._features(model, score, every),
+            score.health,
+        )
+        return ProbeScores(
+            accuracy=found.accuracy,
+            balanced_accuracy=found.balanced_accuracy,
+            recall=found.recall.tolist(),
+            majority_share=found.majority_share,
+        )
+
+
+def _evaluation_batches(windows: Windows) -> Iterator[Tensor]:
+    yield from torch.split(torch.from_numpy(windows.x), _EVALUATION_BATCH)
+
+
+def _optimiser(
+    config: RunConfig, model: DualTaskModel, weighting: BaseMTLLoss
+) -> torch.optim.Optimizer:
+    groups = [
+        {"params": list(model.parameters()), "weight_decay": config.weight_decay},
+        {"params": list(weighting.parameters()), "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+    optimiser: torch.optim.Optimizer = kinds[config.optimiser](groups, lr=config.learning_rate)
+    return optimiser

@@ -1,0 +1,246 @@
+"""What a run leaves behind: one JSON file, a few kilobytes, named by the run's configuration."""
+
+import hashlib
+import platform
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError
+
+from rulbook import paths
+from rulbook.errors import RulbookError
+from rulbook.training.config import RunConfig
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Quantiles kept of each epoch's gradient ratios and cosines."""
+
+RATIO_BIN_EDGES: NDArray[np.float64] = np.logspace(-4, 5, 61)
+"""Edges of the 60 logarithmic bins of the gradient ratio; what falls outside is in the end bins."""
+
+_SIGNIFICANT_DIGITS = 6
+
+Number = Annotated[
+    float,
+    PlainSerializer(lambda x: float(f"{x:.{_SIGNIFICANT_DIGITS}g}"), return_type=float),
+]
+"""A float, written with six significant digits."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
+
+class RulHealthMetrics(_Strict):
+    """How well a network predicts one set of windows.
+
+    Attributes:
+        rmse: root mean squared error of the RUL, cycles.
+        mean_error: mean of prediction minus truth, cycles.
+        rul_loss: mean squared error in cycles² (unweighted, whatever the inner loss).
+        health_loss: mean cross-entropy in nats.
+        health_accuracy: share of right health states.
+        health_recall: recall of each health state; NaN for one that does not occur.
+
+    """
+
+    rmse: Number
+    mean_error: Number
+    rul_loss: Number
+    health_loss: Number
+    health_accuracy: Number
+    health_recall: list[Number]
+
+
+class GradientSummary(_Strict):
+    """Gradients of the two tasks on the shared parameters over the observed steps of one epoch.
+
+    Attributes:
+        steps: how many steps were observed.
+        ratio_quantiles: quantiles of ``‖∇L_rul‖ / ‖∇L_health‖`` at ``QUANTILES``.
+        ratio_counts: the same ratios counted in ``RATIO_BIN_EDGES``.
+        cosine_quantiles: quantiles of the cosine of the angle between them.
+        median_norm_rul: median norm of the RUL gradient.
+        median_norm_health: median norm of the health gradient.
+
+    """
+
+    steps: int
+    ratio_quantiles: list[Number]
+    ratio_counts: list[int]
+    cosine_quantiles: list[Number]
+    median_norm_rul: Number
+    median_norm_health: Number
+
+
+class EpochRecord(_Strict):
+    """One pass over the training windows, and the validation that followed it.
+
+    Attributes:
+        rul_loss: mean training RUL loss over the epoch's steps, as the method saw it.
+        health_loss: mean training health loss over the epoch's steps.
+        weights: the method's two weights at the end of the epoch.
+        learning_rate: rate of the epoch's last step.
+        clipped_share: share of steps on which the gradient norm was cut.
+        gradients: summary of the task gradients; ``None`` where none was observed.
+        validation: metrics of the averaged weights on all windows of the validation engines.
+        test: metrics on the last window of each test engine (protocol study only).
+        test_every_window: metrics on all windows of the test engines (protocol study only).
+
+    """
+
+    rul_loss: Number
+    health_loss: Number
+    weights: dict[str, Number]
+    learning_rate: Number
+    clipped_share: Number
+    gradients: GradientSummary | None
+    validation: RulHealthMetrics
+    test: RulHealthMetrics | None = None
+    test_every_window: RulHealthMetrics | None = None
+
+
+class TestPredictions(_Strict):
+    """Predictions for each test engine's last window at the selected epoch.
+
+    RUL is in cycles; ``true_rul`` is uncapped, so that both conventions can be computed from it.
+    """
+
+    __test__ = False  # not a test class, whatever its name suggests to pytest
+
+    unit: list[int]
+    true_rul: list[int]
+    predicted_rul: list[Number]
+    predicted_health: list[int]
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row an engine, indexed by unit."""
+        return pd.DataFrame(self.model_dump()).set_index("unit")
+
+
+class ProbeScores(_Strict):
+    """Linear classifier of the health state on the frozen z, scored on the validation engines.
+
+    Chance is 1/3 for the balanced accuracy and ``majority_share`` for the accuracy.
+    """
+
+    accuracy: Number
+    balanced_accuracy: Number
+    recall: list[Number]
+    majority_share: Number
+
+
+class RunRecord(_Strict):
+    """The result of one run.
+
+    Attributes:
+        config: what was run.
+        status: ``diverged`` when a loss or the validation stopped being finite.
+        message: what went wrong, for a run that did not complete.
+        epochs: one entry an epoch.
+        selected_epoch: index of the epoch with the lowest validation RMSE.
+        test: predictions of the selected epoch's averaged weights.
+        starts_dead: whether the RUL gradient was zero at the start (the final ReLU was shut).
+        raw_validation_rmse: validation RMSE of the raw, not averaged, weights after the last epoch.
+        probe_at_start: linear probe on the untrained trunk.
+        probe: linear probe on the selected epoch's trunk.
+        wall_seconds: duration of the run.
+        device: where it ran.
+        versions: versions of what moves numbers.
+        source_digest: SHA-256 of the package's source at the time; not part of the name.
+
+    """
+
+    config: RunConfig
+    status: Literal["completed", "diverged"]
+    message: str = ""
+    epochs: list[EpochRecord] = []
+    selected_epoch: int | None = None
+    test: TestPredictions | None = None
+    starts_dead: bool = False
+    raw_validation_rmse: Number | None = None
+    probe_at_start: ProbeScores | None = None
+    probe: ProbeScores | None = None
+    wall_seconds: Number
+    device: str
+    versions: dict[str, str]
+    source_digest: str
+
+    def write(self, folder: Path) -> Path:
+        """Write the record into ``folder`` under its configuration's key, whole or not at all."""
+        path = folder / f"{self.config.key()}.json"
+        paths.write_atomically(path, self.model_dump_json() + "\n")
+        return path
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read one record.
+
+    Raises:
+        RulbookError: the file is not a record of this protocol.
+
+    """
+    try:
+        return RunRecord.model_validate_json(path.read_text())
+    except (ValidationError, ValueError) as error:
+        raise RulbookError(
+            f"{path.name} is not a run record ({str(error).splitlines()[0]}); delete it and run "
+            "the sweep again."
+        ) from None
+
+
+def read_records(folder: Path) -> Iterable[RunRecord]:
+    """Yield the records in ``folder``, in the order of their names."""
+    for path in sorted(folder.glob("*.json")):
+        yield read_record(path)
+
+
+def summarise_gradients(
+    norm_rul: ArrayLike, norm_health: ArrayLike, cosine: ArrayLike
+) -> GradientSummary | None:
+    """Summarise the observed steps of one epoch, given one norm pair and cosine a step.
+
+    Steps on which the health gradient is zero have no ratio, and are left out of it.
+    """
+    rul, health = np.asarray(norm_rul, float), np.asarray(norm_health, float)
+    if not len(rul):
+        return None
+    ratios = rul[health > 0] / health[health > 0]
+    inside = np.clip(ratios, RATIO_BIN_EDGES[0], RATIO_BIN_EDGES[-1])
+    return GradientSummary(
+        steps=len(rul),
+        ratio_quantiles=_quantiles(ratios),
+        ratio_counts=np.histogram(inside, RATIO_BIN_EDGES)[0].tolist(),
+        cosine_quantiles=_quantiles(np.asarray(cosine, float)),
+        median_norm_rul=float(np.median(rul)),
+        median_norm_health=float(np.median(health)),
+    )
+
+
+def _quantiles(values: NDArray[np.float64]) -> list[float]:
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return [float("nan")] * len(QUANTILES)
+    found: list[float] = np.quantile(finite, QUANTILES).tolist()
+    return found
+
+
+@cache
+def source_digest() -> str:
+    """Return the SHA-256 over the package's Python files, in the order of their paths."""
+    package = Path(paths.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that compute."""
+    libraries = ("rulbook", "numpy", "scikit-learn", "scipy", "torch", "torchjd")
+    return {"python": platform.python_version()} | {name: version(name) for name in libraries}
