@@ -1,8 +1,13 @@
 """Data: real C-MAPSS or the simulated fleet, and the windows that experiments train on.
 
-``load`` gives a ``Fleet``; ``prepare.prepare`` turns it into ``Prepared`` windows. ``prepare`` and
-``simulate`` are modules here, each with a function of its own name. ``status`` says which of the
-twelve real files are here and whether their hashes hold.
+``load(subset)`` gives a ``Fleet``; ``prepare.prepare(fleet)`` turns it into ``Prepared`` windows.
+``prepare``, ``simulate`` and ``fetch`` are modules here, each with a function of its own name.
+
+What a command line needs: ``status()`` returns a ``DataStatus`` (``folder``, ``named_by``,
+``complete`` and one ``FileStatus`` for each of the twelve files: ``name``, ``path``, ``verified``,
+``problem``); ``fetch.fetch(progress=True)`` returns the folder with the twelve verified files, and
+raises ``RulbookError`` with one sentence if it cannot. ``resolve_source("auto")`` says which data
+``load`` would use, and ``digest(subset)`` identifies it without reading it.
 """
 
 from rulbook.data.cmapss import (

@@ -50,7 +50,8 @@ SHA256: Mapping[str, str] = MappingProxyType(
 )
 """SHA-256 of the unpacked bytes of each of the twelve files, by file name."""
 
-_FETCH = "`rulbook data fetch`"
+FETCH = "`rulbook data fetch`"
+"""The command that the messages point to."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def locate() -> Path | None:
         if not named.is_dir():
             raise RulbookError(
                 f"{paths.DATA_VARIABLE} names '{named}', which is not a folder: let it name the "
-                f"folder with the twelve C-MAPSS files, or unset it and run {_FETCH}."
+                f"folder with the twelve C-MAPSS files, or {_fetch_again()}."
             )
         return named
     cache = paths.cache()
@@ -184,7 +185,7 @@ def read(subset: str, folder: Path | None = None) -> Fleet:
     if folder is None:
         raise RulbookError(
             f"There is no real C-MAPSS data on this machine: set {paths.DATA_VARIABLE} to the "
-            f"folder with the twelve files, or run {_FETCH}."
+            f"folder with the twelve files, or run {FETCH}."
         )
     train, test, rul = (_verified_bytes(folder, name) for name in names)
     test_rul = pd.read_csv(BytesIO(rul), sep=r"\s+", header=None, names=["rul"], dtype="int64")
@@ -202,6 +203,8 @@ def read(subset: str, folder: Path | None = None) -> Fleet:
 def status() -> DataStatus:
     """Return what is present of the twelve files and whether each hash holds.
 
+    A file that is missing or bad is a ``problem`` of its entry, not an error.
+
     Raises:
         RulbookError: ``RULBOOK_DATA`` names something that is not a folder.
     """
@@ -215,7 +218,7 @@ def status() -> DataStatus:
 
 def _file_status(folder: Path | None, name: str) -> FileStatus:
     if folder is None:
-        return FileStatus(name, None, False, f"{name} is not on this machine: run {_FETCH}.")
+        return FileStatus(name, None, False, f"{name} is not on this machine: run {FETCH}.")
     path = find_file(folder, name)
     try:
         verify(folder, name)
@@ -236,13 +239,18 @@ def verify(folder: Path, name: str) -> Path:
     path = find_file(folder, name)
     if path is None:
         raise RulbookError(
-            f"'{folder}' has no {name} (plain or .gz): put the file there, or unset "
-            f"{paths.DATA_VARIABLE} and run {_FETCH}."
+            f"'{folder}' has no {name} (plain or .gz): put the file there, or {_fetch_again()}."
         )
     found = path.stat()
     if _sha256(path, found.st_mtime_ns, found.st_size) != SHA256[name]:
         raise RulbookError(_what_is_wrong(path, name))
     return path
+
+
+def _fetch_again() -> str:
+    """Return how to get the data anew; a named folder goes before what is fetched."""
+    named = paths.data_folder_named_by_user() is not None
+    return f"unset {paths.DATA_VARIABLE} and run {FETCH}" if named else f"run {FETCH}"
 
 
 def _verified_bytes(folder: Path, name: str) -> bytes:
@@ -268,8 +276,8 @@ def _unpacked(path: Path) -> bytes:
         return gzip.decompress(content)
     except (EOFError, OSError, zlib.error) as fault:
         raise RulbookError(
-            f"'{path}' is truncated or damaged and cannot be unpacked: copy it again, or delete it "
-            f"and run {_FETCH}."
+            f"'{path}' is truncated or damaged and cannot be unpacked: copy it again, or "
+            f"{_fetch_again()}."
         ) from fault
 
 
@@ -282,12 +290,12 @@ def _what_is_wrong(path: Path, name: str) -> str:
         if columns != expected:
             return (
                 f"'{path}' has {columns} columns in line {number} where C-MAPSS has {expected}: "
-                f"put the published file in its place, or run {_FETCH}."
+                f"put the published file in its place, or {_fetch_again()}."
             )
     return (
         f"'{path}' is not the published file (its unpacked SHA-256 is "
         f"{hashlib.sha256(content).hexdigest()}, expected {SHA256[name]}): put the original in its "
-        f"place, line endings and all, or run {_FETCH}."
+        f"place, line endings and all, or {_fetch_again()}."
     )
 
 

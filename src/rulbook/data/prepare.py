@@ -287,10 +287,12 @@ def _cut(engines: pd.DataFrame, recipe: Recipe, *, capped: bool) -> Windows:
         blocks.append(views.transpose(0, 2, 1))
         last_rows.append(engine[["unit", "cycle", "rul"]].tail(len(views)))
     ends = pd.concat(last_rows)
+    x = np.empty((len(ends), window, len(recipe.feature_names)), dtype=np.float32)
+    np.concatenate(blocks, out=x)
     uncapped = ends["rul"].to_numpy(dtype=np.float32)
     below_cap = np.minimum(uncapped, np.float32(recipe.rul_cap))
     return Windows(
-        x=np.concatenate(blocks),
+        x=x,
         rul=below_cap if capped else uncapped,
         rul_uncapped=uncapped,
         health=health_state(below_cap, recipe.health_thresholds),
