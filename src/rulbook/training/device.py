@@ -1,0 +1,32 @@
+"""Choose where to compute."""
+
+from typing import Literal, get_args
+
+import torch
+
+from rulbook.errors import RulbookError, unknown_name
+
+RequestedDevice = Literal["auto", "cpu", "cuda", "mps"]
+
+
+def choose_device(name: RequestedDevice = "auto") -> torch.device:
+    """Return the device called ``name``; ``"auto"`` is CUDA, else MPS, else the CPU.
+
+    Raises:
+        UsageError: ``name`` is unknown.
+        RulbookError: This machine, or this build of PyTorch, has no such device.
+    """
+    if name not in get_args(RequestedDevice):
+        raise unknown_name("device", name, get_args(RequestedDevice))
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, present in available.items() if present)
+    if not available[name]:
+        raise RulbookError(
+            f"PyTorch finds no {name} device on this machine: choose --device auto or --device cpu."
+        )
+    return torch.device(name)
