@@ -113,6 +113,16 @@ class TestOverEngines:
             if abs(comparison.p_value - 0.05) > 0.002:
                 assert comparison.is_tie == (comparison.low <= 0 <= comparison.high)
 
+    @pytest.mark.parametrize("factor", [0.97, 0.975, 0.98])
+    def test_p_value_is_near_the_normal_one_for_many_engines(self, factor: float) -> None:
+        random = np.random.default_rng(7)
+        errors = random.normal(0.0, 14.0, size=(1, 2000))
+        other = factor * errors + random.normal(0.0, 3.0, size=(1, 2000))
+        comparison = compare_over_engines(errors, other)
+        error = comparison.smallest_detectable / smallest_detectable_difference(1.0)
+        expected = 2 * stats.norm.sf(abs(comparison.difference) / error)
+        assert comparison.p_value == pytest.approx(expected, abs=0.01, rel=0.1)
+
     def test_methods_may_have_other_seed_counts_but_not_other_engines(
         self, errors: np.ndarray
     ) -> None:

@@ -204,6 +204,7 @@ class TestStatus:
     def test_nothing_here(self) -> None:
         status = data.status()
         assert status.folder is None
+        assert status.named_by is None
         assert not status.complete
         assert [file.name for file in status.files] == list(cmapss.SHA256)
         assert all(file.path is None and file.problem for file in status.files)
