@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -54,19 +53,20 @@ def task_gradients(
 
 def inner_product(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
     """Return the inner product of two gradients, each one tensor a parameter; 0-dim."""
-    return torch.stack([torch.sum(a * b) for a, b in zip(first, second, strict=True)]).sum()
+    parts = [torch.dot(a.reshape(-1), b.reshape(-1)) for a, b in zip(first, second, strict=True)]
+    return torch.stack(parts).sum()
 
 
 def norm(gradient: Sequence[Tensor]) -> Tensor:
-    """Return the L2 norm over all parameters, 0-dim; safe against overflow of the square."""
-    parts = torch.stack([torch.linalg.vector_norm(part) for part in gradient])
-    return cast(Tensor, torch.linalg.vector_norm(parts))
+    """Return the L2 norm over all parameters, 0-dim."""
+    return torch.nn.utils.get_total_norm(gradient)
 
 
 def geometry(rul: Sequence[Tensor], health: Sequence[Tensor]) -> GradientGeometry:
-    """Return norms and cosine of the two task gradients, one tensor a shared parameter each."""
-    norm_rul, norm_health = norm(rul), norm(health)
-    unit_rul = [part / norm_rul for part in rul]
-    unit_health = [part / norm_health for part in health]
-    cosine = inner_product(unit_rul, unit_health).clamp(-1.0, 1.0)
-    return GradientGeometry(norm_rul.detach(), norm_health.detach(), cosine.detach())
+    """Return norms and cosine of the two task gradients, one tensor a shared parameter each.
+
+    The cosine is NaN where a gradient is zero: there is no angle to speak of.
+    """
+    norm_rul, norm_health = norm(rul).detach(), norm(health).detach()
+    cosine = inner_product(rul, health).detach() / norm_rul / norm_health
+    return GradientGeometry(norm_rul, norm_health, cosine.clamp(-1.0, 1.0))

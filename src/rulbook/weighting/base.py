@@ -230,7 +230,7 @@ def write_gradients(
     """
     weight_rul, weight_health = weights
     for parameter, g_rul, g_health in zip(shared_params, rul.shared, health.shared, strict=True):
-        add_to_grad(parameter, weight_rul * g_rul + weight_health * g_health)
+        add_to_grad(parameter, (weight_rul * g_rul).add_(weight_health * g_health))
     for task, found, weight in zip(TASKS, (rul, health), head_weights, strict=True):
         for parameter, part in zip(task_params[task], found.head, strict=True):
             add_to_grad(parameter, weight * part)

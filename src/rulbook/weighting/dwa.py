@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rulbook.errors import RulbookError
-from rulbook.weighting.base import TASKS, BaseMTLLoss, as_weights
+from rulbook.weighting.base import TASKS, BaseMTLLoss, NonFiniteLossError, as_weights
 
 
 def dwa_weights(last: Tensor, before: Tensor, temperature: float) -> Tensor:
@@ -53,12 +52,12 @@ class DWALoss(BaseMTLLoss):
         """Move the weights by the epoch's mean training losses.
 
         Raises:
-            RulbookError: a mean is NaN or infinite; the state stays as it was.
+            NonFiniteLossError: a mean is NaN or infinite; the state stays as it was.
 
         """
         newest = self.mean_losses.new_tensor([mean_losses[task] for task in TASKS])
         if not torch.isfinite(newest).all():
-            raise RulbookError(
+            raise NonFiniteLossError(
                 f"DWA was given mean losses {dict(mean_losses)}; they must be finite numbers."
             )
         self.mean_losses.copy_(torch.stack([newest, self.mean_losses[0]]))

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from rulbook.errors import UsageError
 from rulbook.gradients import GradientGeometry, Gradients
 from rulbook.weighting.base import GradientWeightedLoss
 
@@ -108,6 +109,10 @@ class GABALoss(GradientWeightedLoss):
         min_weight: float | None = 0.05,
     ) -> None:
         super().__init__()
+        if not 0 <= (beta or 0) < 1 or not 0 <= (min_weight or 0) <= 0.5:
+            raise UsageError(
+                f"GABA takes beta in [0, 1) and min_weight in [0, 0.5], not {beta} and {min_weight}."
+            )
         self.beta = beta or 0.0
         self.warmup_steps = warmup_steps or 0
         self.min_weight = min_weight or 0.0

@@ -1,10 +1,11 @@
 """GradNorm: weights learned so that task gradients keep a common norm (Chen et al. 2018)."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from rulbook.errors import unknown_name
 from rulbook.gradients import GradientGeometry, Gradients, norm
 from rulbook.weighting.base import GradientWeightedLoss
 
@@ -54,7 +55,7 @@ class GradNormLoss(GradientWeightedLoss):
       gradient norms of some hundreds a fixed rate throws the weights from bound to bound, so by
       default ``relative=True`` divides the weight gradient by the mean unweighted norm, which makes
       the rate free of units; ``relative=False`` is the formula as it stands.
-    * ``weight_lr = 0.025``, the value of the original paper; the book's excerpts print none.
+    * ``weight_lr = 0.025`` is our choice; neither edition's visible text gives a rate.
     * :math:`L_k(0)`: the loss of the first batch seen.
     * clipping at 0 and rescaling to K after each step: the rescaling is the original's.
 
@@ -75,6 +76,8 @@ class GradNormLoss(GradientWeightedLoss):
         relative: bool = True,
     ) -> None:
         super().__init__()
+        if edition not in get_args(Edition):
+            raise unknown_name("GradNorm edition", edition, get_args(Edition))
         self.edition = edition
         self.alpha = alpha
         self.weight_lr = weight_lr

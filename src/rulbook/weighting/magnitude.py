@@ -1,11 +1,12 @@
 """Weights from the size of the losses themselves: no gradient is looked at."""
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
+from rulbook.errors import unknown_name
 from rulbook.weighting.base import BaseMTLLoss, as_weights
 
 
@@ -88,6 +89,9 @@ class AMNLFixedLoss(BaseMTLLoss):
         return f"AMNLFixed(s={self.s_rul:g}/{self.s_health:g})"
 
 
+Normaliser = Literal["batch", "ema"]
+
+
 class LegacyAMNLLoss(BaseMTLLoss):
     r"""The legacy edition's normaliser: equal weights over running magnitudes.
 
@@ -106,8 +110,10 @@ class LegacyAMNLLoss(BaseMTLLoss):
     ema_losses: Tensor
     step_count: Tensor
 
-    def __init__(self, normaliser: Literal["batch", "ema"] = "batch", beta: float = 0.99) -> None:
+    def __init__(self, normaliser: Normaliser = "batch", beta: float = 0.99) -> None:
         super().__init__()
+        if normaliser not in get_args(Normaliser):
+            raise unknown_name("AMNL normaliser", normaliser, get_args(Normaliser))
         self.normaliser = normaliser
         self.beta = beta
         self._last_weights = torch.full((2,), torch.nan)

@@ -106,7 +106,9 @@ class SurgeryLoss(BaseMTLLoss):
         """Return the two trunk weights from the norms and the cosine of the task gradients."""
         if norm_rul == norm_health == 0:
             return EQUAL
-        return self._ask(planar_gradients(norm_rul, norm_health, cosine))
+        # These weights do not depend on the common scale, but thresholds inside TorchJD do.
+        size = math.hypot(norm_rul, norm_health)
+        return self._ask(planar_gradients(norm_rul / size, norm_health / size, cosine))
 
     def get_weights(self) -> dict[str, float]:
         """Return the trunk weights of the last step; the heads' are 1."""
@@ -183,8 +185,8 @@ def upgrad() -> SurgeryLoss:
 def cagrad(c: float = 0.5) -> SurgeryLoss:
     """Return CAGrad with radius ``c``, at least 0, around the mean gradient (Liu et al. 2021).
 
-    0.5 is a usual default (the authors tune it per data set). The norm under which TorchJD calls
-    the gradients zero is lowered from 1e-4 to 1e-12, since late gradients may be that small.
+    0.5 is LibMTL's default (the authors tune it per data set). TorchJD gives up where the relative
+    norm of a combination is under 1e-4, which a ratio of norms over 10,000 reaches; here 1e-12.
     """
     return SurgeryLoss(CAGrad(c=c, norm_eps=1e-12), f"CAGrad(c={c:g})")
 

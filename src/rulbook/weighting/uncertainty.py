@@ -1,11 +1,15 @@
 """Learned task uncertainties (Kendall, Gal and Cipolla 2018; §4.3, §24.1)."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from rulbook.errors import unknown_name
 from rulbook.weighting.base import BaseMTLLoss, as_weights
+
+
+ClassificationFactor = Literal["half", "one"]
 
 
 class UncertaintyLoss(BaseMTLLoss):
@@ -30,10 +34,14 @@ class UncertaintyLoss(BaseMTLLoss):
     def __init__(
         self,
         *,
-        classification_factor: Literal["half", "one"] = "half",
+        classification_factor: ClassificationFactor = "half",
         initial_log_var: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         super().__init__()
+        if classification_factor not in get_args(ClassificationFactor):
+            raise unknown_name(
+                "classification factor", classification_factor, get_args(ClassificationFactor)
+            )
         self.classification_factor = classification_factor
         self.log_var_rul = nn.Parameter(torch.tensor(float(initial_log_var[0])))
         self.log_var_health = nn.Parameter(torch.tensor(float(initial_log_var[1])))
