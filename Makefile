@@ -1,0 +1,53 @@
+# make book | test | check | figures | doctor | clean. Each makes the environment first if there is
+# none, and again only if pyproject.toml or constraints.txt changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help book figures test check doctor clean
+
+help:
+	@echo "make book     execute the chapters that changed and build the pages"
+	@echo "make test     run every test"
+	@echo "make check    lint, types, layers and the fast tests"
+	@echo "make figures  write all figures as SVG and PNG"
+	@echo "make doctor   say what this machine has and lacks"
+	@echo "make clean    remove everything that was made, except the environment"
+
+# The lock is a constraint file: it fixes versions, pyproject.toml says what is needed.
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "There is no '$(PYTHON)' here: install Python 3.11 or newer, or name one, for instance: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "'$(PYTHON)' is $$($(PYTHON) --version 2>&1), and Python 3.11 or newer is needed: name one, for instance: make PYTHON=python3.12" >&2; exit 1; }
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) || { \
+	  echo "'$(PYTHON) -m venv' failed: install Python's venv module (on Debian: apt-get install python3-venv)." >&2; exit 1; }
+	@echo "Installing the locked set of packages into $(VENV)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $(STAMP)
+
+book: $(STAMP)
+	@$(BIN)/rulbook build
+
+figures: $(STAMP)
+	@$(BIN)/rulbook figures
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest -W error
+
+check: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/rulbook pair --check
+	@$(BIN)/python -m pytest -W error -q -m "not slow and not browser"
+
+doctor: $(STAMP)
+	@$(BIN)/rulbook doctor
+
+clean:
+	rm -rf _build figures .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

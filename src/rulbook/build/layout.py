@@ -1,0 +1,73 @@
+"""Where the parts of the book are, before and after it is built."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rulbook import paths
+from rulbook.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of one checkout.
+
+    Attributes:
+        root: The root of the checkout.
+    """
+
+    root: Path
+
+    @property
+    def book(self) -> Path:
+        """The text of the chapters and of the other pages."""
+        return self.root / "book"
+
+    @property
+    def notebooks(self) -> Path:
+        """The notebook of every chapter, without outputs."""
+        return self.root / "notebooks"
+
+    @property
+    def build(self) -> Path:
+        """Everything that is made and can be made again."""
+        return self.root / "_build"
+
+    @property
+    def executed(self) -> Path:
+        """The notebook of every chapter with its outputs, and the stamp of what it was made of."""
+        return self.build / "executed"
+
+    @property
+    def unfinished(self) -> Path:
+        """Notebooks while they are executed, and as far as they came if they failed."""
+        return self.build / "unfinished"
+
+    @property
+    def staged(self) -> Path:
+        """What Jupyter Book reads: executed notebooks, pages, configuration."""
+        return self.build / "staged"
+
+    @property
+    def html(self) -> Path:
+        """The finished pages."""
+        return self.build / "html"
+
+    @property
+    def index(self) -> Path:
+        """The first page of the book."""
+        return self.html / "index.html"
+
+
+def of_checkout() -> Layout:
+    """Return the layout of the checkout that this package runs from.
+
+    Raises:
+        UsageError: The package was installed from a wheel, which carries no chapters.
+    """
+    root = paths.checkout()
+    if root is None:
+        raise UsageError(
+            "The chapters are not part of the installed package: clone the project and run "
+            "`make book` in the clone."
+        )
+    return Layout(root)

@@ -1,0 +1,107 @@
+"""The notebook of a chapter, made from its text, and the check that the two agree.
+
+The text is the source of truth. Conversion is deterministic: a cell's id is a digest of its source,
+and neither times nor versions are written.
+"""
+
+import hashlib
+from collections import Counter
+from typing import Any
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+
+from rulbook import paths
+from rulbook.build.chapters import Chapter, chapters
+from rulbook.build.layout import Layout
+from rulbook.errors import RulbookError
+
+PARAMETERS_TAG = "parameters"
+"""Tag of the cell whose assignments papermill replaces."""
+
+_VOLATILE_METADATA = ("execution", "papermill")
+
+
+def to_notebook(chapter: Chapter) -> NotebookNode:
+    """Return the notebook of a chapter, without outputs.
+
+    Raises:
+        RulbookError: The text is not a MyST notebook, or has no ``parameters`` cell.
+    """
+    try:
+        notebook: NotebookNode = jupytext.read(chapter.text, fmt="md:myst")
+    except Exception as fault:  # jupytext passes on whatever its parsers raise
+        raise RulbookError(
+            f"'{chapter.text}' cannot be read as a MyST notebook ({_one_line(fault)}): correct its "
+            "front matter or the options of its code cells."
+        ) from fault
+    if not any(PARAMETERS_TAG in cell.metadata.get("tags", ()) for cell in notebook.cells):
+        raise RulbookError(
+            f"'{chapter.text}' has no code cell tagged '{PARAMETERS_TAG}': begin it with one that "
+            "sets profile, data, device and seed."
+        )
+    notebook.metadata.get("jupytext", {}).get("text_representation", {}).pop(
+        "jupytext_version", None
+    )
+    seen: Counter[str] = Counter()
+    for cell in notebook.cells:
+        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
+        cell.id = f"{digest}-{seen[digest]}"
+        seen[digest] += 1
+    nbformat.validate(notebook)
+    return notebook
+
+
+def pair(layout: Layout) -> list[Chapter]:
+    """Write the notebook of every chapter whose notebook is missing or differs from its text.
+
+    A notebook whose text is gone is removed.
+
+    Returns:
+        The chapters whose notebooks were written.
+    """
+    stale = [chapter for chapter in chapters(layout) if not _in_step(chapter)]
+    for chapter in stale:
+        paths.write_atomically(chapter.notebook, nbformat.writes(to_notebook(chapter)) + "\n")
+    for orphan in _orphans(layout):
+        (layout.notebooks / f"{orphan}.ipynb").unlink()
+    return stale
+
+
+def out_of_step(layout: Layout) -> list[str]:
+    """Return the names of chapters whose notebook does not agree with their text, either way."""
+    return [chapter.name for chapter in chapters(layout) if not _in_step(chapter)] + _orphans(
+        layout
+    )
+
+
+def _in_step(chapter: Chapter) -> bool:
+    if not chapter.notebook.is_file():
+        return False
+    try:
+        notebook = nbformat.read(chapter.notebook, as_version=4)
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError):
+        return False
+    return _inputs(notebook) == _inputs(to_notebook(chapter))
+
+
+def _orphans(layout: Layout) -> list[str]:
+    texts = {chapter.name for chapter in chapters(layout)}
+    return sorted(path.stem for path in layout.notebooks.glob("*.ipynb") if path.stem not in texts)
+
+
+def _inputs(notebook: NotebookNode) -> list[Any]:
+    """Return what an author wrote: cells and their options, no ids, outputs, counts or times."""
+    return [
+        (
+            cell.cell_type,
+            cell.source,
+            {key: value for key, value in cell.metadata.items() if key not in _VOLATILE_METADATA},
+        )
+        for cell in notebook.cells
+    ]
+
+
+def _one_line(fault: BaseException) -> str:
+    return " ".join(str(fault).split()) or type(fault).__name__

