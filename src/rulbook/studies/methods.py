@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from rulbook.errors import unknown_name
 from rulbook.losses import InnerLoss
+from rulbook.models import ARCHITECTURES
 from rulbook.training.config import Baseline, RunConfig
 
 
@@ -95,7 +96,8 @@ def method(name: str) -> Method:
 
 def method_of(config: RunConfig) -> Method | None:
     """Return the method that ``config`` runs, or ``None`` if the tables have no such row."""
+    is_network = config.network in ARCHITECTURES
     for row in _ROWS:
-        if row.applied_to(config) == config:
+        if row.applied_to(config) == config and is_network == (row.baseline is None):
             return row
     return None

@@ -1,0 +1,115 @@
+import pytest
+import torch
+
+from rulbook.errors import UsageError
+from rulbook.models import (
+    ARCHITECTURES,
+    DualTaskMLP,
+    DualTaskModel,
+    count_parameters,
+    shared_parameters,
+    task_parameters,
+)
+
+SIZES = tuple(ARCHITECTURES)
+
+
+def count(module: torch.nn.Module) -> int:
+    return count_parameters(list(module.parameters()))
+
+
+@pytest.fixture(scope="module")
+def paper() -> DualTaskModel:
+    return DualTaskModel.of_size("paper")
+
+
+def test_mlp_has_the_parameters_that_its_layers_add_up_to():
+    assert count(DualTaskMLP()) == (17 * 32 + 32) + (32 + 1) + (32 * 3 + 3)
+
+
+@pytest.mark.parametrize(
+    ("part", "parameters"),
+    [
+        ("convolutions", 52_928),
+        ("recurrent", 2_236_416),
+        ("funnel", 149_856),
+        ("head_rul", 4_737),
+        ("head_health", 1_635),
+    ],
+)
+def test_paper_network_has_the_sizes_of_its_blocks(paper, part, parameters):
+    assert count(getattr(paper, part)) == parameters
+
+
+def test_paper_attention_block_with_its_norm_has_the_printed_size(paper):
+    assert count(paper.attention) + count(paper.attention_norm) == 1_051_648
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_trunk_and_heads_partition_the_parameters(size):
+    model = DualTaskModel.of_size(size)
+    heads = task_parameters(model)
+    parts = [*shared_parameters(model), *heads["rul"], *heads["health"]]
+    assert {id(p) for p in parts} == {id(p) for p in model.parameters()}
+    assert len(parts) == len(list(model.parameters()))
+    assert all(heads.values())
+
+
+def test_mlp_trunk_and_heads_partition_too():
+    model = DualTaskMLP()
+    heads = task_parameters(model)
+    assert count_parameters(shared_parameters(model)) == count(model.shared)
+    assert count_parameters(heads["rul"]) == count(model.head_rul)
+    assert count_parameters(heads["health"]) == count(model.head_health)
+
+
+@pytest.mark.parametrize("features", [17, 14])
+def test_outputs_have_the_documented_shapes_and_rul_is_never_negative(features):
+    model = DualTaskModel.of_size("compact", in_features=features)
+    rul, logits = model(torch.randn(5, 30, features))
+    assert rul.shape == (5,)
+    assert logits.shape == (5, 3)
+    assert (rul >= 0).all()
+    assert model.features(torch.randn(5, 30, features)).shape == (5, 32)
+
+
+def test_attending_from_the_last_cycle_alone_gives_the_z_of_attending_from_all():
+    model = DualTaskModel.of_size("compact").eval()
+    x = torch.randn(4, 30, 17)
+    sequence = model.convolutions(x.transpose(1, 2)).transpose(1, 2)
+    sequence, _ = model.recurrent(sequence)
+    attended, _ = model.attention(sequence, sequence, sequence)
+    whole = model.funnel(model.attention_norm(sequence + attended)[:, -1])
+    torch.testing.assert_close(model.features(x), whole)
+
+
+def test_each_head_is_reached_by_its_own_loss_only():
+    model = DualTaskModel.of_size("compact")
+    model.start_rul_at(60.0)
+    rul, _ = model(torch.randn(8, 30, 17))
+    rul.sum().backward()
+    heads = task_parameters(model)
+    assert all(p.grad is None for p in heads["health"])
+    assert all(p.grad is not None for p in heads["rul"])
+    assert all(p.grad is not None for p in shared_parameters(model))
+
+
+def test_starting_bias_is_the_prediction_of_a_network_without_weights():
+    model = DualTaskModel.of_size("compact")
+    model.start_rul_at(70.0)
+    with torch.no_grad():
+        model.head_rul[-2].weight.zero_()
+    rul, _ = model(torch.randn(3, 30, 17))
+    torch.testing.assert_close(rul, torch.full((3,), 70.0))
+
+
+def test_book_dropout_halves_on_the_convolutions():
+    architecture = ARCHITECTURES["compact"].with_dropout(0.3)
+    assert architecture.convolution_dropout == 0.15
+    assert architecture.recurrent_dropout == architecture.funnel_dropout == 0.3
+    assert architecture.recurrent_units == ARCHITECTURES["compact"].recurrent_units
+
+
+def test_unknown_size_lists_the_sizes():
+    with pytest.raises(UsageError, match="compact"):
+        DualTaskModel.of_size("tiny")

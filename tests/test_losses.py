@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from rulbook.losses import (
+    failure_weighted_mse,
+    failure_weights,
+    health_cross_entropy,
+    inner_rul_loss,
+    rul_mse,
+)
+
+CAP = 125.0
+cycles = arrays(np.float64, 6, elements=st.floats(0, 400))
+scores = arrays(np.float64, (6, 3), elements=st.floats(-50, 50))
+states = arrays(np.int64, 6, elements=st.integers(0, 2))
+
+
+@given(cycles, cycles)
+def test_numpy_and_torch_give_the_same_rul_losses(prediction, target):
+    tensors = torch.from_numpy(prediction), torch.from_numpy(target)
+    assert float(rul_mse(*tensors)) == pytest.approx(rul_mse(prediction, target), rel=1e-12)
+    assert float(failure_weighted_mse(*tensors, CAP)) == pytest.approx(
+        failure_weighted_mse(prediction, target, CAP), rel=1e-12
+    )
+
+
+@given(scores, states)
+def test_numpy_and_torch_give_the_same_cross_entropy(logits, state):
+    found = health_cross_entropy(torch.from_numpy(logits), torch.from_numpy(state))
+    assert float(found) == pytest.approx(health_cross_entropy(logits, state), rel=1e-9, abs=1e-9)
+
+
+@given(cycles, cycles)
+def test_failure_weighting_at_most_doubles_the_loss(prediction, target):
+    plain = rul_mse(prediction, target)
+    weighted = failure_weighted_mse(prediction, target, CAP)
+    assert plain * (1 - 1e-12) <= weighted <= 2 * plain * (1 + 1e-12)
+
+
+def test_failure_weights_fall_from_two_at_failure_to_one_at_the_cap():
+    np.testing.assert_allclose(
+        failure_weights(np.array([0.0, CAP / 2, CAP, 3 * CAP]), CAP), [2.0, 1.5, 1.0, 1.0]
+    )
+
+
+def test_cross_entropy_of_equal_logits_is_the_logarithm_of_the_classes():
+    assert health_cross_entropy(np.zeros((4, 3)), np.array([0, 1, 2, 0])) == pytest.approx(
+        np.log(3)
+    )
+
+
+def test_inner_loss_is_chosen_by_name():
+    prediction, target = torch.tensor([10.0]), torch.tensor([0.0])
+    assert inner_rul_loss("mse", prediction, target, CAP) == 100
+    assert inner_rul_loss("failure_weighted_mse", prediction, target, CAP) == 200

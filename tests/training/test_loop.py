@@ -1,0 +1,179 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from rulbook.training import loop, train
+from rulbook.training.auxiliary import auxiliary_labels
+from rulbook.training.loop import average_decay
+
+RECORDED = {"wall_seconds", "source_digest", "versions"}
+
+
+def numbers(record):
+    return record.model_dump(exclude=RECORDED)
+
+
+def test_a_run_is_a_function_of_its_config(simulated, short_run):
+    first, second = train(short_run, simulated), train(short_run, simulated)
+    np.testing.assert_equal(numbers(first), numbers(second))
+
+
+def test_seeds_differ(simulated, short_run):
+    other = short_run.model_copy(update={"seed": 123})
+    assert (
+        train(short_run, simulated).epochs[0].rul_loss != train(other, simulated).epochs[0].rul_loss
+    )
+
+
+def test_training_leaves_the_global_random_state_alone(simulated, short_run):
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    train(short_run, simulated)
+    assert torch.rand(1) == expected
+
+
+def test_methods_of_one_seed_start_from_the_same_network(simulated, short_run):
+    first_losses = {
+        train(
+            short_run.model_copy(
+                update={"weighting": name, "batches_per_epoch": 1, "max_epochs": 1}
+            ),
+            simulated,
+        )
+        .epochs[0]
+        .rul_loss
+        for name in ("fixed_050", "gaba", "uncertainty", "pcgrad")
+    }
+    assert len(first_losses) == 1
+
+
+def test_the_test_engines_are_looked_at_once_and_after_the_last_epoch(
+    simulated, short_run, monkeypatch
+):
+    seen = []
+    predict = loop._Run._predict
+
+    def watched(self, model, windows):
+        seen.append("test" if windows is simulated.test else "other")
+        return predict(self, model, windows)
+
+    monkeypatch.setattr(loop._Run, "_predict", watched)
+    train(short_run, simulated)
+    assert seen.count("test") == 1
+    assert seen[-1] == "test"
+
+
+def test_test_engines_do_not_influence_training(simulated, short_run):
+    altered = dataclasses.replace(
+        simulated, test=dataclasses.replace(simulated.test, x=simulated.test.x + 3)
+    )
+    before, after = train(short_run, simulated), train(short_run, altered)
+    np.testing.assert_equal(numbers(before)["epochs"], numbers(after)["epochs"])
+    assert before.test != after.test
+
+
+def test_the_lowest_validation_rmse_is_selected(simulated, short_run):
+    record = train(short_run.model_copy(update={"max_epochs": 4}), simulated)
+    found = [epoch.validation.rmse for epoch in record.epochs]
+    assert record.selected_epoch == int(np.argmin(found))
+
+
+def test_patience_ends_a_run_that_gets_no_better(simulated, short_run):
+    still = short_run.model_copy(
+        update={"learning_rate": 0.0, "max_epochs": 9, "patience": 2, "batches_per_epoch": 1}
+    )
+    record = train(still, simulated)
+    assert len(record.epochs) < 9
+
+
+def test_a_loss_that_explodes_is_recorded_as_diverged_and_not_raised(simulated, short_run):
+    wild = short_run.model_copy(
+        update={"optimiser": "sgd", "learning_rate": 1e30, "clip_norm": 1e30, "warm_up": 0.0}
+    )
+    record = train(wild, simulated)
+    assert record.status == "diverged"
+    assert record.message
+    assert record.test is None
+
+
+def test_a_shut_output_is_noticed(simulated, short_run, monkeypatch):
+    assert not train(short_run, simulated).starts_dead
+    monkeypatch.setattr(
+        loop.DualTaskModel,
+        "start_rul_at",
+        lambda self, _: self.head_rul[-2].bias.data.fill_(-1e6),
+    )
+    assert train(short_run, simulated).starts_dead
+
+
+def test_scaled_targets_change_the_gradient_but_not_the_unit_of_the_metrics(simulated, short_run):
+    cycles = train(short_run, simulated).epochs[0]
+    scaled = train(short_run.model_copy(update={"target_unit": "cap"}), simulated).epochs[0]
+    cap = short_run.recipe.rul_cap
+    assert scaled.rul_loss < cycles.rul_loss / cap
+    assert scaled.gradients.ratio_quantiles[2] < cycles.gradients.ratio_quantiles[2]
+    assert 1 < scaled.validation.rmse < cap
+
+
+def test_zero_learning_rate_measures_the_network_where_it_starts(simulated, short_run):
+    still = short_run.model_copy(update={"learning_rate": 0.0, "max_epochs": 1})
+    record = train(still, simulated)
+    assert record.epochs[0].gradients.steps == still.batches_per_epoch
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_gradients_are_observed_as_often_as_asked(simulated, short_run, every):
+    record = train(short_run.model_copy(update={"observe_every": every}), simulated)
+    observed = sum(epoch.gradients.steps for epoch in record.epochs)
+    assert observed == math.ceil(20 / every)
+
+
+def test_observing_does_not_move_the_training(simulated, short_run):
+    seldom = train(short_run.model_copy(update={"observe_every": 20}), simulated)
+    always = train(short_run, simulated)
+    np.testing.assert_allclose(
+        seldom.epochs[-1].validation.rmse, always.epochs[-1].validation.rmse, rtol=1e-4
+    )
+
+
+def test_watching_the_test_set_adds_metrics_and_changes_nothing_else(simulated, short_run):
+    watched = train(short_run.model_copy(update={"watch_test": True}), simulated)
+    plain = train(short_run, simulated)
+    assert watched.test == plain.test
+    assert watched.epochs[0].test is not None
+    assert watched.epochs[0].test_every_window is not None
+    assert plain.epochs[0].test is None
+
+
+@pytest.mark.parametrize("total_steps", [20, 400, 100_000])
+def test_the_running_average_never_looks_back_over_more_than_a_tenth_of_the_run(total_steps):
+    decays = [average_decay(step, total_steps, 0.999) for step in range(total_steps)]
+    assert all(0 <= decay <= 0.999 for decay in decays)
+    assert decays == sorted(decays)
+    assert 1 / (1 - decays[-1]) <= max(total_steps / 10, 1) * (1 + 1e-9)
+
+
+@pytest.mark.slow
+def test_the_average_does_not_lag_behind_the_raw_weights(simulated, short_run):
+    config = short_run.model_copy(update={"batches_per_epoch": None, "max_epochs": 6})
+    record = train(config, simulated)
+    assert record.epochs[-1].validation.rmse < record.raw_validation_rmse + 2
+
+
+class TestAuxiliaryLabels:
+    def test_health_is_the_state_itself(self, simulated):
+        assert auxiliary_labels("health", simulated.train, 0) is simulated.train.health
+
+    def test_shuffling_keeps_the_shares(self, simulated):
+        labels = auxiliary_labels("shuffled", simulated.train, 0)
+        np.testing.assert_array_equal(np.bincount(labels), np.bincount(simulated.train.health))
+        assert (labels != simulated.train.health).any()
+
+    def test_a_serial_number_is_one_class_an_engine(self, simulated):
+        labels = auxiliary_labels("serial_number", simulated.train, 0)
+        for unit in np.unique(simulated.train.unit):
+            assert len(np.unique(labels[simulated.train.unit == unit])) == 1
