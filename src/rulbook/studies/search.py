@@ -19,8 +19,8 @@ Strategy = Literal["grid", "random", "bayesian"]
 Scale = Literal["linear", "log_odds"]
 
 Evaluate = Callable[[Floats, Integers], npt.ArrayLike]
-"""Trains once for each RUL weight and its seed, both of shape (trainings,), in one call, and
-returns a score for each, lower being better."""
+"""Trains once for each RUL weight, shape (repeats, trainings), those of a row with the seed of that
+row, shape (repeats,), and returns the scores, shape (repeats, trainings), lower being better."""
 
 WEIGHT_RANGES: dict[Scale, tuple[float, float]] = {
     "linear": (0.0, 1.0),
@@ -136,15 +136,15 @@ def search(
         raise ValueError(f"a search needs a budget and repeats of 1 or more: {budget}, {repeats}")
     with _quiet_optuna():
         studies = [_study(strategy, budget, seed + repeat) for repeat in range(repeats)]
-        seeds = np.arange(seed, seed + repeats, dtype=np.int64)
+        seeds = seed + np.arange(repeats, dtype=np.int64)
         together = 1 if strategy == "bayesian" else budget
         weights, scores = np.empty((2, repeats, budget))
         for first in range(0, budget, together):
             trials = [[study.ask(_POSITION) for _ in range(together)] for study in studies]
             positions = [[trial.params["position"] for trial in row] for row in trials]
             tried = weight_at(positions, scale)
-            found = np.asarray(evaluate(tried.ravel(), np.repeat(seeds, together)), np.float64)
-            found = np.where(np.isnan(found), np.inf, found).reshape(tried.shape)
+            found = np.asarray(evaluate(tried, seeds), np.float64)
+            found = np.where(np.isnan(found), np.inf, found)
             for study, row, values in zip(studies, trials, found, strict=True):
                 for trial, value in zip(row, values, strict=True):
                     study.tell(trial, value)
