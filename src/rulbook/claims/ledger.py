@@ -176,9 +176,9 @@ class Claim(_Strict):
     def printed_words(self) -> str:
         """Return the printed figure as a reader sees it, unit included."""
         if isinstance(self.printed, bool):
-            return "true" if self.printed else "false"
+            return truth_in_words(self.printed)
         if self.printed is None:
-            return "no figure"
+            return "in words"
         return f"{self.printed} {self.unit}".strip() if self.unit else self.printed
 
     @property
@@ -215,6 +215,11 @@ def as_number(text: str) -> Decimal | None:
         return Decimal(text.removeprefix("~").replace(",", ""))
     except InvalidOperation:
         return None
+
+
+def truth_in_words(value: bool) -> str:
+    """Return how a truth value is shown beside a statement."""
+    return "holds" if value else "does not hold"
 
 
 def half_unit(figure: Decimal) -> Decimal:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rulbook.claims.ledger import Claim, Verdict
+from rulbook.claims.ledger import Claim, Verdict, truth_in_words
 from rulbook.errors import RulbookError
 
 Value = bool | str | Decimal
@@ -91,7 +91,7 @@ def shown(claim: Claim, value: object) -> str:
     """Return a measured value as a reader sees it, two places finer than the printed figure."""
     normal = normalise(value)
     if isinstance(normal, bool):
-        return "true" if normal else "false"
+        return truth_in_words(normal)
     if isinstance(normal, str):
         return normal
     number = claim.printed_number

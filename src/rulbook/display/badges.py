@@ -81,7 +81,8 @@ def check_all(values: Mapping[str, object], *, source: Source | None = None) -> 
         list(values.values()),
         '<div class="rulbook-claims" style="overflow-x:auto" tabindex="0" role="region" '
         'aria-label="Printed figures checked here"><table><thead><tr>'
-        '<th scope="col">claim</th><th scope="col">book</th><th scope="col">ours</th>'
+        '<th scope="col">claim</th><th scope="col">what the book says</th>'
+        '<th scope="col">book</th><th scope="col">ours</th>'
         f'<th scope="col">verdict</th></tr></thead><tbody>{rows}</tbody></table></div>',
     )
 
@@ -187,7 +188,8 @@ def _badge(claim: Claim, decision: Decision) -> str:
 def _table_row(claim: Claim, decision: Decision) -> str:
     return (
         f'<tr id="claim-{claim.id}"><th scope="row">{_row_link(claim)}</th>'
-        f"<td>{escape(claim.printed_words)}</td><td>{escape(_ours(claim, decision))}</td>"
+        f"<td>{escape(claim.statement)}</td><td>{escape(claim.printed_words)}</td>"
+        f"<td>{escape(_ours(claim, decision))}</td>"
         f"<td>{_verdict(decision.verdict)}{escape(_remarks(claim, decision))}</td></tr>"
     )
 
@@ -197,8 +199,11 @@ def _line(claim: Claim, decision: Decision) -> str:
 
 
 def _figures(claim: Claim, decision: Decision) -> str:
+    """Return both figures; a claim in words stands there in full."""
     ours = _ours(claim, decision)
-    return f"book: {claim.printed_words}" + (f" · ours: {ours}" if ours else "")
+    in_words = claim.printed is None or isinstance(claim.printed, bool)
+    book = claim.statement if in_words else claim.printed_words
+    return f"book: {book}" + (f" · ours: {ours}" if ours else "")
 
 
 def _ours(claim: Claim, decision: Decision) -> str:
