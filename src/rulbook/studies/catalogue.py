@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from rulbook.data import cmapss
 from rulbook.data.prepare import Recipe
@@ -161,6 +162,11 @@ _ALL = (
         "core-b",
         "How do the weighting methods compare on FD001 and FD003?",
         lambda: _core(("FD001", "FD003")),
+    ),
+    Study(
+        "core",
+        "How do the weighting methods compare on all four subsets?",
+        lambda: chain(_core(("FD002", "FD004")), _core(("FD001", "FD003"))),
     ),
     Study("long", "How do losses and gradients move over a hundred epochs?", _long),
     Study(

@@ -1,0 +1,76 @@
+"""Twenty steps of every weighting, pinned: goes red when numerics move and PROTOCOL does not.
+
+When a change is meant to move numbers, raise ``PROTOCOL`` and write the new ones with
+``python tests/training/test_golden.py``.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rulbook.data.prepare import Prepared, prepare
+from rulbook.data.simulate import simulate
+from rulbook.training import PROTOCOL, RunConfig, train
+from rulbook.weighting.registry import METHODS
+
+GOLDEN = Path(__file__).with_name("golden_runs.json")
+RELATIVE_TOLERANCE = 1e-3
+"""Room for another processor's rounding over twenty steps in float32."""
+
+
+def twenty_steps(weighting: str, inner_loss: str, prepared: Prepared) -> dict[str, float]:
+    """Return the numbers by which two trainings are told apart."""
+    config = RunConfig(
+        subset=prepared.subset,
+        data_digest=prepared.digest,
+        weighting=weighting,
+        inner_loss=inner_loss,
+        batch_size=32,
+        batches_per_epoch=5,
+        max_epochs=4,
+        observe_every=1,
+    )
+    last = train(config, prepared).epochs[-1]
+    return {
+        "rul_loss": last.rul_loss,
+        "health_loss": last.health_loss,
+        "ratio": last.gradients.ratio_quantiles[2],
+        "validation_rmse": last.validation.rmse,
+        **last.weights,
+    }
+
+
+RUNS = [(name, "mse") for name in METHODS] + [("fixed", "failure_weighted_mse")]
+
+
+def data() -> Prepared:
+    return prepare(simulate("FD002"))
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    return data()
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict:
+    return json.loads(GOLDEN.read_text())
+
+
+def test_the_pinned_runs_are_of_this_protocol(golden):
+    assert golden["protocol"] == PROTOCOL
+    assert set(golden["runs"]) == {"/".join(run) for run in RUNS}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", RUNS, ids="/".join)
+def test_twenty_steps_give_the_pinned_numbers(run, prepared, golden):
+    expected = golden["runs"]["/".join(run)]
+    assert twenty_steps(*run, prepared) == pytest.approx(expected, rel=RELATIVE_TOLERANCE)
+
+
+if __name__ == "__main__":
+    fleet = data()
+    runs = {"/".join(run): twenty_steps(*run, fleet) for run in RUNS}
+    GOLDEN.write_text(json.dumps({"protocol": PROTOCOL, "runs": runs}, indent=1) + "\n")
