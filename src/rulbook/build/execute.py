@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import nbformat
 import papermill
@@ -18,14 +18,17 @@ from papermill.exceptions import PapermillExecutionError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from rulbook import data, paths
+from rulbook import paths
 from rulbook.build import reads, stamps
 from rulbook.build.chapters import Chapter
 from rulbook.build.layout import Layout
 from rulbook.build.pairing import to_notebook
-from rulbook.data import RequestedSource
 from rulbook.errors import RulbookError, unknown_name
-from rulbook.training.device import RequestedDevice, choose_device
+
+if TYPE_CHECKING:
+    # These take seconds to import, and the processes that execute chapters do not need them.
+    from rulbook.data import RequestedSource
+    from rulbook.training.device import RequestedDevice
 
 CELL_SECONDS = 1800
 """How long one cell may take; the slowest cell of the full profile takes a fraction of it."""
@@ -52,8 +55,8 @@ class Parameters:
     """
 
     profile: Literal["quick", "full"] = "quick"
-    data: RequestedSource = "auto"
-    device: RequestedDevice = "auto"
+    data: "RequestedSource" = "auto"
+    device: "RequestedDevice" = "auto"
     seed: int = 42
 
     def check(self) -> None:
@@ -63,6 +66,9 @@ class Parameters:
             UsageError: A name is unknown.
             RulbookError: The device is not there, or real data is named and is not complete.
         """
+        from rulbook import data
+        from rulbook.training.device import choose_device
+
         if self.profile not in PROFILES:
             raise unknown_name("profile", self.profile, PROFILES)
         choose_device(self.device)

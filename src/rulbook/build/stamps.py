@@ -5,10 +5,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rulbook import data, paths
+from rulbook import paths
 from rulbook.build.chapters import Chapter
-from rulbook.training.record import source_digest
+
+if TYPE_CHECKING:
+    from rulbook.data import RequestedSource
 
 RECORDS = "records"
 """The one input that only some chapters have."""
@@ -27,12 +30,15 @@ class Inputs:
     records: str
 
     @classmethod
-    def now(cls, parameters: Mapping[str, object], source: data.RequestedSource) -> "Inputs":
+    def now(cls, parameters: Mapping[str, object], source: "RequestedSource") -> "Inputs":
         """Return the inputs as they are at this moment.
 
         Raises:
             RulbookError: Real data is named and is not there.
         """
+        from rulbook import data
+        from rulbook.training.record import source_digest
+
         return cls(
             shared={
                 "package": source_digest(),

@@ -94,7 +94,7 @@ def provide(folder: Path) -> Path:
         RulbookError: npm is not there or not reachable, or sends something else than is pinned.
     """
     pins = json.dumps([repr(_PACKAGES), _OUR_SCRIPT.read_text(encoding="utf-8")])
-    stamp = folder.with_suffix(".stamp.json")
+    stamp = stamp_of(folder)
     if folder.is_dir() and stamp.is_file() and stamp.read_text(encoding="utf-8") == pins:
         return folder
     stamp.unlink(missing_ok=True)
@@ -108,6 +108,11 @@ def provide(folder: Path) -> Path:
         partial.rename(folder)
     paths.write_atomically(stamp, pins)
     return folder
+
+
+def stamp_of(folder: Path) -> Path:
+    """Return the file that says which pinned files ``folder`` holds."""
+    return folder.with_suffix(".stamp.json")
 
 
 def npm() -> list[str] | None:
