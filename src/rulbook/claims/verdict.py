@@ -63,15 +63,13 @@ def normalise(value: object) -> Value:
         RulbookError: it is neither one number, nor a truth value, nor text.
 
     """
-    if isinstance(value, bool | str):
-        return value
-    if isinstance(value, Decimal):
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bool | Decimal):
         return value
     scalar: Any = _scalar(value)
     if isinstance(scalar, np.bool_):
         return bool(scalar)
-    if isinstance(scalar, np.str_):
-        return str(scalar)
     if isinstance(scalar, np.integer):
         return Decimal(int(scalar))
     if isinstance(scalar, np.floating):

@@ -137,7 +137,8 @@ def claims_of(section_or_chapter: str) -> None:
         f"<td>{escape(claim.printed_words)}</td><td>{_verdict(claim.expected)}</td></tr>"
         for claim in claims
     )
-    summary = f"{len(claims)} claims: {counts_in_words(claims)}"
+    noun = "claim" if len(claims) == 1 else "claims"
+    summary = f"{len(claims)} {noun}: {counts_in_words(claims)}"
     html = (
         f'<details class="rulbook-claims"><summary>{escape(summary)}</summary>'
         '<div style="overflow-x:auto" tabindex="0" role="region" '

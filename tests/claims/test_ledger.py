@@ -1,0 +1,157 @@
+"""The schema of the ledger: what a row may say, and what each fault is answered with."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rulbook.claims.ledger import CHAPTERS, SECTIONS, Verdict, find, read_ledger, rows_of
+from rulbook.errors import RulbookError, UsageError
+
+from .rows import make_row
+
+WAITING = {"expected": None, "waiting": "records", "needs": "records", "tier": "statistical"}
+
+FAULTY_ROWS = {
+    "unknown field": ({"colour": "red"}, "'colour': unknown field; choose from: id, section"),
+    "unknown verdict": ({"expected": "true"}, "unknown verdict 'true'; choose one of: reproduced"),
+    "no verdict": ({"expected": None}, "either a verdict or 'waiting: records'"),
+    "verdict and waiting": ({**WAITING, "expected": "reproduced"}, "not both"),
+    "waiting without records": ({**WAITING, "needs": "none"}, "has 'needs: records'"),
+    "missing statement": ({"statement": ...}, "'statement': Field required"),
+    "empty statement": ({"statement": " "}, "'statement': String should have at least 1 character"),
+    "unquoted figure": ({"printed": 6.8}, "quote the printed figure, '6.8'"),
+    "foreign id": ({"id": "n4.1-mean"}, "an id of section 002 begins with 'n24.1-'"),
+    "malformed id": ({"id": "n24.1-Mean"}, "'id': String should match pattern"),
+    "unknown section": ({"section": "005"}, "'section': Input should be '000'"),
+    "unknown chapter": ({"chapter": "09-more"}, "Unknown chapter '09-more'; choose one of: 01-"),
+    "unknown kind": ({"kind": "guess"}, "'kind': Input should be 'identity'"),
+    "refuted experiment": (
+        {"tier": "statistical", "expected": "refuted", "reason": "so"},
+        "only exact claims are refuted",
+    ),
+    "identity not reproduced": (
+        {"expected": "not_reproduced", "reason": "so", "conditions": "so"},
+        "only statistical claims are not_reproduced",
+    ),
+    "experiment without conditions": (
+        {"tier": "statistical", "expected": "not_reproduced", "reason": "so"},
+        "states its 'conditions'",
+    ),
+    "no reason": ({"expected": "refuted"}, "a claim that is refuted gives its 'reason'"),
+    "no other place": ({"expected": "inconsistent", "reason": "so"}, "names the 'other' place"),
+    "other place for nothing": (
+        {"other": {"where": "here", "statement": "that"}},
+        "names the 'other' place",
+    ),
+    "nothing missing": ({"expected": "undecidable", "reason": "so"}, "says what is 'missing'"),
+    "literature uncited": ({"kind": "literature"}, "cites its 'reference'"),
+    "citation for nothing": ({"reference": "kendall2018"}, "cites its 'reference'"),
+    "nothing printed": ({"printed": ...}, "has a 'printed' figure or truth value"),
+    "approximate figure": ({"printed": "~7"}, "needs an explicit 'tolerance'"),
+    "tolerance unexplained": ({"tolerance": "0.1"}, "'tolerance_reason' come together"),
+    "tolerance on words": (
+        {"printed": True, "tolerance": "1", "tolerance_reason": "so"},
+        "belong to a printed number",
+    ),
+    "tolerance and inputs": (
+        {"tolerance": "1", "tolerance_reason": "so", "inputs": ["1"]},
+        "not both",
+    ),
+    "tolerance in words": ({"tolerance": "some", "tolerance_reason": "so"}, "are numbers"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), FAULTY_ROWS.values(), ids=FAULTY_ROWS.keys())
+def test_a_faulty_row_is_one_sentence_that_names_it(
+    write_ledger: Callable[..., Path], changes: dict[str, Any], message: str
+) -> None:
+    row = make_row(**changes)
+    path = write_ledger(row)
+    with pytest.raises(RulbookError) as raised:
+        read_ledger(path)
+    told = str(raised.value)
+    assert message in told
+    assert told.startswith(f"Claim {row['id']} in {path}: ")
+    assert "\n" not in told
+
+
+def test_a_row_without_an_id_is_named_by_its_place(write_ledger: Callable[..., Path]) -> None:
+    with pytest.raises(RulbookError, match=r"Claim number 2 .*'id': Field required"):
+        read_ledger(write_ledger(make_row(), make_row(id=...)))
+
+
+def test_two_rows_with_one_id_are_refused(write_ledger: Callable[..., Path]) -> None:
+    with pytest.raises(RulbookError, match=r"two rows with the id 'n24\.1-mean'"):
+        read_ledger(write_ledger(make_row(), make_row(printed="7.33")))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("claims:\n- {id: a, id: b}", "the field 'id' is given twice"),
+        ("claims: [", "is not valid YAML"),
+        ("rows: []", "holds one list named 'claims'"),
+        ("", "holds one list named 'claims'"),
+    ],
+)
+def test_a_broken_file_is_one_clear_error(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "claims.yml"
+    path.write_text(content, "utf-8")
+    with pytest.raises(RulbookError, match=message):
+        read_ledger(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RulbookError, match=r"none\.yml cannot be read: No such file"):
+        read_ledger(tmp_path / "none.yml")
+
+
+@pytest.mark.parametrize(
+    ("row", "allowance"),
+    [
+        ({"printed": "6.82"}, "0.005"),
+        ({"printed": "711"}, "0.5"),
+        ({"printed": "8e-6"}, "5e-7"),
+        ({"printed": "6.82", "inputs": ["6.33", "7.30"]}, "0.015"),
+        ({"printed": "4,120"}, "0.5"),
+        ({"printed": "6.82", "tolerance": "0.2", "tolerance_reason": "so"}, "0.2"),
+        ({"printed": "nan"}, "0"),
+    ],
+)
+def test_the_allowance_is_half_a_unit_of_each_printed_figure(
+    make_claim: Callable[..., Any], row: dict[str, Any], allowance: str
+) -> None:
+    assert make_claim(**row).allowance() == Decimal(allowance)
+
+
+def test_an_unknown_claim_is_answered_with_near_ones(use_ledger: Callable[..., Any]) -> None:
+    use_ledger(make_row(), make_row(id="n24.1-u-shape"))
+    with pytest.raises(UsageError, match=r"'n24\.1-meen'; choose one of: n24\.1-mean"):
+        find("n24.1-meen")
+
+
+def test_rows_are_found_by_section_and_by_chapter(use_ledger: Callable[..., Any]) -> None:
+    use_ledger(make_row(), make_row(id="n24.1-error", chapter="07-ablation-tables"))
+    assert [claim.id for claim in rows_of("002")] == ["n24.1-mean", "n24.1-error"]
+    assert [claim.id for claim in rows_of("07-ablation-tables")] == ["n24.1-error"]
+    with pytest.raises(UsageError, match="Unknown section or chapter '24'"):
+        rows_of("24")
+
+
+def test_a_ledger_that_waits_or_is_settled_needs_no_value(make_claim: Callable[..., Any]) -> None:
+    undecidable = {"expected": "undecidable", "reason": "so", "missing": "that"}
+    settled = {"kind": "literature", "reference": "kendall2018"}
+    assert make_claim().needs_value
+    assert not make_claim(**WAITING).needs_value
+    assert not make_claim(**undecidable).needs_value
+    assert not make_claim(**settled).needs_value
+
+
+def test_names_are_those_of_the_book() -> None:
+    assert len(SECTIONS) == 5
+    assert len({section.prefix for section in SECTIONS.values()}) == 5
+    assert list(CHAPTERS) == sorted(CHAPTERS)
+    assert [verdict.words for verdict in Verdict][2] == "not reproduced"
