@@ -1,0 +1,218 @@
+"""Interactive figures that answer without a kernel.
+
+An explorer draws one frame for every combination of its controls' values, once, when the chapter
+runs. The frames lie in nested ``ipywidgets.Stack`` widgets; the ``index`` of each control is linked
+in the browser (``jslink``) to the ``selected_index`` of the stacks of its level. That works in
+JupyterLab and, through the html-manager, in the built page, from a web server and from disk.
+
+In a chapter, alone in its cell::
+
+    explorer(
+        draw,                                  # draw(rho, opt_name) -> (figure, sentence)
+        [Slider("rho", "ρ", (1, 10, 100)), Toggle("opt_name", "optimiser", ("sgd", "adam"))],
+        name="04-trajectory",
+        caption="Try: …",
+    )
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from html import escape
+from importlib import resources
+from typing import Any
+
+import ipywidgets as widgets
+from IPython.display import display
+from matplotlib.figure import Figure
+
+from rulbook.display.glue import publish
+from rulbook.display.plots import Drawing
+from rulbook.display.svg import svg_of
+from rulbook.errors import RulbookError, unknown_name
+
+Render = Callable[..., tuple[Figure, str]]
+"""Takes one keyword argument a control; returns the figure and a sentence on what it shows."""
+
+
+@dataclass(frozen=True)
+class _Control:
+    """One control: the argument it sets, its label and the values it goes through.
+
+    Attributes:
+        name: keyword argument of the render function.
+        label: what the reader sees beside it, and hears.
+        values: at least two values, in order.
+        default: the value shown first; the first one if left out.
+        shown: turns a value into what the reader sees.
+
+    """
+
+    name: str
+    label: str
+    values: Sequence[Any]
+    default: Any = None
+    shown: Callable[[Any], str] = field(default=str)
+
+    def __post_init__(self) -> None:
+        if self.default is not None and self.default not in self.values:
+            raise unknown_name(f"value of {self.name}", str(self.default), self.values)
+
+    @property
+    def first_index(self) -> int:
+        """Position of the value shown first."""
+        return 0 if self.default is None else list(self.values).index(self.default)
+
+    @property
+    def options(self) -> list[tuple[str, int]]:
+        """What the reader sees for each value, and its position."""
+        return [(self.shown(value), position) for position, value in enumerate(self.values)]
+
+
+class Slider(_Control):
+    """A control for an ordered quantity."""
+
+    def widget(self) -> widgets.SelectionSlider:
+        """Return a slider that goes from value to value."""
+        return widgets.SelectionSlider(
+            options=self.options, index=self.first_index, description=self.label, layout=_full()
+        )
+
+
+class Toggle(_Control):
+    """A control for a few kinds."""
+
+    def widget(self) -> widgets.ToggleButtons:
+        """Return one button a kind."""
+        return widgets.ToggleButtons(
+            options=self.options,
+            index=self.first_index,
+            description=self.label,
+            style={"button_width": "auto"},
+        )
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """An explorer as a notebook shows it: the default frame, and the widget that takes its place.
+
+    Attributes:
+        widget: controls, frames and caption.
+        default_frame: HTML that holds the place until the widget is there, and is printed.
+        caption: what the figure is and what to try.
+
+    """
+
+    widget: widgets.VBox
+    default_frame: str
+    caption: str
+
+    def _ipython_display_(self) -> None:
+        publish({"text/html": self.default_frame, "text/plain": f"[explorer: {self.caption}]"}, {})
+        display(self.widget)  # type: ignore[no-untyped-call]
+
+
+def explorer(
+    render: Render, controls: Sequence[Slider | Toggle], *, name: str, caption: str
+) -> Explorer:
+    """Draw every frame and return the explorer.
+
+    Args:
+        render: called once for every combination of values, in the order of ``controls``.
+        controls: the controls, in the order in which the reader meets them; one to three.
+        name: chapter number and a few words; unique in the book.
+        caption: what the figure is and what to try.
+
+    Raises:
+        RulbookError: two controls set the same argument, or there is none.
+
+    """
+    names = [control.name for control in controls]
+    if not names or len(set(names)) < len(names):
+        raise RulbookError(
+            f"Explorer {name} needs one control for each argument of its render function; "
+            f"it has {', '.join(names) or 'none'}."
+        )
+    frames: list[str] = []
+    for values in itertools.product(*(control.values for control in controls)):
+        figure, sentence = render(**dict(zip(names, values, strict=True)))
+        svg = svg_of(figure, sentence, ids=f"{name}-{len(frames)}")
+        frames.append(_frame(svg, sentence))
+    shown = [control.widget() for control in controls]
+    widget = widgets.VBox(
+        [
+            widgets.VBox(shown, layout=_full()).add_class("rulbook-explorer-controls"),
+            _stack(frames, controls, shown),
+            widgets.HTML(_caption(caption)).add_class("rulbook-explorer-caption"),
+        ]
+    ).add_class("rulbook-explorer")
+    return Explorer(widget, _default_frame(frames, controls, name, caption), caption)
+
+
+def live(render: Render, **controls: Any) -> None:
+    """Offer values off the grid where a kernel runs; ``controls`` as ``ipywidgets.interact`` takes.
+
+    In a built page its sliders would move nothing; tag its cell ``remove-output``.
+    """
+
+    def draw(**values: Any) -> Drawing:
+        figure, sentence = render(**values)
+        return Drawing(svg_of(figure, sentence, ids="live"), sentence, caption=sentence)
+
+    widgets.interact(draw, **controls)
+
+
+def _full() -> widgets.Layout:
+    return widgets.Layout(width="100%")
+
+
+def _frame(svg: str, sentence: str) -> str:
+    return f'{svg}<p class="rulbook-explorer-reading">{escape(sentence)}</p>'
+
+
+def _caption(text: str) -> str:
+    return f'<p class="rulbook-explorer-caption">{escape(text)}</p>'
+
+
+def _stack(
+    frames: Sequence[str], controls: Sequence[_Control], shown: Sequence[widgets.DOMWidget]
+) -> widgets.DOMWidget:
+    """Return the frames, stacked by the first control, each in a stack for the other controls."""
+    if not controls:
+        return widgets.HTML(frames[0], layout=_full())
+    share = len(frames) // len(controls[0].values)
+    stack = widgets.Stack(
+        [
+            _stack(frames[start : start + share], controls[1:], shown[1:])
+            for start in range(0, len(frames), share)
+        ],
+        selected_index=controls[0].first_index,
+        layout=_full(),
+    )
+    widgets.jslink((shown[0], "index"), (stack, "selected_index"))
+    return stack
+
+
+def _default_frame(
+    frames: Sequence[str], controls: Sequence[_Control], name: str, caption: str
+) -> str:
+    position = 0
+    for control in controls:
+        position = position * len(control.values) + control.first_index
+    settings = "".join(
+        f'<dl class="rulbook-explorer-setting"><dt>{escape(control.label)}</dt>'
+        f"<dd>{escape(control.options[control.first_index][0])}</dd></dl>"
+        for control in controls
+    )
+    # Its own identifiers: the same frame is on the page once more, inside the widget.
+    frame = frames[position].replace(f"{name}-{position}-", f"{name}-default-")
+    return (
+        f'<div class="rulbook-explorer-static"><style>{_asset("explorer.css")}</style>{settings}'
+        f"{frame}{_caption(caption)}<script>{_asset('explorer.js')}</script></div>"
+    )
+
+
+@cache
+def _asset(file: str) -> str:
+    return resources.files(__package__).joinpath(file).read_text(encoding="utf-8")

@@ -1,0 +1,145 @@
+"""The house style of every figure, and how a figure is saved and shown.
+
+In a chapter::
+
+    figure, axes = plots.panels()
+    axes.plot(steps, theta, color=plots.COLOURS["rul"])
+    plots.save_figure(figure, "04-trajectories", alt="…")
+
+A panel is at most five inches wide: on a phone its text is then still ten pixels high. Several
+panels stand below each other for the same reason.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import matplotlib
+import numpy as np
+from cycler import cycler
+from matplotlib.figure import Figure
+
+from rulbook import paths
+from rulbook.display.svg import INK, svg_of
+
+COLOURS: Mapping[str, str] = {
+    "rul": "#1b7fbd",
+    "health": "#d1590a",
+    "both": "#118a5f",
+    "other": "#b0599a",
+    "more": "#8a6d00",
+    "ink": INK,
+}
+"""Colours by meaning. All stand out from white and from the dark theme's paper by 3 to 1 and are
+told apart by colour-blind readers; lines that share a panel differ in dash or marker as well."""
+
+WIDTH_INCHES = 5.0
+
+_STYLE: Mapping[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": INK,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.prop_cycle": cycler(color=[c for name, c in COLOURS.items() if name != "ink"]),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10.5,
+    "axes.unicode_minus": True,
+    "figure.constrained_layout.use": True,
+    "font.size": 10.5,
+    "grid.alpha": 0.2,
+    "grid.color": INK,
+    "legend.edgecolor": INK,
+    "legend.fontsize": 9.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.0,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+def panels(rows: int = 1, columns: int = 1, *, height: float = 3.0, **options: Any) -> Any:
+    """Return a figure in the house style and its axes, as ``Figure.subplots`` gives them.
+
+    The style stays in force for what is drawn afterwards.
+
+    Args:
+        rows: panels below each other.
+        columns: panels side by side; narrow ones only.
+        height: height of one row in inches.
+        options: passed on to ``Figure.subplots``, for instance ``sharex=True``.
+
+    """
+    matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
+    figure = Figure(figsize=(WIDTH_INCHES, height * rows))
+    return figure, figure.subplots(rows, columns, **options)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as a notebook shows it: an SVG element with a caption, or its description as text.
+
+    Attributes:
+        svg: one SVG element.
+        alt: what the figure shows.
+        caption: text below it; none if empty.
+
+    """
+
+    svg: str
+    alt: str
+    caption: str = ""
+
+    def _repr_html_(self) -> str:
+        caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
+        return (
+            '<figure class="rulbook-figure" style="max-width:34rem;margin:1rem auto">'
+            f"{self.svg}{caption}</figure>"
+        )
+
+    def __repr__(self) -> str:
+        return f"[figure: {self.alt}]"
+
+
+def save_figure(figure: Figure, name: str, alt: str, caption: str = "") -> Drawing:
+    """Write ``figures/<name>.svg`` and ``.png``, and return the figure for the page.
+
+    The files carry no date and no version: a figure that did not change is a file that did not
+    change, with the same Matplotlib.
+
+    Args:
+        figure: a figure from ``panels``.
+        name: chapter number and a few words, for instance ``04-trajectories``; unique in the book.
+        alt: what the figure shows, in a sentence or two.
+        caption: text below the figure on the page.
+
+    """
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+    svg = svg_of(figure, alt, ids=name, themed=False)
+    paths.write_atomically(paths.figures() / f"{name}.svg", svg + "\n")
+    paths.write_atomically(paths.figures() / f"{name}.png", png.getvalue())
+    return Drawing(svg_of(figure, alt, ids=name), alt, caption)
+
+
+def label_lines_at_end(axes: Any, **text_options: Any) -> None:
+    """Write every line's label beside its last point, in its colour, instead of a legend."""
+    for line in axes.get_lines():
+        if line.get_label().startswith("_"):
+            continue
+        x, y = (np.asarray(values, dtype=float)[-1] for values in line.get_data())
+        axes.annotate(
+            line.get_label(),
+            (x, y),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            color=line.get_color(),
+            annotation_clip=False,
+            **text_options,
+        )
