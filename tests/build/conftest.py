@@ -69,6 +69,7 @@ def _checkout(root: Path) -> Layout:
     layout.book.mkdir(parents=True)
     layout.notebooks.mkdir()
     shutil.copy2(ROOT / "_config.yml", root)
+    shutil.copy2(ROOT / "book" / "references.bib", layout.book)
     return layout
 
 
@@ -110,9 +111,8 @@ def built(tmp_path_factory: pytest.TempPathFactory, assets: Path) -> Layout:
     layout = _checkout(tmp_path_factory.mktemp("built") / "checkout")
     (layout.book / "01-tiny.md").write_text(FRONT_MATTER + TINY, encoding="utf-8")
     (layout.book / "index.md").write_text("# A tiny book\n\nOne page of text.\n")
-    (layout.book / "references.bib").touch()
     (layout.root / "_toc.yml").write_text(
-        "format: jb-book\nroot: index\nchapters:\n  - file: 01-tiny\n"
+        "format: jb-book\nroot: index\nchapters:\n  - file: 01-tiny\n  - file: report\n"
     )
     shutil.copytree(assets, layout.build / assets.name)
     shutil.copy2(web_assets.stamp_of(assets), layout.build)

@@ -20,6 +20,7 @@ from rulbook.build.execute import INJECTED_TAG
 from rulbook.build.layout import Layout
 from rulbook.build.site_config import site_config
 from rulbook.build.stamps import folder_digest
+from rulbook.display.report import write_report
 from rulbook.errors import RulbookError
 
 _NOT_PAGES = ("*.md", "claims.yml")
@@ -56,7 +57,7 @@ def build_site(layout: Layout, *, console: Console | None = None) -> bool:
 
 
 def stage(layout: Layout, assets: Path) -> None:
-    """Fill the staged folder anew with everything that Jupyter Book reads.
+    """Fill the staged folder anew with everything that Jupyter Book reads, the report included.
 
     Raises:
         RulbookError: A chapter was not executed, or the table of contents and the pages differ.
@@ -68,6 +69,7 @@ def stage(layout: Layout, assets: Path) -> None:
         _stage_chapter(chapter, layout.staged)
     for page in set(layout.book.glob("*.md")) - {chapter.text for chapter in known}:
         shutil.copy2(page, layout.staged)
+    write_report(layout.executed, layout.staged / "report.md")
     shutil.copy2(layout.root / "_toc.yml", layout.staged)
     config = yaml.safe_dump(site_config(layout, assets), sort_keys=False)
     (layout.staged / "_config.yml").write_text(config, encoding="utf-8")
