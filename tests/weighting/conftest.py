@@ -35,6 +35,16 @@ class TinyNetwork:
             torch.randint(0, 3, (16,), generator=generator),
         )
 
+    def to(self, device: str) -> "TinyNetwork":
+        """Return the same network in float32 on the device."""
+        return TinyNetwork(
+            self.trunk.float().to(device),
+            self.heads.float().to(device),
+            self.x.float().to(device),
+            self.rul.float().to(device),
+            self.health.to(device),
+        )
+
     @property
     def shared_params(self) -> Sequence[nn.Parameter]:
         return list(self.trunk.parameters())

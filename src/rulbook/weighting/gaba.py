@@ -111,7 +111,8 @@ class GABALoss(GradientWeightedLoss):
         super().__init__()
         if not 0 <= (beta or 0) < 1 or not 0 <= (min_weight or 0) <= 0.5:
             raise UsageError(
-                f"GABA takes beta in [0, 1) and min_weight in [0, 0.5], not {beta} and {min_weight}."
+                f"GABA takes beta in [0, 1) and min_weight in [0, 0.5], "
+                f"not {beta} and {min_weight}."
             )
         self.beta = beta or 0.0
         self.warmup_steps = warmup_steps or 0

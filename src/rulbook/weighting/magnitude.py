@@ -143,4 +143,6 @@ class LegacyAMNLLoss(BaseMTLLoss):
         if self.training:
             self.step_count += 1
             self.ema_losses.lerp_(losses.to(self.ema_losses), 1 - self.beta)
-        return self.ema_losses / -torch.expm1(self.step_count * math.log(self.beta))
+        # 1 - beta^t without cancellation, in the precision of the average.
+        steps = self.step_count.to(self.ema_losses)
+        return self.ema_losses / -torch.expm1(steps * math.log(self.beta))

@@ -211,7 +211,7 @@ METHODS: Mapping[str, Method] = {
     ),
     "nash_mtl": _surgery(
         title="Nash-MTL",
-        build=surgery.NashMTLLoss,
+        build=surgery.nash_mtl,
         formula=r"w_k = \frac{1}{g_k\sqrt{1+c}}, \text{ norm capped}",
         source="Navon et al. 2022",
         citation="navon2022nash",

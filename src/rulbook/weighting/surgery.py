@@ -1,9 +1,8 @@
 """Methods that combine gradients, not losses, through TorchJD's aggregators."""
 
 import math
-import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +13,9 @@ from torchjd.aggregation import (
     CAGrad,
     FairGrad,
     PCGrad,
-    UPGrad,
     WeightedAggregator,
 )
-from torchjd.linalg import QuadprogProjector
+from torchjd.linalg import PSDMatrix, QuadprogProjector
 
 from rulbook.errors import RulbookError
 from rulbook.gradients import geometry
@@ -29,7 +27,12 @@ from rulbook.weighting.base import (
     write_gradients,
 )
 
-EQUAL = (0.5, 0.5)
+Weights = tuple[float, float]
+
+Rule = Callable[[float, float, float], Weights]
+"""Trunk weights from the norms of the RUL and of the health gradient and from their cosine."""
+
+EQUAL: Weights = (0.5, 0.5)
 
 
 def planar_gradients(norm_rul: float, norm_health: float, cosine: float) -> Tensor:
@@ -48,30 +51,30 @@ def planar_gradients(norm_rul: float, norm_health: float, cosine: float) -> Tens
 
 
 class SurgeryLoss(BaseMTLLoss):
-    r"""A TorchJD aggregator behind the contract: :math:`\sum_k w_k \nabla L_k` on the trunk.
+    r"""A rule on the two task gradients behind the contract: :math:`\sum_k w_k \nabla L_k`.
 
     The weights :math:`w_k` come from the two task gradients on the shared parameters; each head
     gets its own unweighted gradient, as in TorchJD's ``mtl_backward``. There is no scalar loss
     with that gradient, so ``forward`` raises and ``StepInfo.total`` is ``None``. The two gradients
-    are computed once; TorchJD is given the two-by-two matrix of ``planar_gradients``.
+    are computed once, and TorchJD is asked on two-by-two matrices (see ``planar_gradients``).
 
-    With both gradients zero the weights are reported as 1/2 and the aggregator is not asked. With
-    one zero gradient the weights are TorchJD's: finite, and MGDA's give the zero-gradient task
-    everything, so that the trunk stands still.
+    With both gradients zero the weights are reported as 1/2 and the rule is not asked. With one
+    zero gradient the weights are finite; MGDA's give the zero gradient everything, so that the
+    trunk stands still.
 
     Args:
-        aggregator: a TorchJD aggregator that weights the rows of the Jacobian.
+        rule: the trunk weights from norms and cosine; not asked where both norms are zero.
         name: name for logs and tables.
 
     """
 
     needs_task_gradients = True
 
-    def __init__(self, aggregator: WeightedAggregator, name: str) -> None:
+    def __init__(self, rule: Rule, name: str) -> None:
         super().__init__()
-        self.aggregator = aggregator
+        self.rule = rule
         self._name = name
-        self._last_weights: Sequence[float] = (math.nan, math.nan)
+        self._last_weights: Weights = (math.nan, math.nan)
 
     def forward(self, rul_loss: Tensor, health_loss: Tensor, **kwargs: Any) -> Tensor:  # noqa: ARG002
         """Raise: these methods have no combined loss.
@@ -102,13 +105,11 @@ class SurgeryLoss(BaseMTLLoss):
         write_gradients(shared_params, task_params, rul, health, self._last_weights, (1.0, 1.0))
         return StepInfo(None, measured)
 
-    def weigh(self, norm_rul: float, norm_health: float, cosine: float) -> tuple[float, float]:
+    def weigh(self, norm_rul: float, norm_health: float, cosine: float) -> Weights:
         """Return the two trunk weights from the norms and the cosine of the task gradients."""
         if norm_rul == norm_health == 0:
             return EQUAL
-        # These weights do not depend on the common scale, but thresholds inside TorchJD do.
-        size = math.hypot(norm_rul, norm_health)
-        return self._ask(planar_gradients(norm_rul / size, norm_health / size, cosine))
+        return self.rule(norm_rul, norm_health, cosine)
 
     def get_weights(self) -> dict[str, float]:
         """Return the trunk weights of the last step; the heads' are 1."""
@@ -118,17 +119,26 @@ class SurgeryLoss(BaseMTLLoss):
         """Return the method's name with the settings that matter."""
         return self._name
 
-    def _ask(self, matrix: Tensor) -> tuple[float, float]:
-        # PCGrad draws a permutation, which must not move the random numbers of dropout; CVXPY
-        # warns that a problem is not parametrised for reuse, which is TorchJD's affair.
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=UserWarning, module="cvxpy|torchjd")
-            rul, health = self.aggregator.weighting(matrix).tolist()
-        return rul, health
+
+def scale_free(aggregator: WeightedAggregator) -> Rule:
+    """Return the rule of a TorchJD aggregator whose weights ignore the gradients' common scale.
+
+    The gradients are divided by their joint norm first: the weights do not depend on the common
+    scale, but thresholds inside TorchJD do, and return zero weights where gradients are small.
+    """
+
+    def rule(norm_rul: float, norm_health: float, cosine: float) -> Weights:
+        size = math.hypot(norm_rul, norm_health)
+        matrix = planar_gradients(norm_rul / size, norm_health / size, cosine)
+        # PCGrad draws a permutation, which must not move the random numbers of dropout.
+        with torch.random.fork_rng(devices=[]):
+            return _as_pair(aggregator.weighting(matrix))
+
+    return rule
 
 
-class NashMTLLoss(SurgeryLoss):
-    r"""Nash-MTL, the bargaining solution (Navon et al. 2022), solved by TorchJD.
+def nash_mtl(max_norm: float = 1.0) -> SurgeryLoss:
+    r"""Return Nash-MTL, the bargaining solution (Navon et al. 2022).
 
     The weights solve :math:`(J J^\top w)_k = 1/w_k`; at two tasks with norms :math:`g_k` and cosine
     :math:`c` that is :math:`w_k = 1/(g_k\sqrt{1+c})`, the direction of IMTL-G. ``max_norm`` then
@@ -142,44 +152,49 @@ class NashMTLLoss(SurgeryLoss):
     go in at length 1 and the weights are divided by the norms afterwards. With one zero gradient
     the equation has no solution; its task then gets weight 0 and the other 1/g, capped.
     """
+    solver = FairGrad(alpha=1.0)
 
-    def __init__(self, max_norm: float = 1.0) -> None:
-        super().__init__(FairGrad(alpha=1.0), "NashMTL")
-        self.max_norm = max_norm
-
-    def weigh(self, norm_rul: float, norm_health: float, cosine: float) -> tuple[float, float]:
-        """Return the two trunk weights from the norms and the cosine of the task gradients."""
+    def rule(norm_rul: float, norm_health: float, cosine: float) -> Weights:
         norms = (norm_rul, norm_health)
-        if norm_rul == norm_health == 0:
-            return EQUAL
-        if 0 in norms:
-            solved: tuple[float, float] = (1.0, 1.0)
-        else:
-            solved = self._ask(planar_gradients(1.0, 1.0, cosine))
+        solved = (1.0, 1.0)
+        if all(norms):
+            solved = _as_pair(solver.weighting(planar_gradients(1.0, 1.0, cosine)))
         weights = torch.tensor(
             [s / g if g else 0.0 for s, g in zip(solved, norms, strict=True)], dtype=torch.float64
         )
-        combined = float(torch.linalg.vector_norm(weights @ planar_gradients(*norms, cosine)))
-        if self.max_norm and combined > self.max_norm:
-            weights *= self.max_norm / combined
-        rul, health = weights.tolist()
-        return rul, health
+        combined = torch.linalg.vector_norm(weights @ planar_gradients(*norms, cosine))
+        if max_norm and combined > max_norm:
+            weights *= max_norm / combined
+        return _as_pair(weights)
+
+    return SurgeryLoss(rule, "NashMTL")
+
+
+def upgrad() -> SurgeryLoss:
+    """Return UPGrad: the mean of the gradients projected on their dual cone (Quinton, Rey 2024).
+
+    The gradients go to TorchJD's projector at length 1, which the dual cone does not notice, and
+    the projections are scaled back. Departure: its ``UPGrad`` projects the gradients as they are,
+    after adding 1e-4 of the Gramian's trace to its diagonal; at norms that differ by a factor of
+    100 that outweighs the smaller one and leaves a conflict standing. At two tasks the weights are
+    half of PCGrad's.
+    """
+    projector = QuadprogProjector(norm_eps=0.0, reg_eps=1e-12)
+
+    def rule(norm_rul: float, norm_health: float, cosine: float) -> Weights:
+        if not (norm_rul and norm_health):
+            return EQUAL
+        rows = planar_gradients(1.0, 1.0, cosine)
+        projected = projector(torch.eye(2, dtype=rows.dtype), cast(PSDMatrix, rows @ rows.T))
+        norms = rows.new_tensor([norm_rul, norm_health])
+        return _as_pair(0.5 * (norms @ projected) / norms)
+
+    return SurgeryLoss(rule, "UPGrad")
 
 
 def pcgrad() -> SurgeryLoss:
     """Return PCGrad: each gradient loses its part against the other (Yu et al. 2020)."""
-    return SurgeryLoss(PCGrad(), "PCGrad")
-
-
-def upgrad() -> SurgeryLoss:
-    """Return UPGrad: the mean of the gradients projected on the dual cone (Quinton, Rey 2024).
-
-    TorchJD adds 1e-4 of the Gramian's trace to its diagonal before it solves, which at a norm
-    ratio over 100 outweighs the smaller task and leaves a conflict standing; here it adds 1e-12
-    of a float64 matrix. At two tasks the result is half of PCGrad's.
-    """
-    projector = QuadprogProjector(norm_eps=0.0, reg_eps=1e-12)
-    return SurgeryLoss(UPGrad(projector=projector), "UPGrad")
+    return SurgeryLoss(scale_free(PCGrad()), "PCGrad")
 
 
 def cagrad(c: float = 0.5) -> SurgeryLoss:
@@ -188,19 +203,24 @@ def cagrad(c: float = 0.5) -> SurgeryLoss:
     0.5 is LibMTL's default (the authors tune it per data set). TorchJD gives up where the relative
     norm of a combination is under 1e-4, which a ratio of norms over 10,000 reaches; here 1e-12.
     """
-    return SurgeryLoss(CAGrad(c=c, norm_eps=1e-12), f"CAGrad(c={c:g})")
+    return SurgeryLoss(scale_free(CAGrad(c=c, norm_eps=1e-12)), f"CAGrad(c={c:g})")
 
 
 def mgda() -> SurgeryLoss:
     """Return MGDA: the convex combination of least norm (Désidéri 2012; Sener, Koltun 2018)."""
-    return SurgeryLoss(MGDA(), "MGDA")
+    return SurgeryLoss(scale_free(MGDA()), "MGDA")
 
 
 def imtl_g() -> SurgeryLoss:
     """Return IMTL-G: equal projections on every task gradient (Liu et al. 2021)."""
-    return SurgeryLoss(IMTLG(), "IMTL-G")
+    return SurgeryLoss(scale_free(IMTLG()), "IMTL-G")
 
 
 def aligned_mtl() -> SurgeryLoss:
     """Return Aligned-MTL: singular values all made equal to the least (Senushkin et al. 2023)."""
-    return SurgeryLoss(AlignedMTL(), "AlignedMTL")
+    return SurgeryLoss(scale_free(AlignedMTL()), "AlignedMTL")
+
+
+def _as_pair(weights: Tensor) -> Weights:
+    rul, health = weights.tolist()
+    return rul, health

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from rulbook.errors import unknown_name
 from rulbook.weighting.base import BaseMTLLoss, as_weights
 
-
 ClassificationFactor = Literal["half", "one"]
 
 

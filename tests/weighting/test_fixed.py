@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from rulbook.weighting.fixed import ABLATION_CONFIGS, FixedWeightLoss
+
+
+def losses():
+    return (
+        torch.tensor(25.75, dtype=torch.float64, requires_grad=True),
+        torch.tensor(0.9, dtype=torch.float64, requires_grad=True),
+    )
+
+
+def test_the_default_is_an_even_split_under_the_books_name():
+    loss = FixedWeightLoss()
+    assert loss.get_weights() == {"rul_weight": 0.5, "health_weight": 0.5}
+    assert loss.get_name() == "Fixed(0.50/0.50)"
+
+
+def test_the_legacy_default_is_070_030_under_one_decimal():
+    loss = FixedWeightLoss.legacy()
+    assert loss.get_weights() == {"rul_weight": 0.7, "health_weight": 0.3}
+    assert loss.get_name() == "Fixed(0.7/0.3)"
+
+
+@pytest.mark.parametrize(
+    ("weights", "name"),
+    [
+        ((0.75, 0.25), "Fixed(0.75/0.25)"),
+        ((0.999, 0.001), "Fixed(0.999/0.001)"),
+        ((0.0005, 0.9995), "Fixed(0.0005/0.9995)"),
+        ((1 / 3, 2 / 3), "Fixed(0.3333/0.6667)"),
+        ((1.0, 1.0), "Fixed(1.00/1.00)"),
+    ],
+)
+def test_the_name_keeps_the_digits_that_tell_weights_apart(weights, name):
+    assert FixedWeightLoss(*weights).get_name() == name
+
+
+@pytest.mark.parametrize("weights", [(0.5, 0.5), (0.7, 0.7), (0.001, 1.0), (1.0, 0.0)])
+def test_value_and_gradient_follow_the_formula(weights):
+    rul, health = losses()
+    total = FixedWeightLoss(*weights)(rul, health)
+    assert total.item() == weights[0] * 25.75 + weights[1] * 0.9
+    assert [g.item() for g in torch.autograd.grad(total, [rul, health])] == list(weights)
+
+
+def test_the_weights_are_floats_outside_of_every_state():
+    loss = FixedWeightLoss()
+    assert loss.state_dict() == {}
+    assert list(loss.parameters()) == []
+    assert type(loss.rul_weight) is float
+
+
+def test_extra_arguments_are_taken_and_ignored():
+    rul, health = losses()
+    assert FixedWeightLoss()(rul, health, shared_params=[], epoch=3) == FixedWeightLoss()(
+        rul, health
+    )
+
+
+def test_an_even_pair_over_one_is_the_even_split_scaled():
+    """(0.7, 0.7) is 1.4 times (0.5, 0.5), in value and in gradient (§24.1, pitfall 1)."""
+    rul, health = losses()
+    large = FixedWeightLoss(0.7, 0.7)(rul, health)
+    even = FixedWeightLoss()(rul, health)
+    assert large.item() == pytest.approx(1.4 * even.item(), rel=1e-15)
+
+
+def test_the_legacy_configurations_are_the_three_of_the_listing():
+    weights = [tuple(config.values()) for config in ABLATION_CONFIGS.values()]
+    assert weights == [(0.7, 0.3), (0.5, 0.5), (0.9, 0.1)]
+    names = [FixedWeightLoss.legacy(**config).get_name() for config in ABLATION_CONFIGS.values()]
+    assert names == ["Fixed(0.7/0.3)", "Fixed(0.5/0.5)", "Fixed(0.9/0.1)"]
