@@ -103,7 +103,7 @@ def _counts(entries: Sequence[_Entry]) -> str:
         of_section = [entry.verdict for entry in entries if entry.claim.section == number]
         cells = "".join(f"<td>{of_section.count(words)}</td>" for words in verdicts)
         body += (
-            f'<tr><th scope="row">{section.name}, {section.topic}</th>{cells}'
+            f'<tr><th scope="row" style="white-space:nowrap">{section.name}</th>{cells}'
             f"<td>{len(of_section)}</td></tr>"
         )
     found = [entry.verdict for entry in entries]
@@ -118,7 +118,8 @@ def _counts(entries: Sequence[_Entry]) -> str:
 
 def _filter(entries: Sequence[_Entry]) -> str:
     sections = "".join(
-        f'<option value="{number}">{section.name}</option>' for number, section in SECTIONS.items()
+        f'<option value="{number}">{section.name}, {section.topic}</option>'
+        for number, section in SECTIONS.items()
     )
     verdicts = "".join(f"<option>{words}</option>" for words in _verdicts_in(entries))
     return (
@@ -131,7 +132,7 @@ def _filter(entries: Sequence[_Entry]) -> str:
 
 
 def _table(entries: Sequence[_Entry]) -> str:
-    heads = ("claim", "what the book says", "book", "ours", "verdict", "why", "decided in")
+    heads = ("claim", "what the book says", "book", "ours", "verdict and why")
     head = "".join(f'<th scope="col">{words}</th>' for words in heads)
     body = "\n".join(map(_row, entries))
     return (
@@ -144,19 +145,18 @@ def _table(entries: Sequence[_Entry]) -> str:
 def _row(entry: _Entry) -> str:
     claim, decided = entry.claim, entry.decided
     sign, _ = MARKS[decided.decision.verdict if decided else claim.expected]
-    ours = decided.decision.shown if decided else ""
     recorded = " (recorded on C-MAPSS)" if decided and decided.decision.recorded else ""
     cells = (
-        escape(f"{claim.statement} ({claim.locator})"),
+        f"{escape(claim.statement)}<br><small>{escape(claim.locator)}</small>",
         escape(claim.printed_words),
-        escape(ours),
-        f'<span aria-hidden="true">{sign}</span> <strong>{entry.verdict}</strong>{recorded}',
-        _why(entry),
-        _link(entry),
+        escape(decided.decision.shown if decided else ""),
+        f'<span aria-hidden="true">{sign}</span> <strong>{entry.verdict}</strong>{recorded}. '
+        + _why(entry),
     )
     return (
         f'<tr id="claim-{claim.id}" data-section="{claim.section}" '
-        f'data-verdict="{entry.verdict}"><th scope="row">{claim.id}</th>'
+        f'data-verdict="{entry.verdict}"><th scope="row">{claim.id}<br>'
+        f"<small>{_decided_by(entry)}</small></th>"
         + "".join(f"<td>{cell}</td>" for cell in cells)
         + "</tr>"
     )
@@ -177,14 +177,14 @@ def _why(entry: _Entry) -> str:
     return escape(" ".join(part for part in parts if part)) + source
 
 
-def _link(entry: _Entry) -> str:
+def _decided_by(entry: _Entry) -> str:
     claim = entry.claim
     if entry.decided:
         chapter = entry.decided.chapter
-        return f'<a href="{chapter}.html#claim-{claim.id}">{chapter}</a>'
+        return f'decided in <a href="{chapter}.html#claim-{claim.id}">{chapter}</a>'
     if claim.kind == "literature":
-        return "the literature"
-    return "the text itself" if claim.settled_by_text else entry.verdict
+        return "decided by the literature"
+    return "decided by the text itself" if claim.settled_by_text else "not decided yet"
 
 
 def _script() -> str:
