@@ -1,4 +1,4 @@
-# make book | test | check | figures | doctor | clean. Each makes the environment first if there is
+# `make help` lists the commands. Each makes the environment first if there is
 # none, and again only if pyproject.toml or constraints.txt changed.
 
 PYTHON ?= python3
@@ -7,13 +7,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help book figures test check doctor clean
+.PHONY: help book figures test check links doctor clean
 
 help:
 	@echo "make book     execute the chapters that changed and build the pages"
 	@echo "make test     run every test"
 	@echo "make check    lint, types, layers and the fast tests"
 	@echo "make figures  write all figures as SVG and PNG"
+	@echo "make links    ask every other site that the book links to whether the page is still there"
 	@echo "make doctor   say what this machine has and lacks"
 	@echo "make clean    remove everything that was made, except the environment"
 
@@ -45,6 +46,9 @@ check: $(STAMP)
 	@$(BIN)/lint-imports
 	@$(BIN)/rulbook pair --check
 	@$(BIN)/python -m pytest -W error -q -m "not slow and not browser"
+
+links: $(STAMP)
+	@$(BIN)/jupyter-book build _build/staged --path-output _build/links --builder linkcheck
 
 doctor: $(STAMP)
 	@$(BIN)/rulbook doctor

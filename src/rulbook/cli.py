@@ -41,7 +41,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Jobs = Annotated[int, typer.Option(min=1, help="How many to run at a time.")]
 
 _JOBS = max(1, (os.cpu_count() or 1) // 2)
-_INTERRUPTED = 130
+_INTERRUPTED = 130  # what Typer exits with on Ctrl-C
 
 
 def main() -> None:
@@ -50,8 +50,10 @@ def main() -> None:
         app()
     except RulbookError as fault:
         _leave(str(fault), fault.exit_code)
-    except KeyboardInterrupt:
-        _leave("Interrupted; what was finished is kept.", _INTERRUPTED)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            _leave("Interrupted; what was finished is kept.", _INTERRUPTED)
+        raise
     except OSError as fault:
         where = f"'{fault.filename}'" if fault.filename else "A file or connection"
         _leave(f"{where} cannot be used: {fault.strerror or fault}; see `rulbook doctor`.", 1)
@@ -193,7 +195,7 @@ def pair(
 
 @app.command()
 def sweep(
-    study: Annotated[str, typer.Argument(help="Name of the study.")],
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Its name.")],
     status: Annotated[bool, typer.Option("--status", help="Only count its runs.")] = False,
     engine: Annotated[str, typer.Option(help="loky, dask or ray.")] = "loky",
     scheduler: Annotated[

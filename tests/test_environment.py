@@ -1,0 +1,161 @@
+"""The set-up files agree with each other, and the Makefile says what is missing."""
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CONSTRAINTS = {
+    canonicalize_name(requirement.name): requirement
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+    for requirement in [Requirement(line)]
+}
+
+
+def _required(*extras):
+    """Return what the project and the extras need, extras of our own followed."""
+    lines = list(PROJECT["dependencies"])
+    for extra in extras:
+        for line in PROJECT["optional-dependencies"][extra]:
+            requirement = Requirement(line)
+            if requirement.name == PROJECT["name"]:
+                lines += _required(*requirement.extras)
+            else:
+                lines.append(line)
+    return lines
+
+
+def test_conda_gets_what_pip_gets():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    *by_conda, by_pip = environment["dependencies"]
+    assert environment["name"] == PROJECT["name"]
+    assert by_conda == [f"python{PROJECT['requires-python']}", "nodejs", "pip"]
+    assert by_pip == {"pip": ["-c constraints.txt", "-e .[dev]"]}
+    install = re.search(r"pip install .*", (ROOT / "Makefile").read_text(encoding="utf-8"))[0]
+    for argument in by_pip["pip"]:
+        assert argument in install.replace('"', "")
+
+
+def test_every_requirement_is_locked_to_a_version_that_satisfies_it():
+    for requirement in map(Requirement, _required("dev")):
+        (pin,) = CONSTRAINTS[canonicalize_name(requirement.name)].specifier
+        assert pin.operator == "==", requirement.name
+        assert requirement.specifier.contains(pin.version, prereleases=True), requirement
+
+
+def test_torch_and_jupyter_book_are_the_agreed_ones():
+    assert str(CONSTRAINTS["torch"].specifier) == "==2.13.0"
+    assert CONSTRAINTS["jupyter-book"].specifier.contains("1.0.4.post1")
+
+
+def test_the_promised_extras_are_there():
+    assert set(PROJECT["optional-dependencies"]) == {"book", "dask", "ray", "bench", "dev"}
+
+
+def test_the_licence_and_the_citation_name_the_version_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"].split(" AND ")
+
+
+def test_workflows_run_the_targets_of_the_makefile():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
+    workflows = list((ROOT / ".github" / "workflows").glob("*.yml"))
+    assert workflows
+    for workflow in workflows:
+        called = re.findall(r"\bmake ([a-z-]+)", workflow.read_text(encoding="utf-8"))
+        assert called, workflow.name
+        assert set(called) <= targets, workflow.name
+
+
+def test_the_readme_names_the_commands_that_exist():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert {"make book", "make test"} <= set(re.findall(r"make [a-z]+", readme))
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Run a target in a checkout of its own that has only the set-up files."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy2(ROOT / name, tmp_path)
+
+    def run(*arguments):
+        environment = {key: value for key, value in os.environ.items() if key != "MAKEFLAGS"}
+        return subprocess.run(
+            ["make", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def _program(path, script):
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o700)
+    return path
+
+
+def test_without_python_make_says_what_to_install(make):
+    result = make("book", "PYTHON=no-such-python")
+    assert result.returncode
+    assert "There is no 'no-such-python' here: install Python 3.11 or newer" in result.stderr
+
+
+def test_an_old_python_is_refused_by_its_version(make, tmp_path):
+    old = _program(
+        tmp_path / "old", 'if [ "$1" = --version ]; then echo "Python 3.9.2"; else exit 1; fi'
+    )
+    result = make("test", f"PYTHON={old}")
+    assert result.returncode
+    assert "is Python 3.9.2, and Python 3.11 or newer is needed" in result.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_a_python_without_venv_says_what_to_install(make, tmp_path):
+    partial = _program(tmp_path / "partial", '[ "$1" = -c ]')
+    result = make("check", f"PYTHON={partial}")
+    assert result.returncode
+    assert "apt-get install python3-venv" in result.stderr
+
+
+def test_a_current_environment_is_reused_and_an_old_one_is_not(make, tmp_path):
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    calls = tmp_path / "calls"
+    _program(binaries / "python", f'echo "$@" >> {calls}')
+    _program(binaries / "rulbook", f'echo rulbook "$@" >> {calls}')
+    first = make("book")
+    assert first.returncode == 0, first.stderr
+    assert "pip install" in calls.read_text()
+    calls.write_text("")
+    make("book")
+    assert calls.read_text() == "rulbook build\n"
+    stamp = tmp_path / ".venv" / ".installed"
+    os.utime(tmp_path / "constraints.txt", (stamp.stat().st_mtime + 10,) * 2)
+    make("book")
+    assert "pip install" in calls.read_text()
+
+
+def test_an_installation_that_fails_is_tried_again(make, tmp_path):
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    _program(binaries / "python", '[ "$1" = -c ]')
+    for _ in range(2):
+        result = make("book")
+        assert result.returncode
+        assert not (tmp_path / ".venv" / ".installed").exists()
