@@ -3,10 +3,12 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -80,6 +82,69 @@ def train(
         versions=versions(),
         source_digest=source_digest(),
     )
+
+
+def watch_first_steps(
+    config: RunConfig,
+    prepared: Prepared,
+    steps: int,
+    *,
+    device: torch.device | str = "cpu",
+    read: Callable[[BaseMTLLoss], Mapping[str, float]] = lambda method: method.get_weights(),
+) -> pd.DataFrame:
+    """Train for a number of steps, as ``train`` does, and return what each of them saw.
+
+    Nothing is validated or selected. The global random state is left as it was.
+
+    Args:
+        config: the run; ``observe_every`` is taken as 1.
+        prepared: the data, prepared by ``config.recipe``.
+        steps: how many steps.
+        device: where to compute.
+        read: what to note of the method after each step; its two weights by default.
+
+    Returns:
+        One row a step: ``step`` (from 1), ``rul_loss``, ``health_loss``, ``norm_rul``,
+        ``norm_health``, ``ratio``, ``cosine`` (NaN where a gradient is zero), and what ``read``
+        returned.
+
+    Raises:
+        NonFiniteLossError: a loss stopped being finite.
+
+    """
+    config = config.model_copy(update={"observe_every": 1})
+    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    rows: list[dict[str, float]] = []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(config.seed)
+        run = _Run(config, prepared, torch.device(device))
+        while len(rows) < steps:
+            epoch = [
+                {"step": run.step + 1, **_as_row(*observed), **read(run.weighting)}
+                for observed in islice(run.steps(), steps - len(rows))
+            ]
+            run.weighting.end_epoch(
+                {"rul": _mean(epoch, "rul_loss"), "health": _mean(epoch, "health_loss")}
+            )
+            rows += epoch
+    return pd.DataFrame(rows)
+
+
+def _as_row(rul: Tensor, health: Tensor, info: StepInfo, _: Tensor) -> dict[str, float]:
+    assert info.geometry is not None, "every step is observed"
+    norm_rul, norm_health, cosine = info.geometry.tolist()
+    return {
+        "rul_loss": float(rul.detach()),
+        "health_loss": float(health.detach()),
+        "norm_rul": norm_rul,
+        "norm_health": norm_health,
+        "ratio": float(info.geometry.ratio),
+        "cosine": cosine,
+    }
+
+
+def _mean(rows: Sequence[Mapping[str, float]], name: str) -> float:
+    return float(np.mean([row[name] for row in rows]))
 
 
 def new_model(config: RunConfig, prepared: Prepared) -> DualTaskModel:
@@ -158,7 +223,7 @@ class _Run:
         self.averaged_model = AveragedModel(self.model, multi_avg_fn=self._average)
         self.average: DualTaskModel = self.averaged_model.module  # type: ignore[assignment]
         self.starts_dead = self._starts_dead()
-        self.probe_at_start = self._probe(self.model)
+        self.probe_at_start: ProbeScores | None = None
         self.epochs: list[EpochRecord] = []
         self.best_epoch: int | None = None
         self.best_state: dict[str, Tensor] = {}
@@ -167,6 +232,7 @@ class _Run:
     def fit(self, on_epoch: Callable[[int, EpochRecord], None] | None) -> str:
         """Train until the last epoch or until patience is out; return what went wrong, if so."""
         best = math.inf
+        self.probe_at_start = self._probe(self.model)
         for index in range(self.config.max_epochs):
             try:
                 record = self._epoch()
@@ -224,15 +290,19 @@ class _Run:
         decay = average_decay(self.step, self.total_steps, self.config.average_decay)
         torch._foreach_lerp_(list(averaged), list(current), 1.0 - decay)
 
-    def _epoch(self) -> EpochRecord:
+    def steps(self) -> Iterator[tuple[Tensor, Tensor, StepInfo, Tensor]]:
+        """Train for one epoch; yield losses, task gradients and total norm of every step."""
         self.model.train()
-        seen = _Observations()
         for rows in self._batches():
             self._warm_up()
-            observe = self.step % self.config.observe_every == 0
-            seen.add(*self._train_step(rows, observe))
+            yield self._train_step(rows, observe=self.step % self.config.observe_every == 0)
             self.step += 1
             self.averaged_model.update_parameters(self.model)
+
+    def _epoch(self) -> EpochRecord:
+        seen = _Observations()
+        for step in self.steps():
+            seen.add(*step)
         rul, health = _to_array(seen.rul), _to_array(seen.health)
         self.weighting.end_epoch({"rul": float(rul.mean()), "health": float(health.mean())})
         evaluated = self.average

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+import torch
+
+from rulbook.training import train
+from rulbook.training.loop import watch_first_steps
+
+
+@pytest.mark.parametrize("weighting", ["fixed_050", "gaba", "dwa"])
+def test_watched_steps_are_those_of_the_training(simulated, short_run, weighting):
+    config = short_run.model_copy(update={"weighting": weighting})
+    record = train(config, simulated)
+    watched = watch_first_steps(config, simulated, 15)
+    first = watched.iloc[:10]
+    epoch = record.epochs[0]
+    assert watched["step"].tolist() == list(range(1, 16))
+    assert first["rul_loss"].mean() == pytest.approx(epoch.rul_loss, rel=1e-5)
+    assert first["health_loss"].mean() == pytest.approx(epoch.health_loss, rel=1e-5)
+    assert first["ratio"].median() == pytest.approx(epoch.gradients.ratio_quantiles[2], rel=1e-5)
+    assert first["cosine"].median() == pytest.approx(epoch.gradients.cosine_quantiles[2], rel=1e-5)
+    assert first["rul_weight"].iloc[-1] == pytest.approx(epoch.weights["rul_weight"], rel=1e-5)
+
+
+def test_observing_rarely_is_overruled(simulated, short_run):
+    config = short_run.model_copy(update={"observe_every": 100})
+    assert np.isfinite(watch_first_steps(config, simulated, 3)["ratio"]).all()
+
+
+def test_what_is_read_of_the_method_is_in_the_rows(simulated, short_run):
+    config = short_run.model_copy(update={"weighting": "gaba"})
+    watched = watch_first_steps(
+        config, simulated, 3, read=lambda loss: {"seen": float(loss.step_count)}
+    )
+    assert watched["seen"].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_the_global_random_state_is_left_alone(simulated, short_run):
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    watch_first_steps(short_run, simulated, 2)
+    assert torch.rand(1) == expected
