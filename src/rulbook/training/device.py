@@ -23,10 +23,9 @@ def choose_device(name: RequestedDevice = "auto") -> torch.device:
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    if name == "auto":
-        name = next(device for device, present in available.items() if present)
-    if not available[name]:
+    chosen = next(device for device in available if available[device]) if name == "auto" else name
+    if not available[chosen]:
         raise RulbookError(
             f"PyTorch finds no {name} device on this machine: choose --device auto or --device cpu."
         )
-    return torch.device(name)
+    return torch.device(chosen)
