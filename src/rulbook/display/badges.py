@@ -81,8 +81,7 @@ def check_all(values: Mapping[str, object], *, source: Source | None = None) -> 
         list(values.values()),
         '<div class="rulbook-claims" style="overflow-x:auto" tabindex="0" role="region" '
         'aria-label="Printed figures checked here"><table><thead><tr>'
-        '<th scope="col">claim</th><th scope="col">what the book says</th>'
-        '<th scope="col">book</th><th scope="col">ours</th>'
+        '<th scope="col">what the book says</th><th scope="col">book</th><th scope="col">ours</th>'
         f'<th scope="col">verdict</th></tr></thead><tbody>{rows}</tbody></table></div>',
     )
 
@@ -188,10 +187,10 @@ def _badge(claim: Claim, decision: Decision) -> str:
 
 def _table_row(claim: Claim, decision: Decision) -> str:
     return (
-        f'<tr id="claim-{claim.id}"><th scope="row">{_row_link(claim)}</th>'
-        f"<td>{escape(claim.statement)}</td><td>{escape(claim.printed_words)}</td>"
-        f"<td>{escape(_ours(claim, decision))}</td>"
-        f"<td>{_verdict(decision.verdict)}{escape(_remarks(claim, decision))}</td></tr>"
+        f'<tr id="claim-{claim.id}"><th scope="row">{escape(claim.statement)}</th>'
+        f"<td>{escape(claim.printed_words)}</td><td>{escape(_ours(claim, decision))}</td>"
+        f'<td><a href="report.html#claim-{claim.id}" title="{claim.id}">'
+        f"{_verdict(decision.verdict)}</a>{escape(_remarks(claim, decision))}</td></tr>"
     )
 
 

@@ -144,7 +144,7 @@ def explorer(
         [
             widgets.VBox(shown, layout=_full()).add_class("rulbook-explorer-controls"),
             _stack(frames, controls, shown),
-            widgets.HTML(_caption(caption)).add_class("rulbook-explorer-caption"),
+            widgets.HTML(_caption(caption), layout=_full()),
         ]
     ).add_class("rulbook-explorer")
     return Explorer(widget, _default_frame(frames, controls, name, caption), caption)
@@ -201,8 +201,8 @@ def _default_frame(
     for control in controls:
         position = position * len(control.values) + control.first_index
     settings = "".join(
-        f'<dl class="rulbook-explorer-setting"><dt>{escape(control.label)}</dt>'
-        f"<dd>{escape(control.options[control.first_index][0])}</dd></dl>"
+        f'<p class="rulbook-explorer-setting"><b>{escape(control.label)}</b> '
+        f"{escape(control.options[control.first_index][0])}</p>"
         for control in controls
     )
     # Its own identifiers: the same frame is on the page once more, inside the widget.

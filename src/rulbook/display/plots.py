@@ -17,7 +17,6 @@ from html import escape
 from typing import Any
 
 import matplotlib
-import numpy as np
 from cycler import cycler
 from matplotlib.figure import Figure
 
@@ -48,7 +47,6 @@ _STYLE: Mapping[str, Any] = {
     "axes.titlelocation": "left",
     "axes.titlesize": 10.5,
     "axes.unicode_minus": True,
-    "figure.constrained_layout.use": True,
     "font.size": 10.5,
     "grid.alpha": 0.2,
     "grid.color": INK,
@@ -63,7 +61,9 @@ _STYLE: Mapping[str, Any] = {
 }
 
 
-def panels(rows: int = 1, columns: int = 1, *, height: float = 3.0, **options: Any) -> Any:
+def panels(
+    rows: int = 1, columns: int = 1, *, height: float = 3.0, steady: bool = False, **options: Any
+) -> Any:
     """Return a figure in the house style and its axes, as ``Figure.subplots`` gives them.
 
     The style stays in force for what is drawn afterwards.
@@ -72,11 +72,17 @@ def panels(rows: int = 1, columns: int = 1, *, height: float = 3.0, **options: A
         rows: panels below each other.
         columns: panels side by side; narrow ones only.
         height: height of one row in inches.
+        steady: keep the axes in one place whatever their labels, for the frames of an explorer;
+            meant for one panel.
         options: passed on to ``Figure.subplots``, for instance ``sharex=True``.
 
     """
     matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
-    figure = Figure(figsize=(WIDTH_INCHES, height * rows))
+    figure = Figure(
+        figsize=(WIDTH_INCHES, height * rows), layout="none" if steady else "constrained"
+    )
+    if steady:
+        figure.subplots_adjust(left=0.13, right=0.96, bottom=0.5 / height, top=1 - 0.25 / height)
     return figure, figure.subplots(rows, columns, **options)
 
 
@@ -125,21 +131,3 @@ def save_figure(figure: Figure, name: str, alt: str, caption: str = "") -> Drawi
     paths.write_atomically(paths.figures() / f"{name}.svg", svg + "\n")
     paths.write_atomically(paths.figures() / f"{name}.png", png.getvalue())
     return Drawing(svg_of(figure, alt, ids=name), alt, caption)
-
-
-def label_lines_at_end(axes: Any, **text_options: Any) -> None:
-    """Write every line's label beside its last point, in its colour, instead of a legend."""
-    for line in axes.get_lines():
-        if line.get_label().startswith("_"):
-            continue
-        x, y = (np.asarray(values, dtype=float)[-1] for values in line.get_data())
-        axes.annotate(
-            line.get_label(),
-            (x, y),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            color=line.get_color(),
-            annotation_clip=False,
-            **text_options,
-        )

@@ -1,0 +1,135 @@
+"""Explorers: every frame where its controls say it is, with nothing but links between them."""
+
+import itertools
+import re
+
+import pytest
+from ipywidgets import embed
+
+from rulbook.display import plots
+from rulbook.display.explorers import Slider, Toggle, explorer, live
+from rulbook.errors import RulbookError, UsageError
+
+
+def draw(rho, opt_name="sgd", lr=0.1):
+    figure, axes = plots.panels(steady=True)
+    axes.plot([0, rho])
+    return figure, f"rho={rho} opt={opt_name} lr={lr} <&>"
+
+
+CONTROLS = [
+    Slider("rho", "ρ", (1, 10, 100), default=10),
+    Toggle("opt_name", "optimiser", ("sgd", "adam"), shown=str.upper),
+    Slider("lr", "learning rate", (0.1, 0.2), default=0.2),
+]
+
+
+@pytest.fixture(scope="module")
+def found():
+    return explorer(draw, CONTROLS, name="04-t", caption="Try <this>.")
+
+
+@pytest.fixture(scope="module")
+def parts(found):
+    controls, stack, caption = found.widget.children
+    return controls.children, stack, caption
+
+
+def frame_at(stack, indices):
+    for index in indices:
+        stack = stack.children[index]
+    return stack.value
+
+
+def sentence_of(html):
+    return re.search(r'<p class="rulbook-explorer-reading">(.*?)</p>', html)[1]
+
+
+def test_every_combination_of_values_leads_to_its_own_frame(parts):
+    _, stack, _ = parts
+    for indices in itertools.product(range(3), range(2), range(2)):
+        rho, opt, lr = (c.values[i] for c, i in zip(CONTROLS, indices, strict=True))
+        html = frame_at(stack, indices)
+        assert sentence_of(html) == f"rho={rho} opt={opt} lr={lr} &lt;&amp;&gt;"
+        assert f'aria-label="rho={rho} opt={opt} lr={lr}' in html
+
+
+def test_every_stack_is_linked_to_the_control_of_its_level_and_nothing_else_is(found, parts):
+    controls, stack, _ = parts
+    levels = [[stack], list(stack.children), [c for s in stack.children for c in s.children]]
+    wanted = {
+        ((control.model_id, "index"), (one.model_id, "selected_index"))
+        for control, level in zip(controls, levels, strict=True)
+        for one in level
+    }
+    state = embed.dependency_state([found.widget])
+    links = {
+        tuple((end[0].removeprefix("IPY_MODEL_"), end[1]) for end in (s["source"], s["target"]))
+        for s in (entry["state"] for entry in state.values())
+        if "source" in s and "target" in s
+    }
+    assert links == wanted
+
+
+def test_it_starts_at_the_defaults_everywhere(found, parts):
+    controls, stack, _ = parts
+    assert [control.index for control in controls] == [1, 0, 1]
+    assert {s.selected_index for s in stack.children} == {0}
+    wanted = "rho=10 opt=sgd lr=0.2 &lt;&amp;&gt;"
+    assert sentence_of(frame_at(stack, (1, 0, 1))) == wanted
+    assert sentence_of(found.default_frame) == wanted
+    assert "<b>ρ</b> 10" in found.default_frame
+    assert "<b>optimiser</b> SGD" in found.default_frame
+
+
+def test_no_identifier_occurs_twice_on_the_page(found, parts):
+    _, stack, _ = parts
+    frames = [
+        frame_at(stack, indices) for indices in itertools.product(range(3), range(2), range(2))
+    ]
+    ids = re.findall(r' id="([^"]+)"', "".join([*frames, found.default_frame]))
+    assert len(ids) == len(set(ids))
+    references = re.findall(r"url\(#([^)]+)\)", found.default_frame)
+    assert references
+    assert set(references) <= set(re.findall(r' id="([^"]+)"', found.default_frame))
+
+
+def test_caption_and_class_are_there(found, parts):
+    _, _, caption = parts
+    assert "Try &lt;this&gt;." in caption.value
+    assert "Try &lt;this&gt;." in found.default_frame
+    assert "rulbook-explorer" in found.widget._dom_classes
+
+
+def test_in_a_notebook_the_default_frame_comes_before_the_widget(found, monkeypatch):
+    shown = []
+    monkeypatch.setattr("rulbook.display.explorers.display", shown.append)
+    monkeypatch.setattr("rulbook.display.explorers.publish", lambda data, _: shown.append(data))
+    found._ipython_display_()
+    assert shown == [
+        {"text/html": found.default_frame, "text/plain": "[explorer: Try <this>.]"},
+        found.widget,
+    ]
+
+
+def test_a_default_that_is_no_value_is_refused():
+    with pytest.raises(UsageError, match=r"value of rho '7'.*1, 10"):
+        Slider("rho", "ρ", (1, 10), default=7)
+
+
+@pytest.mark.parametrize("controls", [[], [Slider("rho", "ρ", (1, 2))] * 2])
+def test_controls_must_each_set_an_argument_of_their_own(controls):
+    with pytest.raises(RulbookError, match="04-t needs one control for each argument"):
+        explorer(draw, controls, name="04-t", caption="")
+
+
+def test_live_draws_values_off_the_grid(monkeypatch):
+    offered = {}
+    monkeypatch.setattr(
+        "rulbook.display.explorers.widgets.interact",
+        lambda function, **controls: offered.update(function=function, controls=controls),
+    )
+    live(draw, rho=(0.0, 5.0))
+    assert offered["controls"] == {"rho": (0.0, 5.0)}
+    drawing = offered["function"](rho=3.7)
+    assert drawing.alt == "rho=3.7 opt=sgd lr=0.1 <&>"
