@@ -10,7 +10,7 @@ from rulbook.training.loop import watch_first_steps
 def test_watched_steps_are_those_of_the_training(simulated, short_run, weighting):
     config = short_run.model_copy(update={"weighting": weighting})
     record = train(config, simulated)
-    watched = watch_first_steps(config, simulated, 15)
+    watched, _ = watch_first_steps(config, simulated, 15)
     first = watched.iloc[:10]
     epoch = record.epochs[0]
     assert watched["step"].tolist() == list(range(1, 16))
@@ -23,12 +23,13 @@ def test_watched_steps_are_those_of_the_training(simulated, short_run, weighting
 
 def test_observing_rarely_is_overruled(simulated, short_run):
     config = short_run.model_copy(update={"observe_every": 100})
-    assert np.isfinite(watch_first_steps(config, simulated, 3)["ratio"]).all()
+    watched, _ = watch_first_steps(config, simulated, 3)
+    assert np.isfinite(watched["ratio"]).all()
 
 
 def test_what_is_read_of_the_method_is_in_the_rows(simulated, short_run):
     config = short_run.model_copy(update={"weighting": "gaba"})
-    watched = watch_first_steps(
+    watched, _ = watch_first_steps(
         config, simulated, 3, read=lambda loss: {"seen": float(loss.step_count)}
     )
     assert watched["seen"].tolist() == [1.0, 2.0, 3.0]
@@ -40,3 +41,13 @@ def test_the_global_random_state_is_left_alone(simulated, short_run):
     torch.manual_seed(1)
     watch_first_steps(short_run, simulated, 2)
     assert torch.rand(1) == expected
+
+
+def test_the_network_moves_with_the_steps_and_not_without(simulated, short_run):
+    none, start = watch_first_steps(short_run, simulated, 0)
+    _, same = watch_first_steps(short_run, simulated, 0)
+    _, later = watch_first_steps(short_run, simulated, 2)
+    assert none.empty
+    weights = [next(iter(model.parameters())) for model in (start, same, later)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])

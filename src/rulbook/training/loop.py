@@ -91,22 +91,23 @@ def watch_first_steps(
     *,
     device: torch.device | str = "cpu",
     read: Callable[[BaseMTLLoss], Mapping[str, float]] = lambda method: method.get_weights(),
-) -> pd.DataFrame:
-    """Train for a number of steps, as ``train`` does, and return what each of them saw.
+) -> tuple[pd.DataFrame, DualTaskModel]:
+    """Train for a number of steps, as ``train`` does; return what each saw, and the network.
 
     Nothing is validated or selected. The global random state is left as it was.
 
     Args:
         config: the run; ``observe_every`` is taken as 1.
         prepared: the data, prepared by ``config.recipe``.
-        steps: how many steps.
+        steps: how many steps; with none the network is the one that ``train`` starts from.
         device: where to compute.
         read: what to note of the method after each step; its two weights by default.
 
     Returns:
         One row a step: ``step`` (from 1), ``rul_loss``, ``health_loss``, ``norm_rul``,
         ``norm_health``, ``ratio``, ``cosine`` (NaN where a gradient is zero), and what ``read``
-        returned.
+        returned; and the network after the last step, in training mode, with its current, not its
+        averaged weights.
 
     Raises:
         NonFiniteLossError: a loss stopped being finite.
@@ -127,7 +128,7 @@ def watch_first_steps(
                 {"rul": _mean(epoch, "rul_loss"), "health": _mean(epoch, "health_loss")}
             )
             rows += epoch
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows), run.model
 
 
 def _as_row(rul: Tensor, health: Tensor, info: StepInfo, _: Tensor) -> dict[str, float]:
