@@ -1,9 +1,11 @@
 import math
+import re
 
 import pytest
 import torch
 
 from rulbook.errors import UsageError
+from rulbook.paths import checkout
 from rulbook.weighting.fixed import FixedWeightLoss
 from rulbook.weighting.registry import METHODS, get_loss, names
 
@@ -64,3 +66,23 @@ def test_names_are_distinct():
     assert len(set(names())) == len(names())
     built = [get_loss(name).get_name() for name in METHODS]
     assert len(set(built) - {"Fixed(0.50/0.50)"}) == len(built) - 1
+
+
+def test_every_cited_paper_is_in_the_bibliography():
+    text = (checkout() / "book" / "references.bib").read_text(encoding="utf-8")
+    entries = set(re.findall(r"^@\w+\{(\w+),", text, flags=re.MULTILINE))
+    assert {method.citation for method in METHODS.values() if method.citation} <= entries
+
+
+def test_every_fact_that_a_page_tabulates_is_there():
+    for method in METHODS.values():
+        assert method.title
+        assert method.formula
+        assert "$" not in method.formula
+        assert method.source
+        assert method.backward_passes in (1, 2)
+
+
+def test_titles_are_distinct():
+    titles = [method.title for method in METHODS.values()]
+    assert len(set(titles)) == len(titles)

@@ -89,7 +89,7 @@ def _gradnorm(title: str, edition: Edition, formula: str, source: str) -> Method
         build=partial(GradNormLoss, edition=edition),
         formula=formula,
         source=source,
-        citation="chen2018gradnorm",
+        citation="chen2018",
         state="weights, first losses",
         weight_sum="2",
     )
@@ -149,7 +149,7 @@ METHODS: Mapping[str, Method] = {
         build=UncertaintyLoss,
         formula=r"\lambda_k = \tfrac12 e^{-s_k},\ s_k \text{ learned}",
         source="§4.3, §24.1",
-        citation="kendall2018multitask",
+        citation="kendall2018",
         state="two learned log-variances",
         weight_sum="any",
     ),
@@ -159,7 +159,7 @@ METHODS: Mapping[str, Method] = {
         formula=r"\lambda_k = K\,\frac{e^{r_k/T}}{\sum_j e^{r_j/T}},\ "
         r"r_k = \frac{L_k(t-1)}{L_k(t-2)}",
         source="legacy §9.4",
-        citation="liu2019endtoend",
+        citation="liu2019",
         needs="epoch means",
         state="weights, two epochs of mean losses",
         backward_passes=1,
@@ -214,7 +214,7 @@ METHODS: Mapping[str, Method] = {
         build=surgery.nash_mtl,
         formula=r"w_k = \frac{1}{g_k\sqrt{1+c}}, \text{ norm capped}",
         source="Navon et al. 2022",
-        citation="navon2022nash",
+        citation="navon2022",
         weight_sum="any",
     ),
     "pcgrad": _surgery(
@@ -222,7 +222,7 @@ METHODS: Mapping[str, Method] = {
         build=surgery.pcgrad,
         formula=r"w_k = 1 - \frac{\min(c, 0)\, g_i g_j}{g_k^2}",
         source="Yu et al. 2020",
-        citation="yu2020pcgrad",
+        citation="yu2020",
         weight_sum="at least 2",
     ),
     "upgrad": _surgery(
@@ -230,7 +230,7 @@ METHODS: Mapping[str, Method] = {
         build=surgery.upgrad,
         formula=r"w_k = \tfrac12\Bigl(1 - \frac{\min(c, 0)\, g_i g_j}{g_k^2}\Bigr)",
         source="Quinton and Rey 2024",
-        citation="quinton2024jacobian",
+        citation="quinton2024",
         weight_sum="at least 1",
     ),
     "cagrad": _surgery(
@@ -247,7 +247,7 @@ METHODS: Mapping[str, Method] = {
         build=surgery.mgda,
         formula=r"w = \arg\min_{w \ge 0,\, \sum w = 1} \lVert \sum_k w_k \nabla L_k \rVert",
         source="Sener and Koltun 2018",
-        citation="sener2018mgda",
+        citation="sener2018",
         weight_sum="1",
     ),
     "aligned_mtl": _surgery(
@@ -255,7 +255,7 @@ METHODS: Mapping[str, Method] = {
         build=surgery.aligned_mtl,
         formula=r"w = \tfrac12\,\sigma_{\min}\,(J J^\top)^{-1/2}\,\mathbf{1}",
         source="Senushkin et al. 2023",
-        citation="senushkin2023aligned",
+        citation="senushkin2023",
         weight_sum="any",
     ),
 }
