@@ -110,6 +110,16 @@ def test_forward_without_shared_params_measures_nothing_and_moves_nothing(name, 
 
 
 @pytest.mark.parametrize("name", WEIGHTED_SUMS)
+def test_the_books_way_names_a_loss_that_is_not_finite(name, network):
+    loss = warmed_up(name)
+    state = copy.deepcopy(loss.state_dict())
+    rul, health = network.losses()
+    with pytest.raises(NonFiniteLossError, match="health loss is nan at step 1"):
+        loss(rul, health * math.nan, shared_params=network.shared_params)
+    assert_same(loss.state_dict().values(), state.values(), rtol=0)
+
+
+@pytest.mark.parametrize("name", WEIGHTED_SUMS)
 def test_the_weights_carry_no_gradient(name, network):
     rul, health = network.losses()
     total = warmed_up(name)(rul, health, shared_params=network.shared_params)

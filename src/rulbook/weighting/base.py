@@ -153,11 +153,17 @@ class GradientWeightedLoss(BaseMTLLoss):
         """
 
     def forward(self, rul_loss: Tensor, health_loss: Tensor, **kwargs: Any) -> Tensor:
-        """Return the weighted sum, 0-dim, under weights measured on ``shared_params``."""
+        """Return the weighted sum, 0-dim, under weights measured on ``shared_params``.
+
+        Raises:
+            NonFiniteLossError: a loss or its gradient is NaN or infinite; no state moved.
+
+        """
         shared_params = kwargs.get("shared_params")
         if shared_params is None:
             weights = self.current_weights()
         else:
+            self._check_finite("loss", rul_loss, health_loss)
             rul = task_gradients(rul_loss, shared_params, retain_graph=True)
             health = task_gradients(health_loss, shared_params, retain_graph=True)
             weights = self._measure(rul, health, rul_loss, health_loss)[0]

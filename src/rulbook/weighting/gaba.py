@@ -95,7 +95,8 @@ class GABALoss(GradientWeightedLoss):
         min_weight: floor, 0.05; ``None`` or 0 switches it off. Without all three the trunk's
             update direction is that of IMTL-G.
 
-    State: buffers ``ema_weights`` (2,) and ``step_count``.
+    State: buffers ``ema_weights`` (2,) and ``step_count``. The book's fourth setting, ``n_tasks``,
+    is absent: the interface has two losses, and ``complement_weights`` takes any number.
     """
 
     ema_weights: Tensor
