@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# One worker a core and one thread a worker; tests of one file share what they set up.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -W error --numprocesses auto --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help book figures test check links doctor clean
@@ -37,7 +39,7 @@ figures: $(STAMP)
 	@$(BIN)/rulbook figures
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -W error
+	@$(PYTEST)
 
 check: $(STAMP)
 	@$(BIN)/ruff check .
@@ -45,7 +47,7 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/rulbook pair --check
-	@$(BIN)/python -m pytest -W error -q -m "not slow and not browser"
+	@$(PYTEST) -q -m "not slow and not browser"
 
 links: $(STAMP)
 	@$(BIN)/jupyter-book build _build/staged --path-output _build/links --builder linkcheck

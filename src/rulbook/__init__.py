@@ -1,3 +1,3 @@
-"""The shared package of rulbook: data, models, losses, weighting methods, studies and the ledger."""
+"""The package of rulbook: data, models, losses, weighting methods, studies and the ledger."""
 
 __version__ = "0.1.0"

@@ -100,9 +100,12 @@ def write(layout: Layout) -> Callable[..., Chapter]:
 
 
 @pytest.fixture(scope="session")
-def assets() -> Path:
-    """The web assets of the project, fetched from npm if they are not here yet."""
-    return web_assets.provide(ROOT / "_build" / "web-assets")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The web assets: those of the last build of the book, else fetched from npm."""
+    of_the_book = ROOT / "_build" / "web-assets"
+    if web_assets.is_provided(of_the_book):
+        return of_the_book
+    return web_assets.provide(tmp_path_factory.mktemp("npm") / "web-assets")
 
 
 @pytest.fixture(scope="session")

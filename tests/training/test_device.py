@@ -33,5 +33,5 @@ def test_the_cpu_is_always_there(monkeypatch):
 
 
 def test_unknown_device_lists_the_known_ones():
-    with pytest.raises(UsageError, match="'tpu'.*auto, cpu, cuda, mps"):
+    with pytest.raises(UsageError, match=r"'tpu'.*auto, cpu, cuda, mps"):
         choose_device("tpu")

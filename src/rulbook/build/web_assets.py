@@ -93,11 +93,9 @@ def provide(folder: Path) -> Path:
     Raises:
         RulbookError: npm is not there or not reachable, or sends something else than is pinned.
     """
-    pins = json.dumps([repr(_PACKAGES), _OUR_SCRIPT.read_text(encoding="utf-8")])
-    stamp = stamp_of(folder)
-    if folder.is_dir() and stamp.is_file() and stamp.read_text(encoding="utf-8") == pins:
+    if is_provided(folder):
         return folder
-    stamp.unlink(missing_ok=True)
+    stamp_of(folder).unlink(missing_ok=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
         partial = Path(name) / "assets"
@@ -106,8 +104,19 @@ def provide(folder: Path) -> Path:
         shutil.copyfile(_OUR_SCRIPT, partial / WIDGETS_SETUP)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
-    paths.write_atomically(stamp, pins)
+    paths.write_atomically(stamp_of(folder), _pins())
     return folder
+
+
+def is_provided(folder: Path) -> bool:
+    """Whether ``folder`` holds exactly the pinned files."""
+    stamp = stamp_of(folder)
+    return folder.is_dir() and stamp.is_file() and stamp.read_text(encoding="utf-8") == _pins()
+
+
+def _pins() -> str:
+    """Return everything that the files depend on, as text."""
+    return json.dumps([repr(_PACKAGES), _OUR_SCRIPT.read_text(encoding="utf-8")])
 
 
 def stamp_of(folder: Path) -> Path:
