@@ -1,0 +1,83 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from rulbook.studies.catalogue import base_config
+from rulbook.studies.methods import method
+from rulbook.training import EpochRecord, RunRecord
+from rulbook.training.record import RulHealthMetrics, TestPredictions, summarise_gradients
+
+ENGINES = 40
+
+RecordMaker = Callable[..., RunRecord]
+
+
+def metrics(rmse: float) -> RulHealthMetrics:
+    return RulHealthMetrics(
+        rmse=rmse,
+        mean_error=0.0,
+        rul_loss=rmse**2,
+        health_loss=0.5,
+        health_accuracy=0.8,
+        health_recall=[0.9, 0.7, 0.8],
+    )
+
+
+def epoch(rmse: float, ratios: object = (), test_rmse: float | None = None) -> EpochRecord:
+    ratio = np.asarray(ratios, float)
+    watched = None if test_rmse is None else metrics(test_rmse)
+    return EpochRecord(
+        rul_loss=rmse**2,
+        health_loss=0.5,
+        weights={"rul_weight": 0.5, "health_weight": 0.5},
+        learning_rate=1e-3,
+        clipped_share=0.0,
+        gradients=summarise_gradients(ratio, np.ones_like(ratio), np.full_like(ratio, 0.25)),
+        validation=metrics(rmse),
+        test=watched,
+        test_every_window=watched,
+    )
+
+
+@pytest.fixture
+def make_record() -> RecordMaker:
+    """Return a maker of records: ``name`` is the method, ``noise`` the spread of its errors."""
+
+    def make(
+        name: str = "fixed_050",
+        subset: str = "FD002",
+        seed: int = 42,
+        *,
+        noise: float = 10.0,
+        bias: float = 0.0,
+        epochs: tuple[EpochRecord, ...] = (),
+        diverged: bool = False,
+        starts_dead: bool = False,
+        **changes: object,
+    ) -> RunRecord:
+        config = method(name).applied_to(base_config(subset, seed)).model_copy(update=changes)
+        true = np.random.default_rng(0).integers(5, 190, ENGINES)
+        random = np.random.default_rng([seed, sum(map(ord, name))])
+        predicted = np.minimum(true, 125) + bias + noise * random.standard_normal(ENGINES)
+        return RunRecord(
+            config=config,
+            status="diverged" if diverged else "completed",
+            epochs=list(epochs),
+            selected_epoch=None if diverged or not epochs else 0,
+            test=None
+            if diverged
+            else TestPredictions(
+                unit=list(range(1, ENGINES + 1)),
+                true_rul=true.tolist(),
+                predicted_rul=predicted.tolist(),
+                predicted_health=random.integers(0, 3, ENGINES).tolist(),
+            ),
+            starts_dead=starts_dead,
+            wall_seconds=1.0,
+            device="cpu",
+            versions={},
+            source_digest="",
+        )
+
+    return make
