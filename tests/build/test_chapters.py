@@ -1,7 +1,7 @@
 import pytest
 
 from rulbook import paths
-from rulbook.build.chapters import chapters, choose
+from rulbook.build.chapters import chapters, choose, forget_removed
 from rulbook.build.layout import of_checkout
 from rulbook.errors import UsageError
 
@@ -38,3 +38,13 @@ def test_an_installed_wheel_has_no_chapters(monkeypatch):
     monkeypatch.setattr(paths, "checkout", lambda: None)
     with pytest.raises(UsageError, match="clone the project"):
         of_checkout()
+
+
+def test_what_was_made_from_a_removed_chapter_is_deleted(three):
+    kept, removed, _ = chapters(three)
+    three.executed.mkdir(parents=True)
+    for path in (kept.executed, kept.stamp, removed.executed, removed.stamp):
+        path.touch()
+    removed.text.unlink()
+    forget_removed(three)
+    assert set(three.executed.iterdir()) == {kept.executed, kept.stamp}

@@ -139,3 +139,17 @@ def test_a_text_that_cannot_be_parsed_is_an_error_that_names_it(tiny):
     tiny.text.write_text(text)
     with pytest.raises(RulbookError, match=r"01-tiny\.md.*cannot be read as a MyST notebook"):
         pairing.to_notebook(tiny)
+
+
+def test_notebooks_install_the_package_only_once_there_is_where_to_install_it_from(layout, tiny):
+    pairing.pair(layout)
+    assert "pip" not in tiny.notebook.read_text()
+    config = layout.root / "_config.yml"
+    url = "https://example.org/someone/rulbook"
+    config.write_text(config.read_text().replace('repository_url: ""', f"repository_url: {url}"))
+    assert pairing.out_of_step(layout) == ["01-tiny"]
+    pairing.pair(layout)
+    first, *others = nbformat.read(tiny.notebook, as_version=4).cells
+    assert f'%pip install --quiet "rulbook @ git+{url}"' in first.source
+    assert [cell.source for cell in others] == [c.source for c in pairing.to_notebook(tiny).cells]
+    assert pairing.out_of_step(layout) == []

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from rulbook.build import pairing, site, web_assets
 from rulbook.build.layout import Layout
@@ -89,6 +90,25 @@ def test_a_warning_is_an_error_and_leaves_the_old_pages(built, tmp_path):
     assert layout.index.read_bytes() == old
     assert "missing.md" in (layout.build / "pages.log").read_text()
     assert not list(layout.build.glob("tmp*"))
+
+
+@pytest.mark.slow
+def test_pages_with_public_addresses_have_a_site_map_and_launch_buttons(built, tmp_path):
+    layout = Layout(tmp_path / "copy")
+    shutil.copytree(built.root, layout.root)
+    assert not list(layout.html.glob("sitemap*"))
+    assert "colab" not in (layout.html / "01-tiny.html").read_text()
+    config = yaml.safe_load((layout.root / "_config.yml").read_text())
+    config["rulbook"] = {
+        "site_url": "https://example.org/rulbook/",
+        "repository_url": "https://github.com/example/rulbook",
+    }
+    (layout.root / "_config.yml").write_text(yaml.safe_dump(config))
+    build_site(layout)
+    page = (layout.html / "01-tiny.html").read_text()
+    assert "https://example.org/rulbook/01-tiny.html" in (layout.html / "sitemap.xml").read_text()
+    assert "github/example/rulbook/blob/main/notebooks/01-tiny.ipynb" in page
+    assert 'property="og:url"' in page
 
 
 class _Addresses(HTMLParser):

@@ -65,3 +65,11 @@ def choose(layout: Layout, names: Sequence[str]) -> list[Chapter]:
         if name not in known:
             raise unknown_name("chapter", name, known)
     return [chapter for name, chapter in known.items() if not names or name in names]
+
+
+def forget_removed(layout: Layout) -> None:
+    """Delete what was made from chapters that are no longer there, their decisions included."""
+    kept = {path for chapter in chapters(layout) for path in (chapter.executed, chapter.stamp)}
+    for path in layout.executed.glob("*"):
+        if path not in kept:
+            path.unlink()

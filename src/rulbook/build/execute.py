@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rulbook import paths
 from rulbook.build import reads, stamps
-from rulbook.build.chapters import Chapter
+from rulbook.build.chapters import Chapter, forget_removed
 from rulbook.build.layout import Layout
 from rulbook.build.pairing import to_notebook
 from rulbook.errors import RulbookError, unknown_name
@@ -120,6 +120,7 @@ def execute(
     """
     console = console or Console(stderr=True)
     parameters.check()
+    forget_removed(layout)
     inputs = stamps.Inputs.now(asdict(parameters), parameters.data)
     reasons = {chapter: stamps.changes(chapter, inputs) for chapter in chapters}
     if figures:
@@ -127,7 +128,7 @@ def execute(
             reasons[chapter] += _figures_gone(chapter)
     stale = [chapter for chapter in chapters if reasons[chapter]]
     for chapter in stale:
-        console.print(f"{chapter.name}: executing, {' and '.join(reasons[chapter])}")
+        console.print(f"{chapter.name}: executing ({', '.join(reasons[chapter])})")
     task = _Task(layout, inputs, parameters, cell_seconds)
     failures = _run_all(stale, task, jobs, console) if stale else []
     if failures:
@@ -183,7 +184,11 @@ def _run_all(chapters: Sequence[Chapter], task: _Task, jobs: int, console: Conso
                 for future in done:
                     chapter = running.pop(future)
                     progress.remove_task(bars[chapter.name])
-                    failures += _failure(future, chapter)
+                    failure = _failure(future, chapter)
+                    if failure:
+                        failures.append(failure)
+                    end = "failed" if failure else f"done in {future.result():.0f} s"
+                    console.print(f"{chapter.name}: {end}")
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -201,17 +206,18 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _failure(future: Future[None], chapter: Chapter) -> list[str]:
+def _failure(future: Future[float], chapter: Chapter) -> str:
+    """Return the sentence on why a chapter failed, or nothing if it did not."""
     try:
         future.result()
     except RulbookError as fault:
-        return [str(fault)]
+        return str(fault)
     except BrokenProcessPool:
-        return [
+        return (
             f"Chapter {chapter.name} was cut off because a process that executes chapters was "
             "killed, often for want of memory: run it again, with --jobs 1."
-        ]
-    return []
+        )
+    return ""
 
 
 def _start_worker(events: SimpleQueue[_CellStarts], jobs: int) -> None:
@@ -222,8 +228,11 @@ def _start_worker(events: SimpleQueue[_CellStarts], jobs: int) -> None:
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # no debugger will attach
 
 
-def _run(chapter: Chapter, task: _Task) -> None:
+def _run(chapter: Chapter, task: _Task) -> float:
     """Execute one chapter and, if it succeeds, put it and its stamp in their places.
+
+    Returns:
+        How many seconds it took.
 
     Raises:
         RulbookError: It failed; the sentence names the cell and the exception.
@@ -268,6 +277,7 @@ def _run(chapter: Chapter, task: _Task) -> None:
     chapter.executed.parent.mkdir(parents=True, exist_ok=True)
     unfinished.replace(chapter.executed)
     stamps.write(chapter, stamp)
+    return time.time() - started
 
 
 def figures_saved(chapter: Chapter) -> list[Path]:

@@ -15,10 +15,18 @@ from nbformat import NotebookNode
 from rulbook import paths
 from rulbook.build.chapters import Chapter, chapters
 from rulbook.build.layout import Layout
+from rulbook.build.site_config import addresses
 from rulbook.errors import RulbookError
 
 PARAMETERS_TAG = "parameters"
 """Tag of the cell whose assignments papermill replaces."""
+
+_INSTALL = """\
+# On Colab this installs the book's package; elsewhere it does nothing.
+import sys
+
+if "google.colab" in sys.modules:
+    %pip install --quiet "rulbook @ git+{url}\""""
 
 _VOLATILE_METADATA = ("execution", "papermill")
 
@@ -53,6 +61,18 @@ def to_notebook(chapter: Chapter) -> NotebookNode:
     return notebook
 
 
+def to_public_notebook(chapter: Chapter, repository_url: str) -> NotebookNode:
+    """Return the notebook of a chapter as it is published: on Colab it installs the package.
+
+    Without a ``repository_url`` there is nothing to install from, and nothing is added.
+    """
+    notebook = to_notebook(chapter)
+    if repository_url:
+        install = _INSTALL.format(url=repository_url)
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(install, id="install"))
+    return notebook
+
+
 def pair(layout: Layout) -> list[Chapter]:
     """Write the notebook of every chapter whose notebook is missing or differs from its text.
 
@@ -61,9 +81,11 @@ def pair(layout: Layout) -> list[Chapter]:
     Returns:
         The chapters whose notebooks were written.
     """
-    stale = [chapter for chapter in chapters(layout) if not _in_step(chapter)]
+    url = addresses(layout).repository_url
+    stale = [chapter for chapter in chapters(layout) if not _in_step(chapter, url)]
     for chapter in stale:
-        paths.write_atomically(chapter.notebook, nbformat.writes(to_notebook(chapter)) + "\n")
+        content = nbformat.writes(to_public_notebook(chapter, url)) + "\n"
+        paths.write_atomically(chapter.notebook, content)
     for orphan in _orphans(layout):
         (layout.notebooks / f"{orphan}.ipynb").unlink()
     return stale
@@ -71,19 +93,19 @@ def pair(layout: Layout) -> list[Chapter]:
 
 def out_of_step(layout: Layout) -> list[str]:
     """Return the names of chapters whose notebook does not agree with their text, either way."""
-    return [chapter.name for chapter in chapters(layout) if not _in_step(chapter)] + _orphans(
-        layout
-    )
+    url = addresses(layout).repository_url
+    stale = [chapter.name for chapter in chapters(layout) if not _in_step(chapter, url)]
+    return stale + _orphans(layout)
 
 
-def _in_step(chapter: Chapter) -> bool:
+def _in_step(chapter: Chapter, repository_url: str) -> bool:
     if not chapter.notebook.is_file():
         return False
     try:
         notebook = nbformat.read(chapter.notebook, as_version=4)
     except (nbformat.reader.NotJSONError, nbformat.ValidationError):
         return False
-    return _inputs(notebook) == _inputs(to_notebook(chapter))
+    return _inputs(notebook) == _inputs(to_public_notebook(chapter, repository_url))
 
 
 def _orphans(layout: Layout) -> list[str]:

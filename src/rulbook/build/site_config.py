@@ -1,9 +1,10 @@
 """The configuration that Jupyter Book reads: the committed one, with the generated parts added.
 
-The two public addresses are empty until the book has a home. Everything that needs one of them
-(launch buttons, repository links, site map, link previews) is generated here, or left out.
+The two public addresses are empty until the book has a home. What needs one of them (launch
+buttons, repository links, site map, link previews) is generated here, or left out.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,13 @@ from rulbook.build import web_assets
 from rulbook.build.layout import Layout
 from rulbook.errors import RulbookError
 
-ADDRESSES = ("site_url", "repository_url")
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the book and its source are public; empty while they are not."""
+
+    site_url: str
+    repository_url: str
 
 
 def site_config(layout: Layout, assets: Path) -> dict[str, Any]:
@@ -26,9 +33,8 @@ def site_config(layout: Layout, assets: Path) -> dict[str, Any]:
     Raises:
         RulbookError: ``_config.yml`` is not YAML or lacks the block with the two addresses.
     """
-    config = _read(layout.root / "_config.yml")
-    site_url, repository_url = (config["rulbook"][name] for name in ADDRESSES)
-    del config["rulbook"]
+    config, public = _read(layout)
+    site_url, repository_url = public.site_url, public.repository_url
     sphinx = config["sphinx"]
     sphinx["config"].update(_local_scripts(assets))
     if site_url:
@@ -55,18 +61,26 @@ def site_config(layout: Layout, assets: Path) -> dict[str, Any]:
     return config
 
 
-def _read(path: Path) -> dict[str, Any]:
+def addresses(layout: Layout) -> Addresses:
+    """Return the two public addresses.
+
+    Raises:
+        RulbookError: ``_config.yml`` is not YAML or lacks the block with the two addresses.
+    """
+    return _read(layout)[1]
+
+
+def _read(layout: Layout) -> tuple[dict[str, Any], Addresses]:
+    """Return the committed configuration without our own block, and that block."""
+    path = layout.root / "_config.yml"
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        complete = set(config["rulbook"]) == set(ADDRESSES)
-    except (yaml.YAMLError, TypeError, KeyError):
-        complete = False
-    if not complete:
+        config = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return config, Addresses(**config.pop("rulbook"))
+    except (yaml.YAMLError, TypeError, ValueError, KeyError) as fault:
         raise RulbookError(
-            f"'{path}' is not YAML with a block 'rulbook' of the addresses "
-            f"{' and '.join(ADDRESSES)}: put them back, empty ones are fine."
-        )
-    return dict(config)
+            f"'{path}' is not YAML with a block 'rulbook' of the addresses site_url and "
+            "repository_url: put them back, empty ones are fine."
+        ) from fault
 
 
 def _local_scripts(assets: Path) -> dict[str, Any]:
