@@ -6,6 +6,7 @@ from rulbook.training import train
 from rulbook.training.loop import watch_first_steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighting", ["fixed_050", "gaba", "dwa"])
 def test_watched_steps_are_those_of_the_training(simulated, short_run, weighting):
     config = short_run.model_copy(update={"weighting": weighting})
