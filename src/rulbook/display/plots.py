@@ -78,9 +78,7 @@ def panels(
 
     """
     matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
-    figure = Figure(
-        figsize=(WIDTH_INCHES, height * rows), layout="none" if steady else "constrained"
-    )
+    figure = Figure(figsize=(WIDTH_INCHES, height * rows), layout=None if steady else "constrained")
     if steady:
         figure.subplots_adjust(left=0.13, right=0.96, bottom=0.5 / height, top=1 - 0.25 / height)
     return figure, figure.subplots(rows, columns, **options)
