@@ -188,6 +188,21 @@ def test_a_step_costs_the_passes_that_the_registry_says(name, observe, network):
 
 
 @EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+def test_the_graph_is_freed(name, observe, network):
+    rul, health = network.losses()
+    warmed_up(name).backward(
+        rul,
+        health,
+        shared_params=network.shared_params,
+        task_params=network.task_params,
+        observe=observe,
+    )
+    with pytest.raises(RuntimeError, match="second time"):
+        (rul + health).backward()
+
+
+@EVERY_METHOD
 def test_gradients_add_up_like_autograds_own(name, network):
     """Two batches without clearing, each under a fresh method, give twice the gradient of one."""
     network.step(warmed_up(name))

@@ -137,12 +137,14 @@ class GABALoss(GradientWeightedLoss):
             torch.where(self.step_count < self.warmup_steps, self.ema_weights, moved)
         )
         self.step_count += 1
-        return self.current_weights()
+        return self.current_weights().clone()
 
     def current_weights(self) -> Tensor:
-        """Return the weights of the last step, (2,): 1/K until warm-up has ended."""
-        used = floored(self.ema_weights, self.min_weight) if self.min_weight else self.ema_weights
-        return torch.where(self.step_count <= self.warmup_steps, 0.5, used)
+        """Return the weights of the last step, (2,).
+
+        In warm-up they are 1/K without a case of its own: that is where the average still stands.
+        """
+        return floored(self.ema_weights, self.min_weight) if self.min_weight else self.ema_weights
 
     def get_name(self) -> str:
         """Return the name with the settings that are on."""
