@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LinearRegression
@@ -10,6 +11,7 @@ from sklearn.linear_model import LinearRegression
 from rulbook.data import Windows
 from rulbook.data.simulate import simulate
 from rulbook.metrics import rmse
+from rulbook.statistics import compare_over_seeds, holm
 from rulbook.studies import mechanisms, small
 
 SEEDS = (0, 4)
@@ -61,14 +63,55 @@ def test_without_weight_no_auxiliary_task_is_felt(rows):
     assert (together["serial number"] != together["health"]).all()
 
 
-def test_heads_are_timed_on_the_trunk_that_is_given():
+def test_differences_are_paired_by_seed_and_corrected_over_all_rows():
+    frame = pd.DataFrame(
+        [
+            {"size": size, "way": way, "seed": seed, "error": 10 * seed + offset * (1 + seed / 10)}
+            for size, offsets in ((2, {"a": 0.0, "b": -1.0, "c": 3.0}), (4, {"a": 0.0, "b": 2.0}))
+            for way, offset in offsets.items()
+            for seed in range(4)
+        ]
+    )
+    found = mechanisms.paired_differences(
+        frame.sample(frac=1, random_state=0), "error", variant="way", reference="a", within="size"
+    ).set_index(["size", "way"])
+    assert set(found.index) == {(2, "b"), (2, "c"), (4, "b")}
+    mean = 1 + np.mean(range(4)) / 10
+    assert found["difference"].to_dict() == pytest.approx(
+        {(2, "b"): -mean, (2, "c"): 3 * mean, (4, "b"): 2 * mean}
+    )
+    expected = compare_over_seeds(
+        frame.query("size == 2 and way == 'c'")["error"],
+        frame.query("size == 2 and way == 'a'")["error"],
+    )
+    assert found.loc[(2, "c"), "low"] == pytest.approx(expected.low)
+    np.testing.assert_allclose(found["p_holm"], holm(found["p_value"]))
+    alone = mechanisms.paired_differences(
+        frame.query("size == 4"), "error", variant="way", reference="a"
+    )
+    assert alone["difference"].item() == pytest.approx(2 * mean)
+    assert "size" not in alone
+
+
+def test_heads_are_timed_on_the_trunk_that_is_given(monkeypatch):
     runs = []
 
     def features(x: torch.Tensor) -> torch.Tensor:
         runs.append(len(x))
         return x
 
-    found = mechanisms.time_heads(features, torch.zeros(3, 8), heads=(1, 5), repeats=2)
-    assert list(found["heads"]) == [1, 5]
-    assert (found[["shared_seconds", "separate_seconds"]] > 0).all(axis=None)
-    assert runs == [3] * (1 + 2 * (1 + 1) + 2 * (1 + 5))
+    monkeypatch.setattr(mechanisms, "_seconds", lambda work, n: (work(n), float(n))[1])
+    found = mechanisms.time_heads(features, torch.zeros(3, 8), heads=(1, 5))
+    assert found.to_dict("list") == {
+        "heads": [1, 5],
+        "shared_seconds": [1.0, 5.0],
+        "separate_seconds": [1.0, 5.0],
+    }
+    assert runs == [3] * (1 + (1 + 1) + (1 + 5))
+
+
+def test_seconds_are_those_of_one_call():
+    calls = []
+    found = mechanisms._seconds(calls.append, 7, at_least=0.02)
+    assert set(calls) == {7}
+    assert 0.02 <= found * len(calls) < 1.0

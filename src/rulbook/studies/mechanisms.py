@@ -4,7 +4,6 @@ The trainings are those of ``small``, every variant of an experiment from the sa
 same rows, so that differences are paired by seed.
 """
 
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,10 +11,12 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.linear_model import LinearRegression
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from rulbook.data import Windows
 from rulbook.metrics import linear_probe, rmse
+from rulbook.statistics import compare_over_seeds, holm
 from rulbook.studies.small import (
     EQUAL,
     SEEDS,
@@ -110,8 +111,10 @@ def representation_transfer(
         column = list(trained).index(name) if name in trained else 0
         on_train, on_test = (source.features(windows)[:, column] for windows in (train, test))
         for z, z_test, seed in zip(on_train, on_test, seeds, strict=True):
-            head = LinearRegression().fit(z, train.rul)
-            probe = linear_probe(z[::10], train.health[::10], z_test, test.health)
+            # On a busy machine the threads of fits this small wait for each other, for seconds.
+            with threadpool_limits(1):
+                head = LinearRegression().fit(z, train.rul)
+                probe = linear_probe(z[::10], train.health[::10], z_test, test.health)
             rows.append(
                 {
                     "trunk": name,
@@ -155,11 +158,47 @@ def auxiliary_tasks(train: Windows, test: Windows, seeds: Sequence[int] = SEEDS)
     return pd.DataFrame(frames)
 
 
+def paired_differences(
+    found: pd.DataFrame, column: str, *, variant: str, reference: object, within: str | None = None
+) -> pd.DataFrame:
+    """Compare every variant of an experiment with a reference, seed by seed.
+
+    Args:
+        found: one row a training, with a column ``seed``.
+        column: what is compared.
+        variant: column that tells the variants apart.
+        reference: the variant that the others are compared with.
+        within: column of the groups inside which variants are compared; none if left out.
+
+    Returns:
+        One row a comparison: ``within`` (where given), ``variant``, ``difference`` (variant minus
+        reference, mean over seeds), ``low``, ``high``, ``smallest_detectable``, ``p_value`` and
+        ``p_holm``, Holm's correction over all rows.
+
+    """
+    groups = found.groupby(within, sort=False) if within else [(None, found)]
+    rows = []
+    for group, part in groups:
+        by_seed = part.pivot(index="seed", columns=variant, values=column)
+        for name in part.loc[part[variant] != reference, variant].unique():
+            compared = compare_over_seeds(by_seed[name], by_seed[reference])
+            rows.append(
+                ({within: group} if within else {})
+                | {
+                    variant: name,
+                    "difference": compared.difference,
+                    "low": compared.low,
+                    "high": compared.high,
+                    "smallest_detectable": compared.smallest_detectable,
+                    "p_value": compared.p_value,
+                }
+            )
+    table = pd.DataFrame(rows)
+    return table.assign(p_holm=holm(table["p_value"].tolist()))
+
+
 def time_heads(
-    features: Callable[[Tensor], Tensor],
-    x: Tensor,
-    heads: Sequence[int] = (1, 10, 100),
-    repeats: int = 5,
+    features: Callable[[Tensor], Tensor], x: Tensor, heads: Sequence[int] = (1, 10, 100)
 ) -> pd.DataFrame:
     """Time a forward pass of one trunk with many linear heads, and of as many whole networks.
 
@@ -167,33 +206,34 @@ def time_heads(
         features: the trunk, from ``x`` to the shared representation, (batch, width).
         x: a batch.
         heads: numbers of heads.
-        repeats: passes of each kind, interleaved, so that a change in load meets both.
 
     Returns:
-        Columns ``heads``, ``shared_seconds`` and ``separate_seconds``, medians.
+        Columns ``heads``, ``shared_seconds`` and ``separate_seconds``: processor time of one pass,
+        so that other work of the machine does not count.
 
     """
-    rows = []
     with torch.no_grad():
-        width = features(x).shape[-1]
-        for number in heads:
-            layers = [nn.Linear(width, 1) for _ in range(number)]
-            shared, separate = [], []
-            for _ in range(repeats):
-                started = time.perf_counter()
-                z = features(x)
-                for head in layers:
-                    head(z)
-                shared.append(time.perf_counter() - started)
-                started = time.perf_counter()
-                for head in layers:
-                    head(features(x))
-                separate.append(time.perf_counter() - started)
-            rows.append(
-                {
-                    "heads": number,
-                    "shared_seconds": statistics.median(shared),
-                    "separate_seconds": statistics.median(separate),
-                }
-            )
-    return pd.DataFrame(rows)
+        layers = [nn.Linear(features(x).shape[-1], 1) for _ in range(max(heads))]
+
+        def shared(number: int) -> None:
+            z = features(x)
+            for head in layers[:number]:
+                head(z)
+
+        def separate(number: int) -> None:
+            for head in layers[:number]:
+                head(features(x))
+
+        rows = [(n, _seconds(shared, n), _seconds(separate, n)) for n in heads]
+    return pd.DataFrame(rows, columns=["heads", "shared_seconds", "separate_seconds"])
+
+
+def _seconds(work: Callable[[int], None], argument: int, at_least: float = 0.1) -> float:
+    """Return processor seconds of one call, from as many calls as fill ``at_least`` seconds."""
+    calls, elapsed = 0, 0.0
+    started = time.process_time()
+    while elapsed < at_least:
+        work(argument)
+        calls += 1
+        elapsed = time.process_time() - started
+    return elapsed / calls
