@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -222,10 +223,19 @@ def _failure(future: Future[float], chapter: Chapter) -> str:
 
 def _start_worker(events: SimpleQueue[_CellStarts], jobs: int) -> None:
     _Worker.events = events
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     threads = max(1, (os.cpu_count() or 1) // jobs)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # this environment's kernel before the user's
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # no debugger will attach
+
+
+def _end_with_parent() -> None:
+    """End this process, and so the kernel that it started, as soon as its parent is gone."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 def _run(chapter: Chapter, task: _Task) -> float:
@@ -259,7 +269,7 @@ def _run(chapter: Chapter, task: _Task) -> float:
             progress_bar=False,
             cwd=task.layout.root,
             execution_timeout=task.cell_seconds,
-            extra_arguments=[f"--ext={reads.__name__}", "--log-level=ERROR"],
+            extra_arguments=[f"--ext={reads.__name__}", "--log-level=CRITICAL"],
             on_cell_start=cell_starts,
         )
     except PapermillExecutionError as fault:
