@@ -213,7 +213,8 @@ def time_heads(
 
     """
     with torch.no_grad():
-        layers = [nn.Linear(features(x).shape[-1], 1) for _ in range(max(heads))]
+        width = features(x).shape[-1]
+        layers = [nn.Linear(width, 1) for _ in range(max(heads))]
 
         def shared(number: int) -> None:
             z = features(x)
