@@ -248,3 +248,15 @@ def test_weighted_sums_reach_every_point_of_the_convex_front():
 def test_weighted_sums_reach_only_the_ends_of_the_concave_front():
     reached = toy.weighted_sum_minimisers(toy.concave_front(101), np.linspace(0.001, 0.999, 999))
     assert set(reached.tolist()) == {0, 100}
+
+
+def test_a_dominated_point_is_worse_somewhere_and_better_nowhere():
+    losses = [[0, 3], [1, 1], [1, 2], [3, 0], [2, 2], [1, 1]]
+    np.testing.assert_array_equal(toy.non_dominated(losses), [True, True, False, True, False, True])
+
+
+@pytest.mark.parametrize("front", [toy.convex_front(41), toy.concave_front(41)])
+def test_every_point_of_a_front_is_non_dominated_and_no_point_behind_it_is(front):
+    assert toy.non_dominated(front).all()
+    behind = np.vstack([front, front[1:-1] + 0.01])
+    assert not toy.non_dominated(behind)[len(front) :].any()

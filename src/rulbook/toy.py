@@ -335,3 +335,15 @@ def weighted_sum_minimisers(front: ArrayLike, weights: ArrayLike) -> NDArray[np.
     w = np.asarray(weights, dtype=np.float64)[:, None]
     best: NDArray[np.intp] = np.argmin(w * losses[:, 0] + (1.0 - w) * losses[:, 1], axis=1)
     return best
+
+
+def non_dominated(losses: ArrayLike) -> NDArray[np.bool_]:
+    """Return which points are Pareto optimal among ``losses``, ``(points, tasks)``; ``(points,)``.
+
+    A point is dominated when another one is at least as low in every loss and lower in one.
+    """
+    points = np.asarray(losses, dtype=np.float64)
+    no_worse = (points[:, None] <= points[None]).all(axis=-1)
+    lower = (points[:, None] < points[None]).any(axis=-1)
+    kept: NDArray[np.bool_] = ~(no_worse & lower).any(axis=0)
+    return kept
