@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rulbook import paths
-from rulbook.build import reads, stamps
+from rulbook.build import conditions, reads, stamps
 from rulbook.build.chapters import Chapter, forget_removed
 from rulbook.build.layout import Layout
 from rulbook.build.pairing import to_notebook
@@ -249,7 +249,7 @@ def _run(chapter: Chapter, task: _Task) -> float:
     """
     notebook = to_notebook(chapter)
     unfinished = task.layout.unfinished / chapter.executed.name
-    note = unfinished.with_suffix(".reads-records")
+    note = unfinished.with_suffix(".reads")
     note.unlink(missing_ok=True)
     os.environ[reads.NOTE_VARIABLE] = str(note)
     unfinished.parent.mkdir(parents=True, exist_ok=True)
@@ -261,7 +261,7 @@ def _run(chapter: Chapter, task: _Task) -> float:
         _Worker.events.put(_CellStarts(chapter.name, cell_index, len(notebook.cells) + 1))
 
     try:
-        papermill.execute_notebook(
+        executed = papermill.execute_notebook(
             notebook,
             unfinished,
             parameters=asdict(task.parameters),
@@ -278,11 +278,16 @@ def _run(chapter: Chapter, task: _Task) -> float:
         raise place.failed(f"it took over {task.cell_seconds} seconds", unfinished) from fault
     except DeadKernelError as fault:
         raise place.failed("its process died, often for want of memory", unfinished) from fault
+    read = reads.read_note(note)
+    note.unlink(missing_ok=True)
+    conditions.write(
+        executed, conditions.Conditions.of_run(executed, asdict(task.parameters), read)
+    )
+    nbformat.write(executed, unfinished)
     stamp = stamps.Stamp(
-        inputs=task.inputs.of(chapter, reads_records=note.exists()),
+        inputs=task.inputs.of(chapter, reads_records=read.records),
         figures=[path.name for path in _figures_of(chapter) if path.stat().st_mtime >= started],
     )
-    note.unlink(missing_ok=True)
     chapter.stamp.unlink(missing_ok=True)
     chapter.executed.parent.mkdir(parents=True, exist_ok=True)
     unfinished.replace(chapter.executed)

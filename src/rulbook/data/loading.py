@@ -1,5 +1,6 @@
 """Choose between the real files and the simulated fleet."""
 
+import sys
 from typing import Literal, get_args
 
 from rulbook.data import cmapss
@@ -31,6 +32,9 @@ def resolve_source(source: RequestedSource = "auto") -> Source:
 def load(subset: str, source: RequestedSource = "auto") -> Fleet:
     """Return one subset, real or simulated.
 
+    It raises the auditing event ``rulbook.data.load`` with subset and source, from which the status
+    page of the book knows what a chapter loaded.
+
     Args:
         subset: One of ``cmapss.SUBSETS``.
         source: ``"auto"`` (see ``resolve_source``), ``"cmapss"`` or ``"simulated"``.
@@ -40,7 +44,9 @@ def load(subset: str, source: RequestedSource = "auto") -> Fleet:
         RulbookError: Real data is asked for or found, and is absent, incomplete or altered.
     """
     cmapss.check_subset(subset)
-    return cmapss.read(subset) if resolve_source(source) == "cmapss" else simulate(subset)
+    resolved = resolve_source(source)
+    sys.audit("rulbook.data.load", subset, resolved)
+    return cmapss.read(subset) if resolved == "cmapss" else simulate(subset)
 
 
 def digest(subset: str, source: RequestedSource = "auto") -> str:

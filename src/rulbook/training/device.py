@@ -1,5 +1,6 @@
 """Choose where to compute."""
 
+import sys
 from typing import Literal, get_args
 
 import torch
@@ -11,6 +12,9 @@ RequestedDevice = Literal["auto", "cpu", "cuda", "mps"]
 
 def choose_device(name: RequestedDevice = "auto") -> torch.device:
     """Return the device called ``name``; ``"auto"`` is CUDA, else MPS, else the CPU.
+
+    It raises the auditing event ``rulbook.training.device`` with the device's type, from which the
+    status page of the book knows where a chapter computed.
 
     Raises:
         UsageError: ``name`` is unknown.
@@ -28,4 +32,5 @@ def choose_device(name: RequestedDevice = "auto") -> torch.device:
         raise RulbookError(
             f"PyTorch finds no {name} device on this machine: choose --device auto or --device cpu."
         )
+    sys.audit("rulbook.training.device", chosen)
     return torch.device(chosen)
