@@ -1,8 +1,10 @@
 """What the command line adds: sentences and exit codes. The work itself is tested elsewhere."""
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -38,6 +40,7 @@ def checkout(tmp_path, monkeypatch):
     """Let commands work on an empty checkout with one page of text and no chapter."""
     layout = Layout(tmp_path / "checkout")
     layout.book.mkdir(parents=True)
+    shutil.copy2(Path(__file__).parents[1] / "_config.yml", layout.root)
     monkeypatch.setattr(layouts, "of_checkout", lambda: layout)
     return layout
 
