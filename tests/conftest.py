@@ -4,18 +4,19 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from rulbook import paths
 from rulbook.build.doctor import find_browser
 from rulbook.data import Fleet, cmapss
 from rulbook.data.simulate import simulate
+
+from .browsing import Visit, opener
 
 settings.register_profile("rulbook", derandomize=True, deadline=None)
 settings.load_profile("rulbook")
@@ -62,41 +63,11 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@dataclass
-class Visit:
-    """A page that was opened with the network off, and what it asked for and complained about."""
-
-    page: Page
-    asked_elsewhere: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[[str], Visit]]:
     """Open pages by address; whatever is not a local file or this machine is not reachable."""
-    context = browser.new_context()
-    context.set_offline(True)
-
-    def open_page(address: str) -> Visit:
-        visited = Visit(context.new_page())
-
-        def note_request(request: Request) -> None:
-            if not request.url.startswith(("file:", "data:", "blob:", "http://127.0.0.1")):
-                visited.asked_elsewhere.append(request.url)
-
-        def note_message(message: ConsoleMessage) -> None:
-            if message.type == "error":
-                visited.complaints.append(message.text)
-
-        visited.page.on("request", note_request)
-        visited.page.on("console", note_message)
-        visited.page.on("pageerror", lambda error: visited.complaints.append(str(error)))
-        visited.page.on("requestfailed", lambda request: visited.complaints.append(request.url))
-        visited.page.goto(address, wait_until="load")
-        return visited
-
-    yield open_page
-    context.close()
+    with browser.new_context() as context:
+        yield opener(context)
 
 
 @pytest.fixture

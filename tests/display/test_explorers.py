@@ -1,10 +1,13 @@
 """Explorers: every frame where its controls say it is, with nothing but links between them."""
 
 import itertools
+import json
 import re
+from html import unescape
 
 import pytest
 from ipywidgets import embed
+from playwright.sync_api import expect
 
 from rulbook.display import plots
 from rulbook.display.explorers import Slider, Toggle, explorer, live
@@ -42,7 +45,7 @@ def frame_at(stack, indices):
 
 
 def sentence_of(html):
-    return re.search(r'<p class="rulbook-explorer-reading">(.*?)</p>', html)[1]
+    return re.search(r'<p class="rulbook-explorer-reading"[^>]*><span>(.*?)</span>', html)[1]
 
 
 def test_every_combination_of_values_leads_to_its_own_frame(parts):
@@ -52,6 +55,8 @@ def test_every_combination_of_values_leads_to_its_own_frame(parts):
         html = frame_at(stack, indices)
         assert sentence_of(html) == f"rho={rho} opt={opt} lr={lr} &lt;&amp;&gt;"
         assert f'aria-label="rho={rho} opt={opt} lr={lr}' in html
+        labels = json.loads(unescape(re.search(r'data-values="(.*?)"', html)[1]))
+        assert labels == {"ρ": str(rho), "optimiser": opt.upper(), "learning rate": str(lr)}
 
 
 def test_every_stack_is_linked_to_the_control_of_its_level_and_nothing_else_is(found, parts):
@@ -78,8 +83,8 @@ def test_it_starts_at_the_defaults_everywhere(found, parts):
     wanted = "rho=10 opt=sgd lr=0.2 &lt;&amp;&gt;"
     assert sentence_of(frame_at(stack, (1, 0, 1))) == wanted
     assert sentence_of(found.default_frame) == wanted
-    assert "<b>ρ</b> 10" in found.default_frame
-    assert "<b>optimiser</b> SGD" in found.default_frame
+    assert "<b>ρ</b> <span>10</span>" in found.default_frame
+    assert '<span class="chosen">SGD</span><span class="">ADAM</span>' in found.default_frame
 
 
 def test_no_identifier_occurs_twice_on_the_page(found, parts):
@@ -133,3 +138,43 @@ def test_live_draws_values_off_the_grid(monkeypatch):
     assert offered["controls"] == {"rho": (0.0, 5.0)}
     drawing = offered["function"](rho=3.7)
     assert drawing.alt == "rho=3.7 opt=sgd lr=0.1 <&>"
+
+
+@pytest.mark.slow
+def test_in_a_page_without_a_kernel_keys_and_pointer_move_it(visit, tmp_path):
+    from rulbook.build import web_assets
+    from rulbook.build.layout import of_checkout
+
+    found = explorer(draw, CONTROLS, name="04-t", caption="Try this.")
+    data = embed.embed_data([found.widget], state=embed.dependency_state([found.widget]))
+    state, view = json.dumps(data["manager_state"]), json.dumps(data["view_specs"][0])
+    scripts = web_assets.provide(of_checkout().build / "web-assets")
+    (tmp_path / "page.html").write_text(
+        "<!DOCTYPE html><html lang='en'><title>t</title><meta charset='utf-8'><body>"
+        f"<script src='{(scripts / web_assets.REQUIRE).as_uri()}'></script>"
+        f"<script src='{(scripts / web_assets.WIDGETS).as_uri()}'></script>"
+        f"<script type='application/vnd.jupyter.widget-state+json'>{state}</script>"
+        f"<div class='cell_output'><div>{found.default_frame}</div><div>"
+        f"<script type='application/vnd.jupyter.widget-view+json'>{view}</script></div></div>",
+        encoding="utf-8",
+    )
+    page = visit((tmp_path / "page.html").as_uri()).page
+    reading = page.locator(".rulbook-explorer .rulbook-explorer-reading:visible")
+    expect(reading).to_have_text("rho=10 opt=sgd lr=0.2 <&>", timeout=20_000)
+    assert page.locator(".rulbook-explorer-static").is_hidden()
+
+    slider = page.get_by_role("slider", name="ρ")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(reading).to_have_text("rho=100 opt=sgd lr=0.2 <&>")
+    expect(slider).to_have_attribute("aria-valuetext", "100")
+    button = page.get_by_role("group", name="optimiser").get_by_role("button", name="ADAM")
+    button.click()
+    expect(reading).to_have_text("rho=100 opt=adam lr=0.2 <&>")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("slider", name="learning rate").press("Home")
+    expect(reading).to_have_text("rho=100 opt=adam lr=0.1 <&>")
+
+    page.emulate_media(media="print")
+    assert page.locator(".rulbook-explorer-static").is_visible()
+    assert page.locator(".rulbook-explorer").is_hidden()

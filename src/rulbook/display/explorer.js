@@ -1,4 +1,5 @@
-// Names the controls of an explorer and says their values, which the widgets leave out.
+// Names the controls of an explorer, says their values and what the new frame shows: all that the
+// widgets leave out.
 (() => {
   if (window.rulbookExplorersAreWatched) return;
   window.rulbookExplorersAreWatched = true;
@@ -36,9 +37,13 @@
     say();
   };
 
+  // The frames come and go inside the outermost stack, which stays.
+  const announce = (explorer) => explorer.children[1]?.setAttribute("aria-live", "polite");
+
   const nameControls = () => {
     document.querySelectorAll(".rulbook-explorer .widget-slider").forEach(nameSlider);
     document.querySelectorAll(".rulbook-explorer .widget-toggle-buttons").forEach(nameButtons);
+    document.querySelectorAll(".rulbook-explorer").forEach(announce);
   };
   new MutationObserver(nameControls).observe(document.documentElement, { childList: true, subtree: true });
   nameControls();

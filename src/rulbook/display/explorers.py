@@ -16,6 +16,7 @@ In a chapter, alone in its cell::
 """
 
 import itertools
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -69,6 +70,11 @@ class _Control:
         """What the reader sees for each value, and its position."""
         return [(self.shown(value), position) for position, value in enumerate(self.values)]
 
+    @property
+    def first_shown(self) -> str:
+        """What the reader sees for the value shown first."""
+        return self.options[self.first_index][0]
+
 
 class Slider(_Control):
     """A control for an ordered quantity."""
@@ -78,6 +84,10 @@ class Slider(_Control):
         return widgets.SelectionSlider(
             options=self.options, index=self.first_index, description=self.label, layout=_full()
         )
+
+    def still(self) -> str:
+        """Return the HTML that stands in its place, and takes as much of it, on paper."""
+        return _still(self.label, f"<span>{escape(self.first_shown)}</span>")
 
 
 class Toggle(_Control):
@@ -91,6 +101,14 @@ class Toggle(_Control):
             description=self.label,
             style={"button_width": "auto"},
         )
+
+    def still(self) -> str:
+        """Return the HTML that stands in its place, and takes as much of it, on paper."""
+        kinds = "".join(
+            f'<span class="{"chosen" if shown == self.first_shown else ""}">{escape(shown)}</span>'
+            for shown, _ in self.options
+        )
+        return _still(self.label, f"<span>{kinds}</span>")
 
 
 @dataclass(frozen=True)
@@ -134,11 +152,16 @@ def explorer(
             f"Explorer {name} needs one control for each argument of its render function; "
             f"it has {', '.join(names) or 'none'}."
         )
-    frames: list[str] = []
+    drawn: list[tuple[str, str]] = []
     for values in itertools.product(*(control.values for control in controls)):
         figure, sentence = render(**dict(zip(names, values, strict=True)))
-        svg = svg_of(figure, sentence, ids=f"{name}-{len(frames)}")
-        frames.append(_frame(svg, sentence))
+        drawn.append((svg_of(figure, sentence, ids=f"{name}-{len(drawn)}"), sentence))
+    longest = max((sentence for _, sentence in drawn), key=len)
+    places = itertools.product(*(control.options for control in controls))
+    frames = [
+        _frame(svg, sentence, longest, _labels(controls, place))
+        for (svg, sentence), place in zip(drawn, places, strict=True)
+    ]
     shown = [control.widget() for control in controls]
     widget = widgets.VBox(
         [
@@ -167,8 +190,28 @@ def _full() -> widgets.Layout:
     return widgets.Layout(width="100%")
 
 
-def _frame(svg: str, sentence: str) -> str:
-    return f'{svg}<p class="rulbook-explorer-reading">{escape(sentence)}</p>'
+def _still(label: str, value: str) -> str:
+    return f'<p class="rulbook-explorer-setting"><b>{escape(label)}</b> {value}</p>'
+
+
+def _labels(controls: Sequence[_Control], place: Sequence[tuple[str, int]]) -> str:
+    """Return what the controls show at one frame, by label, as JSON."""
+    shown = {control.label: text for control, (text, _) in zip(controls, place, strict=True)}
+    return json.dumps(shown, ensure_ascii=False)
+
+
+def _frame(svg: str, sentence: str, longest: str, labels: str) -> str:
+    """Return a frame, marked with the values it belongs to.
+
+    The drawing is hidden from those who hear the page: the sentence below says what it shows. The
+    room of the longest sentence is kept in every frame, so that nothing below an explorer moves.
+    """
+    return (
+        f'<div class="rulbook-explorer-frame" data-values="{escape(labels)}">'
+        f'<div aria-hidden="true">{svg}</div>'
+        f'<p class="rulbook-explorer-reading" data-longest="{escape(longest)}">'
+        f"<span>{escape(sentence)}</span></p></div>"
+    )
 
 
 def _caption(text: str) -> str:
@@ -195,20 +238,17 @@ def _stack(
 
 
 def _default_frame(
-    frames: Sequence[str], controls: Sequence[_Control], name: str, caption: str
+    frames: Sequence[str], controls: Sequence[Slider | Toggle], name: str, caption: str
 ) -> str:
     position = 0
     for control in controls:
         position = position * len(control.values) + control.first_index
-    settings = "".join(
-        f'<p class="rulbook-explorer-setting"><b>{escape(control.label)}</b> '
-        f"{escape(control.options[control.first_index][0])}</p>"
-        for control in controls
-    )
+    stills = "".join(control.still() for control in controls)
     # Its own identifiers: the same frame is on the page once more, inside the widget.
     frame = frames[position].replace(f"{name}-{position}-", f"{name}-default-")
     return (
-        f'<div class="rulbook-explorer-static"><style>{_asset("explorer.css")}</style>{settings}'
+        f'<div class="rulbook-explorer-static"><style>{_asset("explorer.css")}</style>'
+        f'<div class="rulbook-explorer-controls">{stills}</div>'
         f"{frame}{_caption(caption)}<script>{_asset('explorer.js')}</script></div>"
     )
 
