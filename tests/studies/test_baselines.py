@@ -24,6 +24,7 @@ def test_window_statistics_are_those_of_numpy(prepared):
     np.testing.assert_allclose(found[3, :features], windows.x[3].mean(0), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_trees_beat_the_constant_and_both_predict_every_engine(prepared):
     base = RunConfig(subset="FD001", data_digest=prepared.digest)
     errors = {}

@@ -16,11 +16,13 @@ def numbers(record):
     return record.model_dump(exclude=RECORDED)
 
 
+@pytest.mark.slow
 def test_a_run_is_a_function_of_its_config(simulated, short_run):
     first, second = train(short_run, simulated), train(short_run, simulated)
     np.testing.assert_equal(numbers(first), numbers(second))
 
 
+@pytest.mark.slow
 def test_seeds_differ(simulated, short_run):
     other = short_run.model_copy(update={"seed": 123})
     assert (
@@ -28,6 +30,7 @@ def test_seeds_differ(simulated, short_run):
     )
 
 
+@pytest.mark.slow
 def test_training_leaves_the_global_random_state_alone(simulated, short_run):
     torch.manual_seed(7)
     expected = torch.rand(1)
@@ -36,6 +39,7 @@ def test_training_leaves_the_global_random_state_alone(simulated, short_run):
     assert torch.rand(1) == expected
 
 
+@pytest.mark.slow
 def test_methods_of_one_seed_start_from_the_same_network(simulated, short_run):
     first_losses = {
         train(
@@ -51,6 +55,7 @@ def test_methods_of_one_seed_start_from_the_same_network(simulated, short_run):
     assert len(first_losses) == 1
 
 
+@pytest.mark.slow
 def test_the_test_engines_are_looked_at_once_and_after_the_last_epoch(
     simulated, short_run, monkeypatch
 ):
@@ -67,6 +72,7 @@ def test_the_test_engines_are_looked_at_once_and_after_the_last_epoch(
     assert seen[-1] == "test"
 
 
+@pytest.mark.slow
 def test_test_engines_do_not_influence_training(simulated, short_run):
     altered = dataclasses.replace(
         simulated, test=dataclasses.replace(simulated.test, x=simulated.test.x + 3)
@@ -76,6 +82,7 @@ def test_test_engines_do_not_influence_training(simulated, short_run):
     assert before.test != after.test
 
 
+@pytest.mark.slow
 def test_the_lowest_validation_rmse_is_selected(simulated, short_run):
     record = train(short_run.model_copy(update={"max_epochs": 4}), simulated)
     found = [epoch.validation.rmse for epoch in record.epochs]
@@ -110,6 +117,7 @@ def test_a_shut_output_is_noticed(simulated, short_run, monkeypatch):
     assert train(short_run, simulated).starts_dead
 
 
+@pytest.mark.slow
 def test_scaled_targets_change_the_gradient_but_not_the_unit_of_the_metrics(simulated, short_run):
     cycles = train(short_run, simulated).epochs[0]
     scaled = train(short_run.model_copy(update={"target_unit": "cap"}), simulated).epochs[0]
@@ -132,6 +140,7 @@ def test_gradients_are_observed_as_often_as_asked(simulated, short_run, every):
     assert observed == math.ceil(20 / every)
 
 
+@pytest.mark.slow
 def test_observing_does_not_move_the_training(simulated, short_run):
     seldom = train(short_run.model_copy(update={"observe_every": 20}), simulated)
     always = train(short_run, simulated)
@@ -140,6 +149,7 @@ def test_observing_does_not_move_the_training(simulated, short_run):
     )
 
 
+@pytest.mark.slow
 def test_watching_the_test_set_adds_metrics_and_changes_nothing_else(simulated, short_run):
     watched = train(short_run.model_copy(update={"watch_test": True}), simulated)
     plain = train(short_run, simulated)

@@ -237,6 +237,7 @@ class TestMethod:
         }
         assert len(weights) == 1
 
+    @pytest.mark.slow
     def test_a_dead_rul_head_starves_the_health_task_down_to_the_floor(self):
         """The formula gives a zero gradient the whole weight; the floor keeps 1/21 for the rest."""
         loss = GABALoss(warmup_steps=0).double()
@@ -249,6 +250,7 @@ class TestMethod:
         feed(loss, pair(500.0, 1.0, 0.0))
         assert feed(loss, pair(0.0, 0.0, 0.0)) == [0.5, 0.5]
 
+    @pytest.mark.slow
     def test_single_precision_drifts_by_less_than_the_printed_digits(self):
         loss, exact = GABALoss(warmup_steps=0), GABALoss(warmup_steps=0).double()
         for _ in range(2000):
@@ -264,6 +266,7 @@ class TestMethod:
 
 
 @pytest.mark.parametrize("stop", [4, 9, 10, 11, 15])
+@pytest.mark.slow
 def test_a_checkpoint_in_warm_up_and_around_its_end_changes_nothing(stop):
     warmup = 10
 

@@ -95,12 +95,14 @@ class TestStep:
             assert min(weights) >= 0
 
     @EVERY_EDITION
+    @pytest.mark.slow
     def test_at_rest_the_smaller_gradient_has_the_larger_weight(self, edition):
         loss = GradNormLoss(edition=edition, weight_lr=1e-3).double()
         for _ in range(3000):
             weights = feed(loss, pair(10.0, 1.0, 0.1))
         assert weights[0] < weights[1]
 
+    @pytest.mark.slow
     def test_with_alpha_zero_the_original_equalises_the_weighted_norms(self):
         loss = GradNormLoss(edition="original", alpha=0.0, weight_lr=1e-4).double()
         sample = pair(4.0, 1.0, 0.1)
