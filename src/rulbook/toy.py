@@ -345,5 +345,5 @@ def non_dominated(losses: ArrayLike) -> NDArray[np.bool_]:
     points = np.asarray(losses, dtype=np.float64)
     no_worse = (points[:, None] <= points[None]).all(axis=-1)
     lower = (points[:, None] < points[None]).any(axis=-1)
-    kept: NDArray[np.bool_] = ~(no_worse & lower).any(axis=0)
-    return kept
+    dominated: NDArray[np.bool_] = np.any(no_worse & lower, axis=0)
+    return np.logical_not(dominated)
