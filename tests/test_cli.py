@@ -219,6 +219,20 @@ def test_pair_check_names_what_is_out_of_step(run, checkout):
     assert not checkout.notebooks.exists()
 
 
+def test_executing_mentions_what_is_out_of_step(run, checkout, monkeypatch, no_real_data):
+    from rulbook.build import execute
+
+    outcome = execute.Outcome(executed=("01-a",), up_to_date=("02-b", "03-c"))
+    monkeypatch.setattr(execute, "execute", lambda *_, **__: outcome)
+    checkout.notebooks.mkdir()
+    code, out, _ = run("execute")
+    assert (code, out) == (0, "1 chapter executed, 2 chapters up to date.\n")
+    (checkout.notebooks / "09-gone.ipynb").write_text("{}")
+    code, out, _ = run("execute")
+    assert code == 0
+    assert "09-gone; run `rulbook pair`" in out
+
+
 def test_sweep_status_counts_and_runs_nothing(run, monkeypatch):
     from rulbook.studies import sweep
 

@@ -161,9 +161,13 @@ def _execute(
 ) -> "Outcome":
     from rulbook.build import execute as execution
     from rulbook.build.chapters import choose
+    from rulbook.build.pairing import out_of_step
 
     chosen = choose(layout, names or ())
-    return execution.execute(layout, chosen, parameters, jobs=jobs, figures=figures)
+    outcome = execution.execute(layout, chosen, parameters, jobs=jobs, figures=figures)
+    if stale := out_of_step(layout):
+        _say(f"Notebooks that differ from their texts: {', '.join(stale)}; run `rulbook pair`.")
+    return outcome
 
 
 def _summary(outcome: "Outcome") -> str:
