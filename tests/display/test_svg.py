@@ -101,3 +101,14 @@ def test_data_are_where_they_belong():
 def test_it_is_much_smaller_than_what_matplotlib_writes(svg, tmp_path):
     drawn().savefig(tmp_path / "raw.svg")
     assert len(svg) < 0.5 * (tmp_path / "raw.svg").stat().st_size
+
+
+def test_what_shines_through_stays_and_what_is_clear_goes():
+    figure, axes = plots.panels()
+    axes.axis("off")
+    for place, alpha in enumerate((0.0, 0.1, 0.5)):
+        axes.barh(place, 1.0, color=plots.COLOURS["rul"], alpha=alpha, linewidth=0)
+    bars = re.findall(
+        rf"fill:{plots.COLOURS['rul']};opacity:([\d.]+)", svg_of(figure, "bars", ids="b")
+    )
+    assert sorted(map(float, bars)) == [0.1, 0.5]

@@ -1,5 +1,7 @@
 """Tables on a page."""
 
+from html import escape
+
 import pandas as pd
 
 from rulbook.display.tables import table
@@ -20,3 +22,18 @@ def test_column_heads_are_heads_and_the_region_can_be_scrolled_by_keyboard():
     html = table(pd.DataFrame({"a": [1], "b": [2]}), 'say "x"').data
     assert html.count('<th scope="col">') == 2
     assert 'tabindex="0" role="region" aria-label="say &quot;x&quot;"' in html
+
+
+def test_text_is_escaped_and_never_cut():
+    long = "a < b & " * 20
+    html = table(pd.DataFrame({"c < d": [long]}), "caption").data
+    assert escape(long.strip()) in " ".join(html.split())
+    assert '<th scope="col">c &lt; d</th>' in html
+
+
+def test_latex_is_left_to_the_page_to_typeset():
+    html = table(
+        pd.DataFrame({"w": [r"\frac{1}{g_k}"], "name": ["a"]}), "caption", maths=["w"]
+    ).data
+    assert r'<span class="math notranslate nohighlight">\(\frac{1}{g_k}\)</span>' in html
+    assert "<td>a</td>" in html

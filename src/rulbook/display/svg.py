@@ -15,6 +15,7 @@ _XLINK = "{http://www.w3.org/1999/xlink}href"
 _NUMBER = re.compile(r"-?\d*\.\d+(?:e-?\d+)?")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _FONT = re.compile(r"font: ?([^';]*px) [^;]*|font-family:[^;]*;? ?")
+_CLEAR = re.compile(r"(?<![\w-])opacity: 0(?:\.0*)?(?:;|$)")
 _NO_TURN = re.compile(r"rotate\(-?0 [^)]*\)")
 
 
@@ -59,7 +60,7 @@ def _drop_what_is_not_drawn(root: ET.Element) -> None:
             style = child.get("style", "")
             invisible = (
                 _tag(child) == "path"
-                and ("fill: none" in style or "opacity: 0" in style)
+                and ("fill: none" in style or _CLEAR.search(style))
                 and "stroke:" not in style
                 and _tag(parent) not in {"defs", "clipPath"}
             )
