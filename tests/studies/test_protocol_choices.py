@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 
 from rulbook.data.prepare import Recipe
+from rulbook.metrics import rmse
 from rulbook.statistics import compare_over_engines
 from rulbook.studies.protocol_choices import (
     PROTOCOL,
     boosted_by_trees,
     selection_table,
+    trees_predictions,
     trees_under_each_choice,
     variants_table,
 )
@@ -37,6 +39,16 @@ def test_only_one_window_an_engine_has_an_interval(choices, simulated_fleet):
     assert choices.loc["all windows for the last", "windows"] > len(simulated_fleet.test_rul)
     bounds = choices[last]
     assert ((bounds["low"] < bounds["rmse"]) & (bounds["rmse"] < bounds["high"])).all()
+
+
+@pytest.mark.slow
+def test_the_predictions_are_those_that_the_protocol_scores(choices, simulated_fleet):
+    frame = trees_predictions(simulated_fleet, trees=5)
+    assert frame["true_rul"].tolist() == simulated_fleet.test_rul.sort_index().tolist()
+    capped = np.minimum(frame["true_rul"], 125)
+    assert rmse(frame["predicted_rul"], capped) == pytest.approx(choices.loc[PROTOCOL, "rmse"])
+    uncapped = rmse(frame["predicted_rul"], frame["true_rul"])
+    assert uncapped == pytest.approx(choices.loc["uncapped test targets", "rmse"])
 
 
 @pytest.mark.slow

@@ -43,17 +43,12 @@ def trees_under_each_choice(fleet: Fleet, seed: int = 42, trees: int = 20) -> pd
         where what was scored is not one window of each of them.
 
     """
-
-    def fitted(train: Windows) -> ExtraTreesRegressor:
-        model = ExtraTreesRegressor(trees, max_features=0.3, random_state=seed)
-        return model.fit(window_statistics(train), train.rul)
-
     base = prepare(fleet)
-    model = fitted(base.train)
+    model = _fitted(base.train, seed, trees)
 
     def refitted(recipe: Recipe) -> tuple[Prepared, ExtraTreesRegressor]:
         prepared = prepare(fleet, recipe)
-        return prepared, fitted(prepared.train)
+        return prepared, _fitted(prepared.train, seed, trees)
 
     uncapped, uncapped_model = refitted(Recipe(cap_training_rul=False))
     sensors, sensors_model = refitted(Recipe(features="sensors"))
@@ -80,6 +75,24 @@ def trees_under_each_choice(fleet: Fleet, seed: int = 42, trees: int = 20) -> pd
             **_interval(found if scored_on == _LAST else None),
         }
         for (choice, scored_on), found in errors.items()
+    )
+
+
+def trees_predictions(fleet: Fleet, seed: int = 42, trees: int = 20) -> pd.DataFrame:
+    """Return the predictions of the same trees for the last window of each test engine.
+
+    Returns:
+        ``true_rul`` (uncapped) and ``predicted_rul`` in cycles, indexed by ``unit``.
+
+    """
+    prepared = prepare(fleet)
+    model = _fitted(prepared.train, seed, trees)
+    return pd.DataFrame(
+        {
+            "true_rul": prepared.test.rul_uncapped,
+            "predicted_rul": model.predict(window_statistics(prepared.test)),
+        },
+        index=pd.Index(prepared.test.unit, name="unit"),
     )
 
 
@@ -204,6 +217,11 @@ def _variant_row(
         found = compare_over_engines(errors, errors_by_engine(base))
         row |= {name: getattr(found, name) for name in _VARIANT_COLUMNS[3:8]}
     return row
+
+
+def _fitted(train: Windows, seed: int, trees: int) -> ExtraTreesRegressor:
+    model = ExtraTreesRegressor(trees, max_features=0.3, random_state=seed)
+    return model.fit(window_statistics(train), train.rul)
 
 
 def _errors(model: ExtraTreesRegressor, windows: Windows, *, capped: bool = True) -> Floats:

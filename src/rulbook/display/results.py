@@ -1,0 +1,263 @@
+"""Tables and figures of recorded studies: every one says what it rests on and what is missing."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+from matplotlib.figure import Figure
+
+from rulbook.data.prepare import HEALTH_STATES
+from rulbook.display import plots
+from rulbook.display.tables import table
+from rulbook.studies.catalogue import study
+from rulbook.studies.methods import METHODS
+from rulbook.studies.tables import REFERENCE, Evidence, comparison_table, estimates_table
+
+NOTHING = "–"
+"""Stands where there is no value."""
+
+METRIC_WORDS: Mapping[str, str] = {
+    "rmse": "RMSE, capped (cycles)",
+    "rmse_uncapped": "RMSE, uncapped (cycles)",
+    "nasa_score": "NASA score",
+    "health_accuracy": "health accuracy",
+}
+"""What a reader sees for the metrics that a figure shows."""
+
+
+def within(value: float, low: float, high: float, places: int = 2) -> str:
+    """Return a value with its interval, ``13.86 [12.23, 15.52]``; the value alone without one."""
+    if math.isnan(value) or math.isnan(low):
+        return number(value, places)
+    shown = (number(end, places) for end in (value, low, high))
+    return "{}\N{NO-BREAK SPACE}[{},\N{NO-BREAK SPACE}{}]".format(*shown)
+
+
+def spread(mean: float, deviation: float, places: int = 2) -> str:
+    """Return a mean with its standard deviation, ``13.86 ± 0.41``; the mean alone for one seed."""
+    if math.isnan(mean) or math.isnan(deviation):
+        return number(mean, places)
+    return f"{number(mean, places)}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{number(deviation, places)}"
+
+
+def number(value: float, places: int = 2) -> str:
+    """Return a number with a minus sign that does not break, and a dash for NaN."""
+    if math.isnan(value):
+        return NOTHING
+    return f"{value:.{places}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def p_value(value: float) -> str:
+    """Return a p-value to three places, and nothing for NaN."""
+    if math.isnan(value):
+        return NOTHING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def evidence_table(*evidence: Evidence) -> HTML:
+    """Return how much of each study is recorded: what a chapter's recorded figures rest on."""
+    rows = pd.DataFrame(
+        {
+            "study": one.study,
+            "what it asks": study(one.study).question,
+            "recorded": f"{one.status.done} of {one.status.total}",
+            "missing": one.status.missing,
+            "failed": one.status.failed,
+            "complete seeds": ", ".join(map(str, one.seeds)) or NOTHING,
+        }
+        for one in evidence
+    )
+    return table(rows, "Runs on C-MAPSS that this chapter reads, by study")
+
+
+def error_table(
+    evidence: Evidence,
+    subset: str,
+    methods: Sequence[str] | None = None,
+    printed: Mapping[str, str] | None = None,
+) -> HTML:
+    """Return the test RMSE of methods, compared with fixed 0.5/0.5 as the protocol says.
+
+    Args:
+        evidence: what is recorded of a study.
+        subset: C-MAPSS subset.
+        methods: names of the rows, and the family of Holm's correction; all of them if left out.
+        printed: the book's figure by name of method, shown in a column of its own.
+
+    """
+    estimates = _of(estimates_table(evidence.records, subset), methods)
+    if estimates.empty:
+        return _nothing_yet(evidence, subset)
+    compared = comparison_table(evidence.records, subset, methods=methods)
+    rows = estimates.merge(compared, on="method", how="left", suffixes=("", "_difference"))
+    shown = pd.DataFrame(
+        {
+            "method": rows["label"],
+            "seeds": rows["seeds"],
+            "RMSE [95 % interval]": _each(within, rows, "rmse", "low", "high"),
+            "mean ± sd over seeds": _each(spread, rows, "rmse_mean", "rmse_sd"),
+            "minus 0.5/0.5": _each(within, rows, "difference", "low_difference", "high_difference"),
+            "p": _each(p_value, rows, "p_holm"),
+            "outcome": rows["outcome"].fillna(NOTHING),
+            "could have seen": _each(number, rows, "smallest_detectable"),
+            "p over seeds": _each(p_value, rows, "seed_p_holm"),
+        }
+    )
+    if printed:
+        shown["book"] = [printed.get(name, NOTHING) for name in rows["method"]]
+    return table(shown, f"Test RMSE on {subset} in cycles, RUL capped. {evidence.sentence()}")
+
+
+def quality_table(evidence: Evidence, subset: str, methods: Sequence[str] | None = None) -> HTML:
+    """Return what else is measured of each method: uncapped RMSE, bias, NASA score, health.
+
+    Every cell is the mean over seeds with its standard deviation.
+    """
+    rows = _of(estimates_table(evidence.records, subset), methods)
+    if rows.empty:
+        return _nothing_yet(evidence, subset)
+    metrics = {
+        "RMSE uncapped": ("rmse_uncapped", 2),
+        "mean error": ("mean_error", 2),
+        "NASA score": ("nasa_score", 0),
+        "health accuracy": ("health_accuracy", 3),
+        **{f"recall {state}": (f"recall_{state}", 3) for state in HEALTH_STATES},
+    }
+    shown = pd.DataFrame(
+        {
+            "method": rows["label"],
+            "seeds": rows["seeds"],
+            **{
+                words: [
+                    spread(mean, deviation, places)
+                    for mean, deviation in zip(
+                        rows[f"{metric}_mean"], rows[f"{metric}_sd"], strict=True
+                    )
+                ]
+                for words, (metric, places) in metrics.items()
+            },
+            "started dead": rows["starts_dead"],
+            "diverged": rows["diverged"],
+        }
+    )
+    return table(
+        shown,
+        f"Further measurements on {subset}, last window of each test engine, mean ± sd over seeds. "
+        f"{evidence.sentence()}",
+    )
+
+
+def methods_figure(evidence: Evidence, subset: str, metric: str) -> tuple[Figure, str]:
+    """Draw one metric of every method, sorted, and say in a sentence what is seen.
+
+    The capped RMSE has its bootstrap interval over test engines; other metrics have one mark a
+    seed.
+    """
+    rows = estimates_table(evidence.records, subset)
+    rows = rows[rows[f"{metric}_mean"].notna()].sort_values(f"{metric}_mean", ignore_index=True)
+    figure: Figure
+    figure, axes = plots.panels(height=0.23 * max(len(rows), 4) + 0.7)
+    values = rows["rmse"] if metric == "rmse" else rows[f"{metric}_mean"]
+    colours = [plots.COLOURS["health" if name == REFERENCE else "rul"] for name in rows["method"]]
+    if metric == "rmse":
+        axes.hlines(rows.index, rows["low"], rows["high"], color=colours, linewidth=1.4)
+    else:
+        deviation = rows[f"{metric}_sd"].fillna(0.0)
+        axes.hlines(
+            rows.index, values - deviation, values + deviation, color=colours, linewidth=1.4
+        )
+    axes.scatter(values, rows.index, color=colours, s=18, zorder=3)
+    axes.set(
+        yticks=list(rows.index),
+        yticklabels=rows["label"],
+        xlabel=METRIC_WORDS[metric],
+        ylim=(len(rows) - 0.4, -0.6),
+    )
+    if metric in ("rmse_uncapped", "nasa_score"):
+        axes.set_xscale("log")
+    return figure, _reading(rows, values, subset, metric)
+
+
+def sweep_figure(
+    evidence: Evidence,
+    subsets: Sequence[str],
+    weights: Mapping[float, str],
+    printed: Mapping[str, Mapping[float, float]],
+) -> Figure:
+    """Draw the test RMSE against the RUL weight, ours with intervals and the book's anchors.
+
+    Args:
+        evidence: what is recorded of the sweep.
+        subsets: one panel each.
+        weights: name of the method by RUL weight, in the order of the axis.
+        printed: the book's RMSE by subset and RUL weight.
+
+    """
+    figure: Figure
+    figure, panels = plots.panels(len(subsets), sharex=True, height=2.6)
+    places = {weight: place for place, weight in enumerate(weights)}
+    for axes, subset in zip(np.atleast_1d(panels), subsets, strict=True):
+        rows = estimates_table(evidence.records, subset).set_index("method")
+        rows = rows[rows["rmse"].notna()]
+        middle, low, high = (
+            rows.reindex(list(weights.values()))[["rmse", "low", "high"]].to_numpy().T
+        )
+        axes.errorbar(
+            list(places.values()),
+            middle,
+            [middle - low, high - middle],
+            fmt="o-",
+            color=plots.COLOURS["rul"],
+            capsize=3,
+            label="ours, 95 % over test engines",
+        )
+        anchors = printed[subset]
+        axes.plot(
+            [places[weight] for weight in anchors],
+            list(anchors.values()),
+            "D--",
+            color=plots.COLOURS["health"],
+            label="the book's table",
+        )
+        axes.set(title=subset, ylabel="test RMSE (cycles)", yscale="log")
+        axes.set_yticks([5, 7, 10, 14, 20, 28], labels=["5", "7", "10", "14", "20", "28"])
+        axes.minorticks_off()
+    axes.set(xlabel="RUL weight λ (1: single task)")
+    axes.set_xticks(
+        list(places.values()), labels=[f"{weight:g}" for weight in places], fontsize=8.5
+    )
+    np.atleast_1d(panels)[0].legend(loc="upper left")
+    return figure
+
+
+def _of(rows: pd.DataFrame, methods: Sequence[str] | None) -> pd.DataFrame:
+    return rows if methods is None else rows[rows["method"].isin([*methods, REFERENCE])]
+
+
+def _each(words: Any, rows: pd.DataFrame, *columns: str) -> list[str]:
+    """Return what ``words`` makes of these columns, row by row."""
+    return [words(*row) for row in zip(*(rows[name] for name in columns), strict=True)]
+
+
+def _nothing_yet(evidence: Evidence, subset: str) -> HTML:
+    return HTML(  # type: ignore[no-untyped-call]
+        f'<p class="rulbook-waiting">No run on {subset} is recorded yet. {evidence.sentence()} '
+        f"<code>rulbook sweep {evidence.study}</code> runs what is missing.</p>"
+    )
+
+
+def _reading(rows: pd.DataFrame, values: pd.Series, subset: str, metric: str) -> str:
+    if rows.empty:
+        return f"Nothing is recorded on {subset} yet."
+    labels, seeds = rows["label"].tolist(), sorted(set(rows["seeds"]))
+    counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    ends = (
+        f"lowest {labels[0]} at {values.iloc[0]:.4g}, highest {labels[-1]} at {values.iloc[-1]:.4g}"
+    )
+    return (
+        f"{METRIC_WORDS[metric]} on {subset}, {len(rows)} of {len(METHODS)} methods, "
+        f"{counts} {'seed' if seeds == [1] else 'seeds'} each: {ends}."
+    )

@@ -1,0 +1,155 @@
+import math
+import re
+
+import numpy as np
+import pytest
+
+from rulbook.display.results import (
+    METRIC_WORDS,
+    NOTHING,
+    error_table,
+    evidence_table,
+    methods_figure,
+    number,
+    p_value,
+    quality_table,
+    spread,
+    sweep_figure,
+    within,
+)
+from rulbook.studies.catalogue import base_config
+from rulbook.studies.methods import METHODS, method
+from rulbook.studies.sweep import Status
+from rulbook.studies.tables import Evidence, comparison_table, estimates_table
+from rulbook.training import RunRecord
+from rulbook.training.record import TestPredictions
+
+
+def record(name: str, seed: int, noise: float) -> RunRecord:
+    true = np.random.default_rng(0).integers(5, 190, 30)
+    random = np.random.default_rng([seed, len(name)])
+    return RunRecord(
+        config=method(name).applied_to(base_config("FD002", seed)),
+        status="completed",
+        test=TestPredictions(
+            unit=list(range(30)),
+            true_rul=true.tolist(),
+            predicted_rul=(np.minimum(true, 125) + noise * random.standard_normal(30)).tolist(),
+            predicted_health=random.integers(0, 3, 30).tolist(),
+        ),
+        wall_seconds=0.0,
+        device="cpu",
+        versions={},
+        source_digest="",
+    )
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Evidence:
+    spreads = {"fixed_050": 10.0, "single_task": 10.5, "gaba": 25.0}
+    records = tuple(record(name, seed, s) for seed in (42, 123) for name, s in spreads.items())
+    return Evidence("core-a", records, Status(6, 0, 254), (), (42, 123))
+
+
+@pytest.fixture
+def nothing() -> Evidence:
+    return Evidence("core-a", (), Status(0, 0, 260), (), ())
+
+
+def rows_of(html) -> list[list[str]]:
+    rows = re.findall(r"<tr.*?</tr>", html.data, re.DOTALL)
+    return [[re.sub(r"<[^>]+>", "", c) for c in re.findall(r"<t[dh].*?</t[dh]>", r)] for r in rows]
+
+
+def test_a_value_without_an_interval_stands_alone_and_no_value_is_a_dash():
+    assert within(13.864, 12.2, 15.52) == "13.86\N{NO-BREAK SPACE}[12.20,\N{NO-BREAK SPACE}15.52]"
+    assert within(13.864, math.nan, math.nan) == spread(13.864, math.nan) == "13.86"
+    assert {
+        within(*[math.nan] * 3),
+        spread(math.nan, 1.0),
+        number(math.nan),
+        p_value(math.nan),
+    } == {NOTHING}
+    assert number(-0.5, 1) == "\N{MINUS SIGN}0.5"
+    assert (p_value(0.0004), p_value(0.05)) == ("< 0.001", "0.050")
+
+
+def test_every_table_says_what_it_rests_on(evidence, nothing):
+    for html in (
+        error_table(evidence, "FD002"),
+        quality_table(evidence, "FD002"),
+        error_table(evidence, "FD001"),
+        quality_table(nothing, "FD002"),
+    ):
+        assert "Study core-a:" in html.data
+        assert re.search(r"25[0-9] missing|260 missing", html.data)
+
+
+def test_the_error_table_holds_what_the_records_give(evidence):
+    header, *rows = rows_of(error_table(evidence, "FD002", printed={"gaba": "7.53"}))
+    estimates = estimates_table(evidence.records, "FD002").set_index("label")
+    compared = comparison_table(evidence.records, "FD002").set_index("label")
+    assert [row[0] for row in rows] == list(estimates.index)
+    for row in rows:
+        cells = dict(zip(header, row, strict=True))
+        found = estimates.loc[row[0]]
+        assert cells["RMSE [95 % interval]"] == within(found["rmse"], found["low"], found["high"])
+        assert cells["book"] == ("7.53" if row[0] == "GABA" else NOTHING)
+        if row[0] == METHODS["fixed_050"].label:
+            assert cells["outcome"] == cells["minus 0.5/0.5"] == NOTHING
+        else:
+            other = compared.loc[row[0]]
+            assert cells["outcome"] == other["outcome"]
+            assert cells["minus 0.5/0.5"] == within(
+                other["difference"], other["low"], other["high"]
+            )
+            assert cells["could have seen"] == number(other["smallest_detectable"])
+
+
+def test_rows_that_are_asked_for_are_compared_as_a_family_of_their_own(evidence):
+    _, *rows = rows_of(error_table(evidence, "FD002", ["gaba"]))
+    assert [row[0] for row in rows] == ["Fixed 0.5/0.5", "GABA"]
+
+
+def test_an_untrained_health_head_shows_dashes(evidence):
+    header, *rows = rows_of(quality_table(evidence, "FD002"))
+    accuracy = {row[0]: row[header.index("health accuracy")] for row in rows}
+    assert accuracy["Single task (RUL only)"] == NOTHING
+    assert NOTHING not in (accuracy["GABA"], accuracy["Fixed 0.5/0.5"])
+
+
+def test_nothing_recorded_names_the_command(nothing):
+    assert "rulbook sweep core-a" in error_table(nothing, "FD002").data
+
+
+def test_the_evidence_table_has_a_row_a_study(evidence, nothing):
+    _, first, second = rows_of(evidence_table(evidence, nothing))
+    assert first[2:4] == ["6 of 260", "254"]
+    assert second[2:4] == ["0 of 260", "260"]
+
+
+@pytest.mark.parametrize("metric", METRIC_WORDS)
+def test_the_methods_are_drawn_in_order(evidence, metric):
+    figure, sentence = methods_figure(evidence, "FD002", metric)
+    (axes,) = figure.axes
+    values = axes.collections[-1].get_offsets()[:, 0]
+    assert (np.diff(values) >= 0).all()
+    assert len(values) == (2 if metric == "health_accuracy" else 3)
+    assert f"{len(values)} of {len(METHODS)} methods, 2 seeds each" in sentence
+
+
+def test_methods_that_are_not_recorded_leave_an_empty_figure(nothing):
+    _, sentence = methods_figure(nothing, "FD002", "rmse")
+    assert sentence == "Nothing is recorded on FD002 yet."
+
+
+def test_the_sweep_shows_the_anchors_and_breaks_where_a_run_is_missing(evidence):
+    weights = {0.5: "fixed_050", 0.9: "fixed_090", 1.0: "single_task"}
+    figure = sweep_figure(evidence, ["FD002"], weights, {"FD002": {0.5: 6.33, 1.0: 26.92}})
+    drawn = {
+        tuple(line.get_ydata()) for line in figure.axes[0].get_lines() if line.get_marker() in "oD"
+    }
+    ours, book = (next(np.array(y) for y in drawn if len(y) == length) for length in (3, 2))
+    estimates = estimates_table(evidence.records, "FD002").set_index("method")["rmse"]
+    np.testing.assert_allclose(ours, [estimates["fixed_050"], np.nan, estimates["single_task"]])
+    np.testing.assert_allclose(book, [6.33, 26.92])
