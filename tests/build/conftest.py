@@ -70,6 +70,8 @@ def _checkout(root: Path) -> Layout:
     layout.notebooks.mkdir()
     shutil.copy2(ROOT / "_config.yml", root)
     shutil.copy2(ROOT / "book" / "references.bib", layout.book)
+    (layout.book / "_static").mkdir()
+    shutil.copy2(ROOT / "book" / "_static" / "favicon.svg", layout.book / "_static")
     return layout
 
 

@@ -151,5 +151,6 @@ def test_notebooks_install_the_package_only_once_there_is_where_to_install_it_fr
     pairing.pair(layout)
     first, *others = nbformat.read(tiny.notebook, as_version=4).cells
     assert f'%pip install --quiet "rulbook @ git+{url}"' in first.source
+    assert f'needs its package: pip install "rulbook @ git+{url}"' in first.source
     assert [cell.source for cell in others] == [c.source for c in pairing.to_notebook(tiny).cells]
     assert pairing.out_of_step(layout) == []

@@ -30,19 +30,32 @@ def _contents(layout, *pages):
 
 def test_staged_are_pages_and_executed_chapters_each_once(executed, tmp_path):
     (executed.book / "claims.yml").write_text("claims: []\n")
-    (executed.book / "_static").mkdir()
     (executed.book / "_static" / "house.css").write_text("p {}")
     stage(executed, tmp_path)
     staged = {path.relative_to(executed.staged).as_posix() for path in executed.staged.rglob("*.*")}
     assert staged == {
         "01-tiny.ipynb",
         "_config.yml",
+        "_static/favicon.svg",
         "_static/house.css",
         "_toc.yml",
         "index.md",
         "references.bib",
         "report.md",
+        "root/404.html",
     }
+
+
+@pytest.mark.parametrize("site_url", ["", "https://example.org/rulbook/"])
+def test_the_page_for_unknown_addresses_links_home(executed, tmp_path, site_url):
+    config = executed.root / "_config.yml"
+    config.write_text(config.read_text().replace('site_url: ""', f'site_url: "{site_url}"'))
+    stage(executed, tmp_path)
+    page = (executed.staged / "root" / "404.html").read_text()
+    assert f'href="{site_url}index.html"' in page
+    assert "$" not in page
+    staged = yaml.safe_load((executed.staged / "_config.yml").read_text())
+    assert staged["sphinx"]["config"]["html_extra_path"] == [str(tmp_path), "root"]
 
 
 def test_staging_forgets_pages_that_are_gone(executed, tmp_path):

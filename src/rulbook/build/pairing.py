@@ -22,11 +22,14 @@ PARAMETERS_TAG = "parameters"
 """Tag of the cell whose assignments papermill replaces."""
 
 _INSTALL = """\
-# On Colab this installs the book's package; elsewhere it does nothing.
+# On Colab this installs the book's package; elsewhere it says how, if the package is missing.
 import sys
+from importlib.util import find_spec
 
 if "google.colab" in sys.modules:
-    %pip install --quiet "rulbook @ git+{url}\""""
+    %pip install --quiet "rulbook @ git+{url}"
+elif find_spec("rulbook") is None:
+    print('This notebook needs its package: pip install "rulbook @ git+{url}"')"""
 
 _VOLATILE_METADATA = ("execution", "papermill")
 

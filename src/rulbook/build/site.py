@@ -6,7 +6,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import nbformat
@@ -15,11 +17,13 @@ from rich.console import Console
 
 from rulbook import paths
 from rulbook.build import web_assets
+from rulbook.build.api_pages import api_pages
 from rulbook.build.chapters import Chapter, chapters
 from rulbook.build.execute import INJECTED_TAG
 from rulbook.build.layout import Layout
-from rulbook.build.site_config import site_config
+from rulbook.build.site_config import addresses, site_config
 from rulbook.build.stamps import folder_digest
+from rulbook.build.substitutions import substitutions
 from rulbook.display.report import write_report
 from rulbook.errors import RulbookError
 
@@ -57,7 +61,9 @@ def build_site(layout: Layout, *, console: Console | None = None) -> bool:
 
 
 def stage(layout: Layout, assets: Path) -> None:
-    """Fill the staged folder anew with everything that Jupyter Book reads, the report included.
+    """Fill the staged folder anew with everything that Jupyter Book reads.
+
+    Pages of the reference of the package are written where the table of contents names them.
 
     Raises:
         RulbookError: A chapter was not executed, or the table of contents and the pages differ.
@@ -70,10 +76,30 @@ def stage(layout: Layout, assets: Path) -> None:
     for page in set(layout.book.glob("*.md")) - {chapter.text for chapter in known}:
         shutil.copy2(page, layout.staged)
     write_report(layout.executed, layout.staged / "report.md")
+    named = _contents(layout)
+    for name, text in api_pages().items():
+        if name in named:
+            (layout.staged / f"{name}.md").write_text(text, encoding="utf-8")
     shutil.copy2(layout.root / "_toc.yml", layout.staged)
-    config = yaml.safe_dump(site_config(layout, assets), sort_keys=False)
-    (layout.staged / "_config.yml").write_text(config, encoding="utf-8")
-    _check_contents(layout)
+    config = site_config(layout, assets)
+    config["sphinx"]["config"]["html_extra_path"].append(_write_not_found(layout))
+    config["sphinx"]["config"]["myst_substitutions"] = substitutions(layout)
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    (layout.staged / "_config.yml").write_text(text, encoding="utf-8")
+    _check_contents(layout, named)
+
+
+def _write_not_found(layout: Layout) -> str:
+    """Write the page that web servers show for an unknown address; return its folder's name.
+
+    It is shown at any depth, so that it loads nothing, and links to the public address if there is
+    one.
+    """
+    home = addresses(layout).site_url
+    template = files("rulbook.build").joinpath("not_found.html").read_text(encoding="utf-8")
+    page = layout.staged / "root" / "404.html"
+    paths.write_atomically(page, Template(template).substitute(home=home))
+    return page.parent.name
 
 
 def _stage_chapter(chapter: Chapter, folder: Path) -> None:
@@ -88,10 +114,15 @@ def _stage_chapter(chapter: Chapter, folder: Path) -> None:
     nbformat.write(notebook, folder / chapter.executed.name)
 
 
-def _check_contents(layout: Layout) -> None:
+def _contents(layout: Layout) -> set[str]:
+    """Return the names of the pages that the table of contents lists."""
+    contents = (layout.root / "_toc.yml").read_text(encoding="utf-8")
+    return set(_named_pages(yaml.safe_load(contents)))
+
+
+def _check_contents(layout: Layout, named: set[str]) -> None:
     """Raise unless the table of contents names every staged page, and no other."""
     contents = layout.root / "_toc.yml"
-    named = set(_named_pages(yaml.safe_load(contents.read_text(encoding="utf-8"))))
     staged = {page.stem for page in layout.staged.iterdir() if page.suffix in {".md", ".ipynb"}}
     for name in sorted(staged - named):
         raise RulbookError(f"The page {name} is not in '{contents}': add it there.")

@@ -190,7 +190,10 @@ _ALL = (
 )
 
 STUDIES = {item.name: item for item in _ALL}
-"""The studies, in the order in which they are worth running."""
+"""The studies, in the order in which they are worth running.
+
+:meta hide-value:
+"""
 
 
 def study(name: str) -> Study:

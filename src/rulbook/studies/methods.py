@@ -79,7 +79,10 @@ _ROWS = (
 )
 
 METHODS = {method.name: method for method in _ROWS}
-"""The methods of the core study, in the order of its tables."""
+"""The methods of the core study, in the order of its tables.
+
+:meta hide-value:
+"""
 
 
 def method(name: str) -> Method:

@@ -259,7 +259,10 @@ METHODS: Mapping[str, Method] = {
         weight_sum="any",
     ),
 }
-"""Every method by its registry name; ``fixed_…`` names are a rule, see ``get_loss``."""
+"""Every method by its registry name; ``fixed_…`` names are a rule, see ``get_loss``.
+
+:meta hide-value:
+"""
 
 FIXED_NAMES = (
     "fixed_0002",

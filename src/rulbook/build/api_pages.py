@@ -1,0 +1,59 @@
+"""The reference of the package: one page a subpackage, filled from the docstrings by autodoc."""
+
+import ast
+from pathlib import Path
+
+import rulbook
+
+OVERVIEW = "api"
+"""Name of the page that lists all modules and documents those outside subpackages."""
+
+_ROOT = Path(rulbook.__file__).parent
+
+
+def api_pages() -> dict[str, str]:
+    """Return the text of every page of the reference by its name, the overview first."""
+    packages = sorted(path.parent for path in _ROOT.glob("*/__init__.py"))
+    alone = sorted(path for path in _ROOT.glob("[!_]*.py"))
+    overview = [
+        "# The package",
+        "",
+        "Chapters import everything that deserves a name from the package `rulbook`, and so can "
+        "you. These pages are made from its docstrings; each says shapes and units.",
+        "",
+        *(
+            f"- {{py:mod}}`{_module(path)}`: {_summary(path)}"
+            for path in (*(package / "__init__.py" for package in packages), *alone)
+        ),
+        "",
+        *_documented(alone),
+    ]
+    pages = {OVERVIEW: "\n".join(overview)}
+    for package in packages:
+        own = [package / "__init__.py", *sorted(package.glob("[!_]*.py"))]
+        pages[_page(package)] = "\n".join([f"# `{_module(own[0])}`", "", *_documented(own)])
+    return pages
+
+
+def _page(package: Path) -> str:
+    return f"{OVERVIEW}-{package.name}"
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(_ROOT.parent).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def _summary(path: Path) -> str:
+    documentation = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return documentation.split("\n\n")[0].replace("\n", " ").replace("``", "`")
+
+
+def _documented(modules: list[Path]) -> list[str]:
+    """Return a section a module; a subpackage itself has none, its page is its section."""
+    blocks = []
+    for path in modules:
+        if path.name != "__init__.py":
+            blocks.append(f"## `{_module(path)}`\n")
+        blocks.append(f"```{{eval-rst}}\n.. automodule:: {_module(path)}\n```\n")
+    return blocks
