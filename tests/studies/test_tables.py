@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rulbook import paths
@@ -8,12 +9,13 @@ from rulbook.errors import RulbookError, UsageError
 from rulbook.metrics import rmse
 from rulbook.statistics import compare_over_engines, compare_over_seeds, holm
 from rulbook.studies.catalogue import SEEDS, study
-from rulbook.studies.sweep import runs_folder
+from rulbook.studies.sweep import Status, runs_folder
 from rulbook.studies.tables import (
     HIGHER,
     LOWER,
     METRICS,
     TIE,
+    Evidence,
     comparison_table,
     completed_runs,
     errors_by_engine,
@@ -286,3 +288,15 @@ def test_rankings_take_ties_for_ties(some_records):
 def test_a_ranking_with_an_absent_method_is_refused(some_records):
     with pytest.raises(ValueError, match="pcgrad"):
         lower_than_all(some_records, "FD002", "gaba", ["pcgrad"])
+
+
+def test_evidence_gives_the_tables_of_its_records_and_a_copy_to_each_reader(some_records):
+    evidence = Evidence("core-a", tuple(some_records), Status(8, 0, 252), (), SEEDS[:2])
+    first = evidence.estimates("FD002")
+    pd.testing.assert_frame_equal(first, estimates_table(some_records, "FD002"))
+    first["rmse"] = 0.0
+    assert (evidence.estimates("FD002")["rmse"] > 0).all()
+    pd.testing.assert_frame_equal(
+        evidence.comparisons("FD002", ["gaba"], reference="dwa"),
+        comparison_table(some_records, "FD002", methods=["gaba"], reference="dwa"),
+    )

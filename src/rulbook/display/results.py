@@ -14,7 +14,7 @@ from rulbook.display import plots
 from rulbook.display.tables import table
 from rulbook.studies.catalogue import study
 from rulbook.studies.methods import METHODS
-from rulbook.studies.tables import REFERENCE, Evidence, comparison_table, estimates_table
+from rulbook.studies.tables import REFERENCE, Evidence
 
 NOTHING = "–"
 """Stands where there is no value."""
@@ -88,10 +88,10 @@ def error_table(
         printed: the book's figure by name of method, shown in a column of its own.
 
     """
-    estimates = _of(estimates_table(evidence.records, subset), methods)
+    estimates = _of(evidence.estimates(subset), methods)
     if estimates.empty:
         return _nothing_yet(evidence, subset)
-    compared = comparison_table(evidence.records, subset, methods=methods)
+    compared = evidence.comparisons(subset, methods)
     rows = estimates.merge(compared, on="method", how="left", suffixes=("", "_difference"))
     shown = pd.DataFrame(
         {
@@ -116,7 +116,7 @@ def quality_table(evidence: Evidence, subset: str, methods: Sequence[str] | None
 
     Every cell is the mean over seeds with its standard deviation.
     """
-    rows = _of(estimates_table(evidence.records, subset), methods)
+    rows = _of(evidence.estimates(subset), methods)
     if rows.empty:
         return _nothing_yet(evidence, subset)
     metrics = {
@@ -156,7 +156,7 @@ def methods_figure(evidence: Evidence, subset: str, metric: str) -> tuple[Figure
     The capped RMSE has its bootstrap interval over test engines; other metrics have one mark a
     seed.
     """
-    rows = estimates_table(evidence.records, subset)
+    rows = evidence.estimates(subset)
     rows = rows[rows[f"{metric}_mean"].notna()].sort_values(f"{metric}_mean", ignore_index=True)
     figure: Figure
     figure, axes = plots.panels(height=0.23 * max(len(rows), 4) + 0.7)
@@ -200,7 +200,7 @@ def sweep_figure(
     figure, panels = plots.panels(len(subsets), sharex=True, height=2.6)
     places = {weight: place for place, weight in enumerate(weights)}
     for axes, subset in zip(np.atleast_1d(panels), subsets, strict=True):
-        rows = estimates_table(evidence.records, subset).set_index("method")
+        rows = evidence.estimates(subset).set_index("method")
         rows = rows[rows["rmse"].notna()]
         middle, low, high = (
             rows.reindex(list(weights.values()))[["rmse", "low", "high"]].to_numpy().T

@@ -11,6 +11,7 @@ subset that it names (``every_seed_in``). Until then it waits, however clear it 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,7 @@ Runs = Mapping[tuple[str, str], Mapping[int, RunRecord]]
 """Completed runs by subset and method, then by seed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """What has been recorded of a study so far.
 
@@ -89,16 +90,39 @@ class Evidence:
             counts += f", {self.status.failed} failed"
         parts = [f"Study {self.study}: {counts}"]
         if self.records:
-            networks = _in_words(_distinct(r.config.network for r in self.records))
-            subsets = _in_words(_distinct(r.config.subset for r in self.records))
+            sizes = {r.config.network for r in self.records} & set(ARCHITECTURES)
+            subsets = _in_words(sorted({r.config.subset for r in self.records}))
             seeds = [str(seed) for seed in self.seeds]
             seeds += [f"{seed} in part" for seed in self.seeds_begun]
             parts += [
-                f"network: {networks}",
+                f"network: {_in_words(sorted(sizes)) or 'none'}",
                 f"data: C-MAPSS {subsets}",
                 f"{'seed' if len(seeds) == 1 else 'seeds'}: {_in_words(seeds)}",
             ]
         return "; ".join(parts) + "."
+
+    def estimates(self, subset: str) -> pd.DataFrame:
+        """Return ``estimates_table`` of these records, computed once."""
+        return _estimates_of(self, subset).copy()
+
+    def comparisons(
+        self, subset: str, methods: Sequence[str] | None = None, reference: str = REFERENCE
+    ) -> pd.DataFrame:
+        """Return ``comparison_table`` of these records, computed once."""
+        family = None if methods is None else tuple(methods)
+        return _comparisons_of(self, subset, family, reference).copy()
+
+
+@cache
+def _estimates_of(evidence: Evidence, subset: str) -> pd.DataFrame:
+    return estimates_table(evidence.records, subset)
+
+
+@cache
+def _comparisons_of(
+    evidence: Evidence, subset: str, methods: tuple[str, ...] | None, reference: str
+) -> pd.DataFrame:
+    return comparison_table(evidence.records, subset, reference=reference, methods=methods)
 
 
 def records_of(name: str) -> Evidence:
@@ -436,10 +460,6 @@ def _classifies_health(config: RunConfig) -> bool:
 def _root_mean_squares(errors: Floats) -> Floats:
     roots: Floats = np.sqrt(np.square(errors).mean(axis=1))
     return roots
-
-
-def _distinct(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))
 
 
 def _in_words(names: Sequence[str]) -> str:
