@@ -1,0 +1,32 @@
+"""A Sphinx extension that mends what theme and writer get wrong for assistive technology."""
+
+import re
+from typing import Any
+
+from sphinx.application import Sphinx
+
+_AFTER_THE_THEME = 900
+_FOLDED_PAGES = re.compile(r"(>([^<]+)</a><details[^>]*><summary)>")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect the extension."""
+    app.connect("html-page-context", _mend, priority=_AFTER_THE_THEME)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _mend(
+    _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object
+) -> None:
+    """Mend one page before it is written."""
+    if "body" in context:
+        # Docutils gives entries of bibliographies a role that is deprecated, and no list's item.
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+    contents_without_names = context["generate_toctree_html"]
+
+    def contents(*args: Any, **kwargs: Any) -> str:
+        """Name the button that unfolds the pages below a page after that page."""
+        html = str(contents_without_names(*args, **kwargs))
+        return _FOLDED_PAGES.sub(r'\1 aria-label="Pages below \2">', html)
+
+    context["generate_toctree_html"] = contents

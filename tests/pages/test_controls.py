@@ -1,0 +1,128 @@
+"""What a reader does on the pages beside reading: search, filter, copy, switch the theme."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from ..browsing import opener
+from .conftest import CHAPTERS
+
+pytestmark = pytest.mark.slow
+
+
+class _Prose(HTMLParser):
+    """Collects the words of the paragraphs of a page, without code and without outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.in_paragraph = False
+        self.words: Counter[str] = Counter()
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "p":
+            self.in_paragraph = not dict(attrs)
+        elif tag in {"code", "span", "script"}:
+            self.in_paragraph = False
+
+    def handle_endtag(self, tag):
+        if tag == "p":
+            self.in_paragraph = False
+
+    def handle_data(self, data):
+        if self.in_paragraph:
+            self.words.update(re.findall(r"\b[a-z]{6,}\b", data))
+
+
+@cache
+def words_of(page: Path) -> Counter[str]:
+    prose = _Prose()
+    prose.feed(page.read_text(encoding="utf-8"))
+    return prose.words
+
+
+@pytest.fixture
+def page(browser: Browser, served: str) -> Iterator[Page]:
+    """A page of a reader who was never here before, and who lets pages use the clipboard."""
+    with browser.new_context(color_scheme="light", reduced_motion="reduce") as context:
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=served)
+        yield opener(context)(f"{served}/index.html").page
+
+
+@pytest.mark.parametrize("origin", ["served", "from disk"])
+def test_search_finds_a_chapter_by_a_word_of_it(
+    page: Page, site: Path, served: str, origin: str, chapter: str
+) -> None:
+    others = [words_of(path) for path in site.glob("*.html") if path.stem != chapter]
+    of_this = words_of(site / f"{chapter}.html")
+    word = min((word for word in of_this if not any(word in other for other in others)), key=len)
+    home = served if origin == "served" else site.as_uri()
+    page.goto(f"{home}/search.html?q={word}")
+    expect(page.locator(f"#search-results a[href*='{chapter}.html']").first).to_be_visible()
+
+
+def test_search_starts_from_every_page(page: Page) -> None:
+    page.keyboard.press("Control+k")
+    field = page.locator("input[type=search]:visible")
+    expect(field).to_be_focused()
+    field.fill("imbalance")
+    field.press("Enter")
+    page.wait_for_url(re.compile(r"/search\.html\?q=imbalance"))
+    expect(page.locator("#search-results li a").first).to_be_visible()
+
+
+def test_the_reports_filters_leave_exactly_what_they_name(page: Page, served: str) -> None:
+    page.goto(f"{served}/report.html")
+    rows = page.locator("#claims-report tbody tr").evaluate_all(
+        "rows => rows.map(({ dataset, id }) => [dataset.section, dataset.verdict, id])"
+    )
+    assert rows
+    for position, name in enumerate(("section", "verdict")):
+        select = page.locator(f"#claims-filter select[name={name}]")
+        kinds = sorted({row[position] for row in rows})
+        assert len(kinds) > 1
+        for kind in kinds:
+            select.select_option(kind)
+            shown = page.locator("#claims-report tbody tr:visible")
+            assert shown.evaluate_all("rows => rows.map(({ id }) => id)") == [
+                row[2] for row in rows if row[position] == kind
+            ]
+        select.select_option("")
+    status = page.locator("#claims-shown")
+    expect(status).to_have_text(f"{len(rows)} of {len(rows)} claims shown")
+
+
+def test_copy_buttons_copy_the_code_that_they_stand_by(page: Page, served: str) -> None:
+    page.goto(f"{served}/{CHAPTERS[0]}.html")
+    cells = page.locator("div.highlight:has(> button.copybtn):visible")
+    assert cells.count() >= 3
+    for position in range(3):
+        cell = cells.nth(position)
+        cell.hover()
+        cell.locator("button.copybtn").click()
+        expect(cell.locator("button.copybtn")).to_have_class(re.compile("success"))
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied.strip() == (cell.locator("pre").text_content() or "").strip()
+
+
+def test_the_theme_switches_and_stays(page: Page) -> None:
+    def paper() -> int:
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(map(int, re.findall(r"\d+", colour)[:3]))
+
+    assert paper() > 700
+    switch = page.locator("button.theme-switch-button:visible")
+    for _ in range(3):
+        if page.locator("html").get_attribute("data-mode") == "dark":
+            break
+        switch.click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert paper() < 150
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert paper() < 150

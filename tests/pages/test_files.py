@@ -1,0 +1,82 @@
+"""What can be said of the finished pages without a browser."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from .conftest import NAMES
+
+pytestmark = pytest.mark.slow
+
+LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
+
+
+@dataclass
+class Page:
+    """The addresses and identifiers on a page."""
+
+    loads: list[str]
+    links: list[str]
+    ids: Counter[str]
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.page = Page([], [], Counter())
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if identifier := attributes.get("id"):
+            self.page.ids[identifier] += 1
+        if address := attributes.get(LOADING.get(tag, "")):
+            self.page.loads.append(address)
+        if tag == "a" and (address := attributes.get("href")):
+            self.page.links.append(address)
+
+
+@cache
+def read(path: Path) -> Page:
+    reader = _Reader()
+    reader.feed(path.read_text(encoding="utf-8"))
+    return reader.page
+
+
+def test_all_pages_and_no_others_are_there(site):
+    assert sorted(page.stem for page in site.glob("*.html")) == sorted(NAMES)
+
+
+def test_every_link_within_the_book_leads_somewhere(site, page_name):
+    path = site / f"{page_name}.html"
+    dead = []
+    for address in read(path).links:
+        parts = urlsplit(address)
+        if parts.scheme or parts.netloc:
+            continue
+        target = path.parent / unquote(parts.path) if parts.path else path
+        anchor = unquote(parts.fragment)
+        if not target.is_file() or (
+            anchor and target.suffix == ".html" and anchor not in read(target).ids
+        ):
+            dead.append(address)
+    assert dead == []
+
+
+def test_everything_that_a_page_names_is_beside_it(site, page_name):
+    path = site / f"{page_name}.html"
+    for address in read(path).loads:
+        if address.startswith(("data:", "#")):
+            continue
+        parts = urlsplit(address)
+        assert not parts.netloc, address
+        assert (path.parent / unquote(parts.path)).is_file(), address
+
+
+def test_no_identifier_is_there_twice(site, page_name):
+    ids = read(site / f"{page_name}.html").ids
+    assert [name for name, count in ids.items() if count > 1] == []

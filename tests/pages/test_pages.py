@@ -1,0 +1,167 @@
+"""Every page as its reader meets it: on its own, in both themes, on a phone and on paper."""
+
+import gzip
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from ..browsing import Visit
+
+pytestmark = pytest.mark.slow
+
+BUDGET = 1_000_000
+"""Bytes that a page may take on the way to its reader, compressed, beside what pages share."""
+
+SHARED = ("_static", "_vendor")
+"""Folders of the files that pages share."""
+
+CONTRAST = "color-contrast"
+
+RAW_TEX = r"""() => {
+  const written = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode.textContent;
+    const parent = walker.currentNode.parentElement;
+    const code = parent.closest("code, pre, script, style, mjx-container");
+    if (!code && /\\[(\[a-zA-Z]|\$\$/.test(text)) written.push(text.trim());
+  }
+  return written;
+}"""
+
+MARK_KINDS_OF_TEXT = """() => {
+  const paper = (element) => {
+    for (let box = element; box; box = box.parentElement) {
+      const { backgroundColor, backgroundImage, opacity } = getComputedStyle(box);
+      if (!/, 0\\)$/.test(backgroundColor) || backgroundImage !== "none" || opacity !== "1") {
+        return [backgroundColor, backgroundImage, opacity];
+      }
+    }
+  };
+  const seen = {};
+  for (const element of document.querySelectorAll("body *")) {
+    element.removeAttribute("data-kind-of-text");
+    if (![...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) continue;
+    if (!element.checkVisibility()) continue;
+    const { color, fill, fontSize, fontWeight } = getComputedStyle(element);
+    const kind = JSON.stringify([color, fill, fontSize, fontWeight, paper(element)]);
+    seen[kind] = (seen[kind] ?? 0) + 1;
+    if (seen[kind] <= 3) element.dataset.kindOfText = kind;
+  }
+}"""
+"""Marks three elements for each pair of colours and size: with thousands, axe takes minutes."""
+
+TOO_WIDE = """() => [...document.querySelectorAll("article *")]
+  .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
+  .filter((element) => {
+    for (let box = element.parentElement; box !== document.body; box = box.parentElement) {
+      if (getComputedStyle(box).overflowX !== "visible") return false;
+    }
+    return true;
+  })
+  .map((element) => element.outerHTML.slice(0, 120))"""
+
+
+@pytest.fixture(scope="module")
+def visit(page_name: str, served: str, open_page: Callable[[str], Visit]) -> Iterator[Visit]:
+    """The page, served and settled, with everything unfolded that was folded."""
+    opened = open_page(f"{served}/{page_name}.html")
+    opened.page.evaluate("document.querySelectorAll('details').forEach((part) => part.open = true)")
+    yield opened
+    opened.page.close()
+
+
+@pytest.fixture
+def page(visit: Visit) -> Iterator[Page]:
+    """The page in a window of 1280 px and a light theme, and so again for the next test."""
+    yield visit.page
+    visit.page.emulate_media(media="screen", color_scheme="light")
+    visit.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_it_asks_for_nothing_elsewhere_and_nothing_fails(visit: Visit) -> None:
+    assert visit.asked_elsewhere == []
+    assert visit.complaints == []
+
+
+def test_it_works_from_disk_too(site: Path, page_name: str, open_page: Callable[..., Any]) -> None:
+    from_disk = open_page((site / f"{page_name}.html").as_uri())
+    assert from_disk.page.locator(".math:not(:has(mjx-container))").count() == 0
+    assert from_disk.asked_elsewhere == []
+    assert from_disk.complaints == []
+    from_disk.page.close()
+
+
+def test_all_maths_is_typeset(page: Page, page_name: str) -> None:
+    assert page.locator(".math:not(:has(mjx-container))").count() == 0
+    assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
+    assert page.evaluate(RAW_TEX) == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page: Page, theme: str) -> None:
+    page.emulate_media(color_scheme=theme)
+    page.wait_for_selector(f"html:is([data-theme={theme}], :not([data-mode]))")
+    page.evaluate(MARK_KINDS_OF_TEXT)
+    violations = [
+        *axe(page, rules={CONTRAST: {"enabled": False}}),
+        *axe(page, {"include": [["[data-kind-of-text]"]]}, runOnly=[CONTRAST]),
+    ]
+    found = [
+        "\n".join(
+            [
+                f"{rule['id']}: {' '.join(map(str, node['target']))}",
+                node["html"][:200],
+                *(check["message"] for kind in ("any", "all", "none") for check in node[kind]),
+            ]
+        )
+        for rule in violations
+        if rule["impact"] in {"serious", "critical"}
+        for node in rule["nodes"]
+    ]
+    assert not found, "\n\n".join(found[:20])
+
+
+def axe(page: Page, context: dict[str, Any] | None = None, **options: Any) -> list[dict[str, Any]]:
+    options |= {"reporter": "no-passes", "preload": False}  # to preload is to ask for more files
+    result: list[dict[str, Any]] = Axe().run(page, context, options).response["violations"]
+    return result
+
+
+def test_on_a_phone_only_tables_and_code_scroll_sideways(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate(TOO_WIDE) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_on_paper_every_explorer_shows_its_default_state(page: Page) -> None:
+    page.emulate_media(media="print")
+    for widget in page.locator(".rulbook-explorer").all():
+        assert widget.is_hidden()
+    for still in page.locator(".rulbook-explorer-static").all():
+        assert still.locator("svg").is_visible()
+        assert still.locator(".rulbook-explorer-caption").is_visible()
+
+
+def test_it_is_small(
+    visit: Visit, site: Path, page_name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {unquote(urlsplit(address).path).lstrip("/") for address in visit.requests}
+    shared = {file for file in files if file.startswith(SHARED)}
+    own = sum(_compressed(site / file) for file in files - shared)
+    assert f"{page_name}.html" in files
+    beside = sum(_compressed(site / file) for file in shared)
+    with capsys.disabled():
+        print(f"\n{page_name}: {own / 1000:.0f} kB of its own, {beside / 1000:.0f} kB shared")
+    assert own <= BUDGET
+
+
+@cache
+def _compressed(file: Path) -> int:
+    return len(gzip.compress(file.read_bytes()))
