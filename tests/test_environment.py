@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,12 @@ def test_workflows_run_the_targets_of_the_makefile():
 def test_the_readme_names_the_commands_that_exist():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert {"make book", "make test"} <= set(re.findall(r"make [a-z]+", readme))
+
+
+def test_no_folder_of_tests_is_passed_over(request):
+    passed_over = request.config.getini("norecursedirs")
+    for folder in {path.parent for path in (ROOT / "tests").rglob("test_*.py")}:
+        assert not any(fnmatch(folder.name, pattern) for pattern in passed_over), folder
 
 
 @pytest.fixture
