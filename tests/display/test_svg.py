@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from rulbook.display import plots
-from rulbook.display.svg import INK, svg_of
+from rulbook.display.svg import INK, PAPER, svg_of
 
 
 def drawn(last: float = 3.0, **options):
@@ -70,6 +70,15 @@ def test_on_a_page_ink_follows_the_text_and_in_a_file_it_lies_on_white(svg):
     assert INK in alone
     assert "currentColor" not in alone
     assert "background:#fff" in alone
+
+
+def test_on_a_page_a_white_face_takes_the_colour_of_the_page():
+    figure, axes = plots.panels()
+    axes.plot([1, 2], marker="o", markerfacecolor="white")
+    svg = svg_of(figure, "open marks", ids="x")
+    assert PAPER not in svg
+    assert "fill:var(--pst-color-background,var(--jp-layout-color0,#fff))" in svg
+    assert f"fill:{PAPER}" in svg_of(figure, "open marks", ids="x", themed=False)
 
 
 def test_no_text_keeps_the_browsers_black(svg):

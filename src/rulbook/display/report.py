@@ -172,7 +172,7 @@ def _why(entry: _Entry) -> str:
     if claim.conditions:
         parts.append(f"Conditions: {claim.conditions}")
     if entry.decided and entry.decided.decision.note:
-        parts.append(f"Note: {entry.decided.decision.note}.")
+        parts.append(f"Note: {entry.decided.decision.note.rstrip('.')}.")
     source = ' Source: <a href="#sources">below</a>.' if claim.reference else ""
     return escape(" ".join(part for part in parts if part)) + source
 

@@ -10,6 +10,14 @@ from matplotlib.figure import Figure
 INK = "#24292f"
 """Colour of everything that is neither data nor paper; on a page it follows the page's text."""
 
+PAPER = "#ffffff"
+"""Colour of what hides something behind it; on a page it follows the page's background."""
+
+_ON_A_PAGE = {
+    INK: "currentColor",
+    PAPER: "var(--pst-color-background,var(--jp-layout-color0,#fff))",
+}
+
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
 _NUMBER = re.compile(r"-?\d*\.\d+(?:e-?\d+)?")
@@ -30,8 +38,8 @@ def svg_of(figure: Figure, alt: str, *, ids: str, themed: bool = True) -> str:
         alt: what the figure shows, for those who do not see it.
         ids: prefix of the identifiers inside; unique on a page, so that clips and markers of one
             figure are not taken for those of another.
-        themed: draw ``INK`` in the colour of the page's text and leave the background to the page,
-            instead of ink on white.
+        themed: draw ``INK`` and ``PAPER`` in the colours of the page and leave the background to
+            the page, instead of ink on white.
 
     """
     buffer = io.StringIO()
@@ -105,7 +113,8 @@ def _tidy(element: ET.Element, *, themed: bool) -> None:
         new = value
         if key == "style":
             new = _FONT.sub(lambda m: f"font-size: {m[1]}" if m[1] else "", new)
-            new = new.replace(INK, "currentColor") if themed else new
+            for colour, of_the_page in _ON_A_PAGE.items() if themed else ():
+                new = new.replace(colour, of_the_page)
             new = new.replace("; ", ";").replace(": ", ":").strip(";")
         elif key == "transform":
             new = _NO_TURN.sub("", new)
