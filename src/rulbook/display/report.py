@@ -76,7 +76,7 @@ def report_text(claims: Sequence[Claim], decided: Sequence[Decided]) -> str:
             "",
             "## Verdicts by section",
             "",
-            *_raw(_counts(entries)),
+            *_raw(_style() + _counts(entries)),
             "## All claims",
             "",
             *_raw(_filter(entries) + _table(entries) + _script()),
@@ -187,9 +187,16 @@ def _decided_by(entry: _Entry) -> str:
     return "decided by the text itself" if claim.settled_by_text else "not decided yet"
 
 
+def _style() -> str:
+    return f"<style>\n{_beside('report.css')}</style>"
+
+
 def _script() -> str:
-    code = files("rulbook.display").joinpath("report.js").read_text(encoding="utf-8")
-    return f"<script>\n{code}</script>"
+    return f"<script>\n{_beside('report.js')}</script>"
+
+
+def _beside(name: str) -> str:
+    return files("rulbook.display").joinpath(name).read_text(encoding="utf-8")
 
 
 def _sources(claims: Sequence[Claim]) -> list[str]:
