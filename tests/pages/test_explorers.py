@@ -106,7 +106,7 @@ def snake(sizes: Sequence[int]) -> list[tuple[int, ...]]:
 
 
 @pytest.fixture(scope="module")
-def page(with_explorers: str, served: str, open_page: Callable[[str], Visit]) -> Iterator[Page]:
+def page(open_page: Callable[[str], Visit], served: str, with_explorers: str) -> Iterator[Page]:
     opened = open_page(f"{served}/{with_explorers}.html").page
     yield opened
     opened.close()

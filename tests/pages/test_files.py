@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from .conftest import NAMES
+from .sizes import compressed
 
 pytestmark = pytest.mark.slow
 
@@ -80,3 +81,12 @@ def test_everything_that_a_page_names_is_beside_it(site, page_name):
 def test_no_identifier_is_there_twice(site, page_name):
     ids = read(site / f"{page_name}.html").ids
     assert [name for name, count in ids.items() if count > 1] == []
+
+
+def test_what_pages_share_is_not_much_more_than_maths_widgets_and_theme(site, record_property):
+    loads = [address for name in NAMES for address in read(site / f"{name}.html").loads]
+    files = {(site / urlsplit(address).path).resolve() for address in loads}
+    shared = [file for file in files if file.is_file() and file.suffix in {".css", ".js"}]
+    size = sum(map(compressed, shared))
+    record_property("all pages", f"{size / 1000:.0f} kB of shared scripts and styles, counted once")
+    assert size <= 3_000_000

@@ -1,8 +1,6 @@
 """Every page as its reader meets it: on its own, in both themes, on a phone and on paper."""
 
-import gzip
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -12,14 +10,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from ..browsing import Visit
+from .sizes import BUDGET, SHARED, compressed
 
 pytestmark = pytest.mark.slow
-
-BUDGET = 1_000_000
-"""Bytes that a page may take on the way to its reader, compressed, beside what pages share."""
-
-SHARED = ("_static", "_vendor")
-"""Folders of the files that pages share."""
 
 CONTRAST = "color-contrast"
 
@@ -69,7 +62,7 @@ TOO_WIDE = """() => [...document.querySelectorAll("article *")]
 
 
 @pytest.fixture(scope="module")
-def visit(page_name: str, served: str, open_page: Callable[[str], Visit]) -> Iterator[Visit]:
+def visit(open_page: Callable[[str], Visit], served: str, page_name: str) -> Iterator[Visit]:
     """The page, served and settled, with everything unfolded that was folded."""
     opened = open_page(f"{served}/{page_name}.html")
     opened.page.evaluate("document.querySelectorAll('details').forEach((part) => part.open = true)")
@@ -150,18 +143,13 @@ def test_on_paper_every_explorer_shows_its_default_state(page: Page) -> None:
 
 
 def test_it_is_small(
-    visit: Visit, site: Path, page_name: str, capsys: pytest.CaptureFixture[str]
+    visit: Visit, site: Path, page_name: str, record_property: Callable[[str, object], None]
 ) -> None:
     files = {unquote(urlsplit(address).path).lstrip("/") for address in visit.requests}
-    shared = {file for file in files if file.startswith(SHARED)}
-    own = sum(_compressed(site / file) for file in files - shared)
     assert f"{page_name}.html" in files
-    beside = sum(_compressed(site / file) for file in shared)
-    with capsys.disabled():
-        print(f"\n{page_name}: {own / 1000:.0f} kB of its own, {beside / 1000:.0f} kB shared")
+    shared = {file for file in files if file.startswith(SHARED)}
+    own = sum(compressed(site / file) for file in files - shared)
+    beside = sum(compressed(site / file) for file in shared)
+    size = f"{own / 1000:.0f} kB of its own, {beside / 1000:.0f} kB shared with other pages"
+    record_property(page_name, size)
     assert own <= BUDGET
-
-
-@cache
-def _compressed(file: Path) -> int:
-    return len(gzip.compress(file.read_bytes()))
