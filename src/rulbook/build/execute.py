@@ -22,6 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rulbook import paths
 from rulbook.build import conditions, reads, stamps
 from rulbook.build.chapters import Chapter, forget_removed
+from rulbook.build.kernels import LookingKernelManager
 from rulbook.build.layout import Layout
 from rulbook.build.pairing import to_notebook
 from rulbook.errors import RulbookError, unknown_name
@@ -266,6 +267,7 @@ def _run(chapter: Chapter, task: _Task) -> float:
             unfinished,
             parameters=asdict(task.parameters),
             kernel_name="python3",
+            kernel_manager_class=LookingKernelManager,
             progress_bar=False,
             cwd=task.layout.root,
             execution_timeout=task.cell_seconds,
