@@ -250,6 +250,19 @@ def test_sweep_without_real_data_says_how_to_get_it(run, no_real_data, monkeypat
     assert "rulbook data fetch" in err
 
 
+def test_sweep_on_a_device_that_is_not_there_starts_no_run(run, monkeypatch, tmp_path):
+    import torch
+
+    from rulbook.studies import sweep
+
+    monkeypatch.setattr(sweep, "sweep", lambda *_, **__: pytest.fail("a run was started"))
+    monkeypatch.setattr(paths, "results", lambda: tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    code, _, err = run("sweep", "paper-size", "--device", "cuda")
+    assert code == 1
+    assert "--device cpu" in err
+
+
 def test_doctor_ends_with_1_only_for_what_is_in_the_way(run, checkout, monkeypatch, no_real_data):
     from rulbook.build import doctor
 

@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -206,6 +207,7 @@ def sweep(
         str | None, typer.Option(help="Address of the Dask scheduler, tcp://HOST:PORT.")
     ] = None,
     jobs: Jobs = _JOBS,
+    device: Device = "cpu",
 ) -> None:
     """Run what is missing of a study, and nothing else; it can be stopped and resumed."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -219,7 +221,8 @@ def sweep(
     _say(_count(study, before))
     if status or not before.missing:
         return
-    Parameters(data="cmapss").check()
+    where: Any = device  # the check refuses unknown names
+    Parameters(data="cmapss", device=where).check()
     columns = (study, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task(study, total=before.missing)
@@ -230,7 +233,14 @@ def sweep(
             progress.update(bar, completed=before.missing - sweeping.status(configs).missing)
 
         chosen: Any = engine  # the sweep refuses unknown names
-        sweeping.sweep(configs, jobs=jobs, engine=chosen, scheduler=scheduler, on_outcome=tried)
+        sweeping.sweep(
+            configs,
+            jobs=jobs,
+            engine=chosen,
+            scheduler=scheduler,
+            on_outcome=tried,
+            run=partial(sweeping.run_one, device=where),
+        )
     after = sweeping.status(configs)
     _say(_count(study, after))
     if after.failed:

@@ -113,3 +113,18 @@ def test_book_dropout_halves_on_the_convolutions():
 def test_unknown_size_lists_the_sizes():
     with pytest.raises(UsageError, match="compact"):
         DualTaskModel.of_size("tiny")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_under_autocast_the_trunk_is_in_lower_precision_and_the_outputs_are_not(size):
+    torch.manual_seed(0)
+    model = DualTaskModel.of_size(size).eval()
+    x = torch.randn(8, 30, 17)
+    rul, logits = model(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        z = model.features(x)
+        mixed_rul, mixed_logits = model(x)
+    assert z.dtype == torch.bfloat16
+    assert mixed_rul.dtype == mixed_logits.dtype == torch.float32
+    torch.testing.assert_close(mixed_logits, logits, atol=0.05, rtol=0.05)
+    torch.testing.assert_close(mixed_rul, rul, atol=0.05, rtol=0.05)

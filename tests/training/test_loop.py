@@ -187,3 +187,30 @@ class TestAuxiliaryLabels:
         labels = auxiliary_labels("serial_number", simulated.train, 0)
         for unit in np.unique(simulated.train.unit):
             assert len(np.unique(labels[simulated.train.unit == unit])) == 1
+
+
+@pytest.mark.slow
+def test_mixed_precision_trains_nearly_the_same_network(simulated, short_run):
+    single = train(short_run, simulated)
+    mixed = train(short_run.model_copy(update={"precision": "bfloat16"}), simulated)
+    assert mixed.status == "completed"
+    assert mixed.epochs[0].rul_loss != single.epochs[0].rul_loss
+    for one, other in zip(single.epochs, mixed.epochs, strict=True):
+        assert other.rul_loss == pytest.approx(one.rul_loss, rel=0.02)
+        assert other.health_loss == pytest.approx(one.health_loss, rel=0.02)
+        assert other.gradients.ratio_quantiles[2] == pytest.approx(
+            one.gradients.ratio_quantiles[2], rel=0.25
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("network", ["compact", "paper"])
+def test_a_training_on_cuda_agrees_with_one_on_the_cpu(simulated, short_run, network, precision):
+    config = short_run.model_copy(update={"network": network, "precision": precision})
+    on_cpu, on_cuda = train(config, simulated), train(config, simulated, device="cuda")
+    assert on_cuda.device == "cuda"
+    assert on_cuda.status == "completed"
+    for one, other in zip(on_cpu.epochs, on_cuda.epochs, strict=True):
+        assert other.rul_loss == pytest.approx(one.rul_loss, rel=0.05)

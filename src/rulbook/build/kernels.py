@@ -7,7 +7,7 @@ wait for a notice that never comes: the cell is finished, and papermill waits un
 is up. Looking again now and then is the way out.
 """
 
-from queue import Empty
+import queue
 from time import monotonic
 from typing import Any
 
@@ -32,14 +32,14 @@ class LookingChannel(AsyncZMQSocketChannel):
             timeout: How many seconds to wait for it; without end by default.
 
         Raises:
-            Empty: None came.
+            queue.Empty: None came.
         """
         deadline = float("inf") if timeout is None else monotonic() + timeout
         while True:
             left = deadline - monotonic()
             try:
                 return await super().get_msg(max(0.0, min(left, LOOK_SECONDS)))
-            except Empty:
+            except queue.Empty:
                 if left <= LOOK_SECONDS:
                     raise
 

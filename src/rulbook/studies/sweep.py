@@ -21,6 +21,7 @@ from rulbook.errors import RulbookError, UsageError, unknown_name
 from rulbook.studies.baselines import fit_baseline
 from rulbook.training import RunConfig, RunRecord, train
 from rulbook.training.config import Baseline
+from rulbook.training.device import RequestedDevice, choose_device
 
 Engine = Literal["loky", "dask", "ray"]
 
@@ -87,7 +88,7 @@ def sweep(
         engine: joblib backend.
         scheduler: address of the Dask scheduler, for ``engine="dask"``.
         on_outcome: called after every try.
-        run: what a run does; by default a training on the real data.
+        run: what a run does; by default a training on the real data, on the CPU.
 
     Raises:
         RulbookError: the engine is not installed, or its scheduler cannot be reached.
@@ -121,14 +122,14 @@ def sweep(
                     settle(Outcome(key, None, "its worker process was killed"))
 
 
-def run_one(config: RunConfig) -> RunRecord:
-    """Do one run on the real data, on one thread of the CPU."""
+def run_one(config: RunConfig, device: RequestedDevice = "cpu") -> RunRecord:
+    """Do one run on the real data; what it computes on the CPU, on one thread."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     prepared = _prepared(config.subset, config.recipe)
     if config.network in get_args(Baseline):
         return fit_baseline(config, prepared)
-    return train(config, prepared)
+    return train(config, prepared, device=choose_device(device))
 
 
 @lru_cache(maxsize=2)

@@ -16,6 +16,7 @@ PROTOCOL = 1
 Baseline = Literal["gradient_boosting", "constant"]
 Optimiser = Literal["adamw", "adam", "sgd"]
 Auxiliary = Literal["health", "shuffled", "serial_number"]
+Precision = Literal["float32", "bfloat16"]
 
 
 class RunConfig(BaseModel):
@@ -50,6 +51,8 @@ class RunConfig(BaseModel):
         observe_every: steps between two measurements of the task gradients, for methods that do
             not compute them anyway.
         watch_test: also evaluate the test set after every epoch (protocol study only).
+        precision: of the trunk's activations; weights, heads, losses and gradients of the weights
+            are in single precision always (mixed precision, ``torch.autocast``).
 
     """
 
@@ -80,6 +83,7 @@ class RunConfig(BaseModel):
     average_decay: float = 0.999
     observe_every: int = 10
     watch_test: bool = False
+    precision: Precision = "float32"
 
     def key(self) -> str:
         """Return the SHA-256 of the canonical JSON of this configuration.

@@ -282,6 +282,11 @@ class _Run:
             and index - self.best_epoch >= patience
         )
 
+    def _precision(self) -> torch.autocast:
+        """Return the context in which the network is to be called, and nothing else."""
+        lower = self.config.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=lower)
+
     def _warm_up_steps(self) -> int:
         return round(self.config.warm_up * self.total_steps)
 
@@ -331,8 +336,9 @@ class _Run:
             yield order[first : first + size]
 
     def _losses(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        rul, logits = self.model(self.x[rows])
         config = self.config
+        with self._precision():
+            rul, logits = self.model(self.x[rows])
         rul_loss = inner_rul_loss(
             config.inner_loss, rul, self.rul[rows] / self.unit, config.recipe.rul_cap / self.unit
         )
@@ -362,14 +368,15 @@ class _Run:
         """Return whether the final ReLU is shut for every one of a batch of windows."""
         rows = np.linspace(0, len(self.x) - 1, self.config.batch_size).astype(int)
         model = copy.deepcopy(self.model)  # a pass in training mode moves the batch statistics
-        with torch.no_grad():
+        with torch.no_grad(), self._precision():
             rul, _ = model(self.x[torch.from_numpy(rows)])
         return bool((rul == 0).all())
 
     @torch.no_grad()
     def _predict(self, model: DualTaskModel, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
         model.eval()
-        parts = [model(batch.to(self.device)) for batch in _evaluation_batches(windows)]
+        with self._precision():
+            parts = [model(batch.to(self.device)) for batch in _evaluation_batches(windows)]
         rul = torch.cat([part[0] for part in parts]).cpu().double().numpy() * self.unit
         logits = torch.cat([part[1] for part in parts]).cpu().double().numpy()
         return rul, logits
@@ -390,7 +397,8 @@ class _Run:
     def _features(self, model: DualTaskModel, windows: Windows, rows: np.ndarray) -> np.ndarray:
         model.eval()
         x = torch.from_numpy(windows.x[rows])
-        parts = [model.features(b.to(self.device)) for b in torch.split(x, _EVALUATION_BATCH)]
+        with self._precision():
+            parts = [model.features(b.to(self.device)) for b in torch.split(x, _EVALUATION_BATCH)]
         features: np.ndarray = torch.cat(parts).cpu().double().numpy()
         return features
 
