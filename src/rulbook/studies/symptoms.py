@@ -1,0 +1,175 @@
+"""What a strong imbalance is said to do to the health task (§12.4): each symptom measured."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from sklearn.manifold import TSNE
+from sklearn.metrics import confusion_matrix
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+
+from rulbook.data.prepare import HEALTH_STATES, Windows, health_state
+from rulbook.metrics import balanced_accuracy
+from rulbook.models import DualTaskModel
+from rulbook.statistics import CONFIDENCE, compare_over_seeds
+from rulbook.studies.tables import HIGHER, comparison_table, runs_table
+from rulbook.training.record import RunRecord
+
+Floats = npt.NDArray[np.float64]
+
+RECALLS = tuple(f"recall_{state}" for state in HEALTH_STATES)
+"""Columns with the recall of each health state."""
+
+
+def health_by_epoch(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Return how both tasks do on the validation windows, one row a run and epoch.
+
+    Returns:
+        ``subset``, ``seed``, ``epoch`` (from 1), ``selected`` (whether it is the epoch with the
+        lowest RMSE), ``rmse`` (cycles), ``health_accuracy``, and ``RECALLS``, shares between 0
+        and 1.
+
+    """
+    rows = [
+        {
+            "subset": record.config.subset,
+            "seed": record.config.seed,
+            "epoch": number,
+            "selected": number - 1 == record.selected_epoch,
+            "rmse": epoch.validation.rmse,
+            "health_accuracy": epoch.validation.health_accuracy,
+            **dict(zip(RECALLS, epoch.validation.health_recall, strict=True)),
+        }
+        for record in records
+        for number, epoch in enumerate(record.epochs, start=1)
+    ]
+    columns = ["subset", "seed", "epoch", "selected", "rmse", "health_accuracy", *RECALLS]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def confusion(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Count true against predicted health states over the test engines of completed runs.
+
+    Returns:
+        (3, 3): a row a true state, a column a predicted one; engines, summed over the runs.
+
+    """
+    counts = np.zeros((len(HEALTH_STATES), len(HEALTH_STATES)), dtype=np.int64)
+    for record in records:
+        if record.test is None:
+            continue
+        frame = record.test.frame()
+        true = health_state(frame["true_rul"], record.config.recipe.health_thresholds)
+        counts += confusion_matrix(
+            true, frame["predicted_health"], labels=range(len(HEALTH_STATES))
+        )
+    states = list(HEALTH_STATES)
+    return pd.DataFrame(counts, index=pd.Index(states, name="true state"), columns=states)
+
+
+def probe_scores(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Return the linear probes on the frozen trunk, one row a run that has both of them.
+
+    Returns:
+        ``subset``, ``seed``, ``majority_share`` (of the validation windows); ``accuracy`` and
+        ``balanced`` of the selected epoch's trunk, ``accuracy_at_start`` and
+        ``balanced_at_start`` of the trunk with its random initial weights.
+
+    """
+    rows = [
+        {
+            "subset": record.config.subset,
+            "seed": record.config.seed,
+            "majority_share": record.probe.majority_share,
+            "accuracy": record.probe.accuracy,
+            "balanced": record.probe.balanced_accuracy,
+            "accuracy_at_start": record.probe_at_start.accuracy,
+            "balanced_at_start": record.probe_at_start.balanced_accuracy,
+        }
+        for record in records
+        if record.probe is not None and record.probe_at_start is not None
+    ]
+    columns = ["subset", "seed", "majority_share", "accuracy", "balanced"]
+    return pd.DataFrame(rows, columns=[*columns, "accuracy_at_start", "balanced_at_start"])
+
+
+def weights_that_serve_both(
+    records: Sequence[RunRecord], subset: str, weights: Sequence[str]
+) -> list[str]:
+    """Return the fixed weights with which neither task is shown to do worse than it can.
+
+    The RUL task must not have a higher error than the network that is trained on it alone, by the
+    paired bootstrap over test engines with Holm's correction over ``weights``. The health task's
+    mean recall on the test engines must not be told apart from that of the weight where it is
+    highest, by the paired t test over seeds.
+
+    Args:
+        records: complete records of ``weights`` and of the single task on ``subset``.
+        subset: C-MAPSS subset.
+        weights: names of methods with fixed weights, in the order in which to return them.
+
+    """
+    errors = comparison_table(records, subset, reference="single_task", methods=weights)
+    rul_is_served = set(errors.loc[errors["outcome"] != HIGHER, "method"])
+    runs = runs_table(record for record in records if record.config.subset == subset)
+    recall = (
+        runs.assign(recall=runs[list(RECALLS)].mean(axis=1))
+        .pivot(index="seed", columns="method", values="recall")[list(weights)]
+        .dropna()
+    )
+    best = str(recall.mean().idxmax())
+    return [
+        name
+        for name in weights
+        if name in rul_is_served
+        and (
+            name == best or compare_over_seeds(recall[name], recall[best]).p_value >= 1 - CONFIDENCE
+        )
+    ]
+
+
+def trunk_features(model: DualTaskModel, windows: Windows) -> Floats:
+    """Return z of each window, (N, 32), from a network in evaluation mode; it is left as it was."""
+    was_training = model.training
+    device = next(model.parameters()).device
+    model.eval()
+    with torch.no_grad():
+        z = model.features(torch.from_numpy(windows.x).to(device))
+    model.train(was_training)
+    features: Floats = z.cpu().double().numpy()
+    return features
+
+
+def tsne_map(features: Floats, seed: int) -> Floats:
+    """Return a t-SNE of the z-scored features, (N, 2); perplexity 30, started from PCA."""
+    scaled = StandardScaler().fit_transform(features)
+    placed: Floats = TSNE(perplexity=30, init="pca", random_state=seed).fit_transform(scaled)
+    return placed.astype(np.float64)
+
+
+def neighbour_recall(points: Floats, health: npt.ArrayLike, unit: npt.ArrayLike) -> float:
+    """Return how well the nearest point of another engine tells a window's health state.
+
+    It is the mean over the states of the share of windows whose neighbour has their state: 1/3 for
+    points that lie anywhere, 1 for states that lie apart. Windows of the same engine are passed
+    over, since neighbouring windows share all cycles but one and lie together for that alone.
+
+    Args:
+        points: (N, 2) or (N, features).
+        health: health state of each point, (N,).
+        unit: engine of each point, (N,), at least two of them.
+
+    Raises:
+        ValueError: all points are of one engine.
+
+    """
+    states, engines = np.asarray(health), np.asarray(unit)
+    if len(np.unique(engines)) < 2:
+        raise ValueError("a neighbour of another engine needs two engines")
+    order = NearestNeighbors(n_neighbors=len(points)).fit(points).kneighbors(points)[1]
+    of_another = engines[order] != engines[:, None]
+    nearest = order[np.arange(len(points)), of_another.argmax(axis=1)]
+    return balanced_accuracy(states[nearest], states)
