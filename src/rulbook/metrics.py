@@ -47,6 +47,9 @@ def nasa_score(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     (``d < 0``) and ``exp(d / 10) - 1`` when it is late. The score is the **sum** over samples, has
     no unit, and so compares only between methods on the same test engines.
 
+    Where sources disagree: equation 11 of the paper has 10 for early and 13 for late, against its
+    own text, which wants late predictions to cost more; the field uses them as here.
+
     Args:
         predicted: Predicted RUL in cycles, shape (samples,).
         true: True RUL in cycles, same shape.

@@ -301,6 +301,8 @@ def welch_t(
 ) -> TTest:
     """Test two means with unequal variances (Welch, 1947), from their printed summaries.
 
+    The degrees of freedom are those of Satterthwaite (1946), as in SciPy.
+
     Args:
         mean: First sample mean.
         standard_deviation: First sample standard deviation (dividing by n - 1).

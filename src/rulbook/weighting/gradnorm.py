@@ -25,8 +25,8 @@ def gradnorm_targets(
         edition: whose formula. ``"new"`` (§17.4): :math:`\bar g\,(L_k/L_k(0))^\alpha` with
             :math:`\bar g` the mean of the *unweighted* norms. ``"legacy"`` (§9.3): the same with
             the mean of the *weighted* norms :math:`w_k g_k`. ``"original"`` (Chen et al.,
-            equations 1 and 2): weighted norms, and each ratio divided by the mean of the ratios,
-            which both editions leave out.
+            section 3.1 and equation 1): weighted norms, and each ratio divided by the mean of the
+            ratios, which both editions leave out.
 
     """
     mean_norm = (norms if edition == "new" else weights * norms).mean()
@@ -47,7 +47,8 @@ class GradNormLoss(GradientWeightedLoss):
 
     Where sources disagree or are silent:
 
-    * target: ``edition``, default the new edition's; ``alpha = 1.5`` in all three.
+    * target: ``edition``, default the new edition's; ``alpha = 1.5`` in both editions. The paper
+      takes 1.5 on NYUv2 and 0.12 on its toy tasks.
     * parameters of the norm: all shared parameters in the new edition (its :math:`g_k` is GABA's);
       the weight matrix of the last shared layer in the legacy edition and in the original. That
       is taken to be the last of ``shared_params`` with more than one dimension.
@@ -55,9 +56,12 @@ class GradNormLoss(GradientWeightedLoss):
       gradient norms of some hundreds a fixed rate throws the weights from bound to bound, so by
       default ``relative=True`` divides the weight gradient by the mean unweighted norm, which makes
       the rate free of units; ``relative=False`` is the formula as it stands.
-    * ``weight_lr = 0.025`` is our choice; neither edition's visible text gives a rate.
-    * :math:`L_k(0)`: the loss of the first batch seen.
+    * ``weight_lr = 0.025`` is the paper's rate, there for Adam; neither edition's visible text
+      gives one.
+    * :math:`L_k(0)`: the loss of the first batch seen, as in the paper, which for cross-entropy
+      also allows the logarithm of the number of classes.
     * clipping at 0 and rescaling to K after each step: the rescaling is the original's.
+    * order: the original trains the network under the weights of before the step.
 
     A task with zero gradient keeps its weight before rescaling; with both zero nothing moves.
 

@@ -146,11 +146,12 @@ def nash_mtl(max_norm: float = 1.0) -> SurgeryLoss:
 
     Departures: TorchJD's ``NashMTL`` iterates a convex program from its last solution; it takes
     tens of milliseconds, keeps its starting point when its solver fails, and stops far from the
-    solution where the norms differ by a factor of 100. Its ``FairGrad`` with alpha 1 solves the
-    same equation by least squares and keeps no state, so that is what is asked. Rescaling a row
-    divides its weight by the same factor and leaves the combined gradient as it was, so the rows
-    go in at length 1 and the weights are divided by the norms afterwards. With one zero gradient
-    the equation has no solution; its task then gets weight 0 and the other 1/g, capped.
+    solution where the norms differ by a factor of 100. Its ``FairGrad`` (Ban and Ji 2024) with
+    alpha 1 solves the same equation by least squares and keeps no state, so that is what is asked.
+    Rescaling a row divides its weight by the same factor and leaves the combined gradient as it
+    was, so the rows go in at length 1 and the weights are divided by the norms afterwards. With
+    one zero gradient the equation has no solution; its task then gets weight 0 and the other 1/g,
+    capped.
     """
     solver = FairGrad(alpha=1.0)
 
@@ -200,8 +201,8 @@ def pcgrad() -> SurgeryLoss:
 def cagrad(c: float = 0.5) -> SurgeryLoss:
     """Return CAGrad with radius ``c``, at least 0, around the mean gradient (Liu et al. 2021).
 
-    0.5 is LibMTL's default (the authors tune it per data set). TorchJD gives up where the relative
-    norm of a combination is under 1e-4, which a ratio of norms over 10,000 reaches; here 1e-12.
+    0.5 is LibMTL's default; TorchJD has none, and gives up where the relative norm of a combination
+    is under 1e-4, which a ratio of norms over 10,000 reaches; here 1e-12.
     """
     return SurgeryLoss(scale_free(CAGrad(c=c, norm_eps=1e-12)), f"CAGrad(c={c:g})")
 
