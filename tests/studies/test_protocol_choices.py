@@ -94,6 +94,7 @@ def test_a_variant_is_compared_over_the_seeds_that_both_have(make_record):
     assert (row["seeds"], row["difference"], row["validation_rmse"]) == (1, found.difference, 19.0)
     assert np.isnan(table.loc[PROTOCOL, "difference"])
     both = runs_table(base)
+    assert table.loc[PROTOCOL, "mean_error"] == pytest.approx(both["mean_error"].mean())
     assert table.loc[PROTOCOL, "rmse"] == pytest.approx(np.sqrt((both["rmse"] ** 2).mean()))
     assert table.loc[PROTOCOL, "rmse_uncapped"] == pytest.approx(
         np.sqrt((both["rmse_uncapped"] ** 2).mean())

@@ -150,6 +150,32 @@ def quality_table(evidence: Evidence, subset: str, methods: Sequence[str] | None
     )
 
 
+def variants_shown(variants: pd.DataFrame, caption: str) -> HTML:
+    """Return a ``variants_table`` as readers see it.
+
+    Args:
+        variants: what ``rulbook.studies.protocol_choices.variants_table`` returns, if need be
+            several of them, one below the other, with a column ``weights`` that tells them apart.
+        caption: of the table: network, subset, what is recorded.
+
+    """
+    shown = pd.DataFrame(
+        {
+            "choice": variants["choice"],
+            "seeds": variants["seeds"],
+            "test RMSE": _each(number, variants, "rmse"),
+            "minus the protocol": _each(within, variants, "difference", "low", "high"),
+            "could have seen": _each(number, variants, "smallest_detectable"),
+            "mean error": _each(number, variants, "mean_error"),
+            "test RMSE, uncapped": _each(number, variants, "rmse_uncapped"),
+            "validation RMSE": _each(number, variants, "validation_rmse"),
+        }
+    )
+    if "weights" in variants:
+        shown.insert(1, "weights", variants["weights"].tolist())
+    return table(shown, caption)
+
+
 def methods_figure(evidence: Evidence, subset: str, metric: str) -> tuple[Figure, str]:
     """Draw one metric of every method, sorted, and say in a sentence what is seen.
 

@@ -174,9 +174,9 @@ def variants_table(
         One row a choice with a seed in common: ``choice``, ``seeds`` (paired); ``rmse`` and
         ``difference`` (to the protocol) with ``low``, ``high``, ``p_value`` and
         ``smallest_detectable`` by the paired bootstrap over test engines, capped, cycles;
-        ``rmse_uncapped``; and ``validation_rmse``, the mean over seeds at the selected epoch, of
-        whatever the choice calls validation. The first row is the protocol's own, over all of its
-        seeds.
+        ``rmse_uncapped``; ``mean_error`` (predicted minus true, capped, cycles); and
+        ``validation_rmse``, the mean over seeds at the selected epoch, of whatever the choice calls
+        validation. The first row is the protocol's own, over all of its seeds.
 
     """
     of_base = _by_seed(base)
@@ -192,7 +192,7 @@ def variants_table(
 
 _VARIANT_COLUMNS = [
     *("choice", "seeds", "rmse", "difference", "low", "high", "p_value", "smallest_detectable"),
-    *("rmse_uncapped", "validation_rmse"),
+    *("rmse_uncapped", "mean_error", "validation_rmse"),
 ]
 
 
@@ -209,6 +209,7 @@ def _variant_row(
         "seeds": len(runs),
         "rmse": float(np.sqrt(np.mean(errors**2))),
         "rmse_uncapped": float(np.sqrt(np.mean(errors_by_engine(runs, capped=False) ** 2))),
+        "mean_error": float(np.mean(errors)),
         "validation_rmse": float(
             np.mean([run.epochs[run.selected_epoch or 0].validation.rmse for run in runs])
         ),
