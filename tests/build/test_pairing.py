@@ -1,5 +1,7 @@
+import sys
 import uuid
 
+import jupytext
 import nbformat
 import pytest
 
@@ -145,12 +147,36 @@ def test_notebooks_install_the_package_only_once_there_is_where_to_install_it_fr
     pairing.pair(layout)
     assert "pip" not in tiny.notebook.read_text()
     config = layout.root / "_config.yml"
-    url = "https://example.org/someone/rulbook"
+    url = "https://github.com/example/rulbook"
     config.write_text(config.read_text().replace('repository_url: ""', f"repository_url: {url}"))
     assert pairing.out_of_step(layout) == ["01-tiny"]
     pairing.pair(layout)
     first, *others = nbformat.read(tiny.notebook, as_version=4).cells
-    assert f'%pip install --quiet "rulbook @ git+{url}"' in first.source
-    assert f'needs its package: pip install "rulbook @ git+{url}"' in first.source
+    assert f'package = "rulbook @ git+{url}"' in first.source
     assert [cell.source for cell in others] == [c.source for c in pairing.to_notebook(tiny).cells]
     assert pairing.out_of_step(layout) == []
+
+
+@pytest.mark.parametrize("on_colab", [False, True])
+def test_the_first_cell_installs_on_colab_and_elsewhere_says_how(
+    tiny, monkeypatch, capsys, on_colab
+):
+    first = pairing.to_public_notebook(tiny, "https://github.com/example/rulbook").cells[0].source
+    wanted = "rulbook @ git+https://github.com/example/rulbook"
+    installed = []
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("subprocess.run", lambda command, **_: installed.append(command[-1]))
+    if on_colab:
+        monkeypatch.setitem(sys.modules, "google.colab", sys)
+    exec(first, {})
+    said = capsys.readouterr().out
+    assert installed == ([wanted] if on_colab else [])
+    assert said == (
+        "" if on_colab else f'This notebook needs its package: pip install "{wanted}"\n'
+    )
+
+
+@pytest.mark.parametrize("url", ["", "https://github.com/example/rulbook"])
+def test_a_notebook_becomes_a_script_that_python_reads(tiny, url):
+    script = jupytext.writes(pairing.to_public_notebook(tiny, url), fmt="py:percent")
+    compile(script, "script", "exec")

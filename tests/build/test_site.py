@@ -1,8 +1,12 @@
 import re
 import shutil
+import threading
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+import nbformat
 import pytest
 import yaml
 
@@ -43,6 +47,9 @@ def test_staged_are_pages_and_executed_chapters_each_once(executed, tmp_path):
         "references.bib",
         "report.md",
         "root/404.html",
+        "root/downloads/01-tiny.ipynb",
+        "root/downloads/01-tiny.md",
+        "root/downloads/01-tiny.py",
     }
 
 
@@ -56,6 +63,15 @@ def test_the_page_for_unknown_addresses_links_home(executed, tmp_path, site_url)
     assert "$" not in page
     staged = yaml.safe_load((executed.staged / "_config.yml").read_text())
     assert staged["sphinx"]["config"]["html_extra_path"] == [str(tmp_path), "root"]
+
+
+def test_downloads_are_the_paired_notebook_the_text_and_a_script(executed, tiny, tmp_path):
+    stage(executed, tmp_path)
+    folder = executed.staged / "root" / "downloads"
+    notebook = nbformat.read(folder / tiny.notebook.name, as_version=4)
+    assert notebook == nbformat.read(tiny.notebook, as_version=4)
+    assert (folder / tiny.text.name).read_bytes() == tiny.text.read_bytes()
+    compile((folder / "01-tiny.py").read_text(), "01-tiny.py", "exec")
 
 
 def test_staging_forgets_pages_that_are_gone(executed, tmp_path):
@@ -115,12 +131,18 @@ def test_pages_with_public_addresses_have_a_site_map_and_launch_buttons(built, t
     config["rulbook"] = {
         "site_url": "https://example.org/rulbook/",
         "repository_url": "https://github.com/example/rulbook",
+        "jupyterhub_url": "https://hub.example.org",
     }
     (layout.root / "_config.yml").write_text(yaml.safe_dump(config))
     build_site(layout)
     page = (layout.html / "01-tiny.html").read_text()
     assert "https://example.org/rulbook/01-tiny.html" in (layout.html / "sitemap.xml").read_text()
     assert "github/example/rulbook/blob/main/notebooks/01-tiny.ipynb" in page
+    assert "gh/example/rulbook/main?urlpath=lab/tree/notebooks/01-tiny.ipynb" in page
+    assert "https://hub.example.org/hub/user-redirect/git-pull?" in page
+    assert 'href="downloads/01-tiny.ipynb"' in page
+    first = nbformat.read(layout.html / "downloads" / "01-tiny.ipynb", as_version=4).cells[0]
+    assert "git+https://github.com/example/rulbook" in first.source
     assert 'property="og:url"' in page
 
 
@@ -168,6 +190,42 @@ def test_scripts_are_loaded_only_where_they_are_needed(built):
     assert loads("01-tiny.html", web_assets.WIDGETS)
     assert not loads("index.html", web_assets.WIDGETS)
     assert not loads("search.html", web_assets.MATHJAX)
+
+
+@pytest.mark.slow
+def test_only_chapters_offer_downloads(built):
+    def offered(page):
+        return [a for a in _addresses(built.html / page).linked if a.startswith("downloads/")]
+
+    kinds = (".ipynb", ".md", ".py")
+    assert offered("01-tiny.html") == [f"downloads/01-tiny{kind}" for kind in kinds]
+    assert offered("index.html") == offered("search.html") == []
+    assert all((built.html / address).is_file() for address in offered("01-tiny.html"))
+
+
+@pytest.mark.slow
+def test_the_page_for_unknown_addresses_finds_the_front_page_from_any_depth(built, visit):
+    class Handler(SimpleHTTPRequestHandler):
+        def send_error(self, code, *_):
+            page = (built.html / "404.html").read_bytes()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(b"" if self.command == "HEAD" else page)
+
+        def log_message(self, *_):
+            pass
+
+    served = partial(Handler, directory=built.html.parent)
+    with ThreadingHTTPServer(("127.0.0.1", 0), served) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}/html/"
+        for wrong in ("nowhere.html", "a/b/c/nowhere.html"):
+            page = visit(base + wrong).page
+            page.wait_for_function(
+                "home => document.links[0].href === home + 'index.html'", arg=base
+            )
+        server.shutdown()
 
 
 @pytest.mark.slow

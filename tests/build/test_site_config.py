@@ -7,7 +7,8 @@ from rulbook.build.site_config import site_config
 from rulbook.errors import RulbookError
 
 SITE = "https://example.org/rulbook/"
-REPOSITORY = "https://example.org/someone/rulbook"
+REPOSITORY = "https://github.com/example/rulbook"
+HUB = "https://hub.example.org"
 
 
 @pytest.fixture
@@ -50,8 +51,32 @@ def test_a_repository_address_brings_launch_buttons_to_the_notebooks(config_with
     assert config["repository"]["path_to_book"] == "notebooks"
     assert config["launch_buttons"]["colab_url"]
     assert config["launch_buttons"]["binderhub_url"]
+    assert not config["launch_buttons"]["jupyterhub_url"]
     assert config["html"]["use_repository_button"]
     assert "baseurl" not in config["html"]
+
+
+def test_colab_is_offered_only_for_github_and_a_hub_only_where_there_is_one(config_with):
+    config = config_with(repository_url=REPOSITORY.replace("github", "gitlab"), jupyterhub_url=HUB)
+    assert "colab_url" not in config["launch_buttons"]
+    assert config["launch_buttons"]["jupyterhub_url"] == HUB
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.org/someone/rulbook",
+        "https://github.com/example",
+        "github.com/example/rulbook",
+        "git@github.com:example/rulbook.git",
+        "https://github.com/example/rulbook/tree/main",
+    ],
+)
+def test_a_repository_elsewhere_is_one_sentence_with_the_way_out(config_with, url):
+    with pytest.raises(RulbookError) as caught:
+        config_with(repository_url=url)
+    assert f"'{url}'" in str(caught.value)
+    assert "https://github.com/OWNER/NAME" in str(caught.value)
 
 
 def test_scripts_are_the_sites_own(config_with, tmp_path):
@@ -67,5 +92,7 @@ def test_scripts_are_the_sites_own(config_with, tmp_path):
 )
 def test_a_configuration_without_addresses_is_an_error_that_names_it(layout, tmp_path, content):
     (layout.root / "_config.yml").write_text(content)
-    with pytest.raises(RulbookError, match=r"_config\.yml.*site_url and repository_url"):
+    with pytest.raises(
+        RulbookError, match=r"_config\.yml.*site_url, repository_url, jupyterhub_url"
+    ):
         site_config(layout, tmp_path)

@@ -23,13 +23,15 @@ PARAMETERS_TAG = "parameters"
 
 _INSTALL = """\
 # On Colab this installs the book's package; elsewhere it says how, if the package is missing.
+import subprocess
 import sys
 from importlib.util import find_spec
 
+package = "rulbook @ git+{url}"
 if "google.colab" in sys.modules:
-    %pip install --quiet "rulbook @ git+{url}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 elif find_spec("rulbook") is None:
-    print('This notebook needs its package: pip install "rulbook @ git+{url}"')"""
+    print(f'This notebook needs its package: pip install "{{package}}"')"""
 
 _VOLATILE_METADATA = ("execution", "papermill")
 

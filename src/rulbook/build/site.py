@@ -1,6 +1,6 @@
 """Stage the executed chapters with the other pages, and turn them into HTML."""
 
-import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,8 +19,10 @@ from rulbook import paths
 from rulbook.build import web_assets
 from rulbook.build.api_pages import api_pages
 from rulbook.build.chapters import Chapter, chapters
+from rulbook.build.downloads import ROOT, write_downloads
 from rulbook.build.execute import INJECTED_TAG
 from rulbook.build.layout import Layout
+from rulbook.build.numbering import number
 from rulbook.build.site_config import addresses, site_config
 from rulbook.build.stamps import folder_digest
 from rulbook.build.substitutions import substitutions
@@ -29,6 +31,8 @@ from rulbook.errors import RulbookError
 
 _NOT_PAGES = ("*.md", "claims.yml")
 """Files of ``book/`` that are not copied as they are: pages are chosen one by one."""
+
+_COLOURS_OF_A_TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def build_site(layout: Layout, *, console: Console | None = None) -> bool:
@@ -82,24 +86,25 @@ def stage(layout: Layout, assets: Path) -> None:
             (layout.staged / f"{name}.md").write_text(text, encoding="utf-8")
     shutil.copy2(layout.root / "_toc.yml", layout.staged)
     config = site_config(layout, assets)
-    config["sphinx"]["config"]["html_extra_path"].append(_write_not_found(layout))
+    _write_not_found(layout)
+    write_downloads(layout)
+    config["sphinx"]["config"]["html_extra_path"].append(ROOT)
     config["sphinx"]["config"]["myst_substitutions"] = substitutions(layout)
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     (layout.staged / "_config.yml").write_text(text, encoding="utf-8")
     _check_contents(layout, named)
 
 
-def _write_not_found(layout: Layout) -> str:
-    """Write the page that web servers show for an unknown address; return its folder's name.
+def _write_not_found(layout: Layout) -> None:
+    """Write the page that web servers show for an unknown address.
 
     It is shown at any depth, so that it loads nothing, and links to the public address if there is
-    one.
+    one; otherwise its script looks for the front page.
     """
     home = addresses(layout).site_url
     template = files("rulbook.build").joinpath("not_found.html").read_text(encoding="utf-8")
-    page = layout.staged / "root" / "404.html"
-    paths.write_atomically(page, Template(template).substitute(home=home))
-    return page.parent.name
+    page = Template(template).substitute(home=home)
+    paths.write_atomically(layout.staged / ROOT / "404.html", page)
 
 
 def _stage_chapter(chapter: Chapter, folder: Path) -> None:
@@ -111,6 +116,7 @@ def _stage_chapter(chapter: Chapter, folder: Path) -> None:
     for cell in notebook.cells:
         if INJECTED_TAG in cell.metadata.get("tags", ()):
             cell.metadata.tags.append("hide-input")
+    number(notebook, chapter.number)
     nbformat.write(notebook, folder / chapter.executed.name)
 
 
@@ -157,13 +163,11 @@ def _run_jupyter_book(layout: Layout, out: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        env=os.environ | {"NO_COLOR": "1"},
     )
-    paths.write_atomically(log, result.stdout)
+    said = _COLOURS_OF_A_TERMINAL.sub("", result.stdout)
+    paths.write_atomically(log, said)
     if result.returncode:
-        complaints = [
-            line for line in result.stdout.splitlines() if "WARNING" in line or "ERROR" in line
-        ]
+        complaints = [line for line in said.splitlines() if "WARNING" in line or "ERROR" in line]
         first = complaints[0].strip() if complaints else "it gave no reason"
         raise RulbookError(
             f"Jupyter Book reported {len(complaints)} warnings or errors, the first: {first}; "

@@ -1,10 +1,11 @@
 """The configuration that Jupyter Book reads: the committed one, with the generated parts added.
 
-The two public addresses are empty until the book has a home. What needs one of them (launch
-buttons, repository links, site map, link previews) is generated here, or left out.
+The public addresses are empty until the book has a home. What needs one of them (launch buttons,
+repository links, site map, link previews) is generated here, or left out.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,22 @@ from rulbook.build import web_assets
 from rulbook.build.layout import Layout
 from rulbook.errors import RulbookError
 
+_GITHUB, _GITLAB = "github.com", "gitlab.com"
+
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the book and its source are public; empty while they are not."""
+    """Where the book and its source are public; empty while they are not.
+
+    Attributes:
+        site_url: The address of the front page.
+        repository_url: The address of the repository, ``https://HOST/OWNER/NAME``.
+        jupyterhub_url: A hub with nbgitpuller on which readers may open the notebooks.
+    """
 
     site_url: str
     repository_url: str
+    jupyterhub_url: str
 
 
 def site_config(layout: Layout, assets: Path) -> dict[str, Any]:
@@ -31,7 +41,8 @@ def site_config(layout: Layout, assets: Path) -> dict[str, Any]:
         assets: The folder of ``web_assets.provide``, copied to the root of the site.
 
     Raises:
-        RulbookError: ``_config.yml`` is not YAML or lacks the block with the two addresses.
+        RulbookError: ``_config.yml`` is not YAML or lacks the block with the addresses, or the
+            repository is on a host for which there are no buttons.
     """
     config, public = _read(layout)
     site_url, repository_url = public.site_url, public.repository_url
@@ -54,18 +65,22 @@ def site_config(layout: Layout, assets: Path) -> dict[str, Any]:
         }
         config["launch_buttons"] = {
             "notebook_interface": "jupyterlab",
-            "colab_url": "https://colab.research.google.com",
             "binderhub_url": "https://mybinder.org",
+            "jupyterhub_url": public.jupyterhub_url,
         }
+        if _host(repository_url) == _GITHUB:
+            # Colab opens notebooks from no other host.
+            config["launch_buttons"]["colab_url"] = "https://colab.research.google.com"
         config["html"].update(use_repository_button=True, use_issues_button=True)
     return config
 
 
 def addresses(layout: Layout) -> Addresses:
-    """Return the two public addresses.
+    """Return the public addresses.
 
     Raises:
-        RulbookError: ``_config.yml`` is not YAML or lacks the block with the two addresses.
+        RulbookError: ``_config.yml`` is not YAML or lacks the block with the addresses, or the
+            repository is on a host for which there are no buttons.
     """
     return _read(layout)[1]
 
@@ -75,12 +90,26 @@ def _read(layout: Layout) -> tuple[dict[str, Any], Addresses]:
     path = layout.root / "_config.yml"
     try:
         config = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-        return config, Addresses(**config.pop("rulbook"))
+        public = Addresses(**config.pop("rulbook"))
     except (yaml.YAMLError, TypeError, ValueError, KeyError) as fault:
         raise RulbookError(
-            f"'{path}' is not YAML with a block 'rulbook' of the addresses site_url and "
-            "repository_url: put them back, empty ones are fine."
+            f"'{path}' is not YAML with a block 'rulbook' of the addresses "
+            f"{', '.join(field.name for field in fields(Addresses))}: put them back, empty ones "
+            "are fine."
         ) from fault
+    if public.repository_url and _host(public.repository_url) is None:
+        raise RulbookError(
+            f"The repository_url '{public.repository_url}' in '{path}' is none for which the pages "
+            "have buttons: write https://github.com/OWNER/NAME or https://gitlab.com/OWNER/NAME, "
+            "or leave it empty."
+        )
+    return config, public
+
+
+def _host(repository_url: str) -> str | None:
+    """Return the host of a repository, or ``None`` if its address is none that the theme knows."""
+    found = re.fullmatch(rf"https://({_GITHUB}|{_GITLAB})/[\w.-]+/[\w.-]+", repository_url)
+    return found[1] if found else None
 
 
 def _local_scripts(assets: Path) -> dict[str, Any]:
