@@ -219,6 +219,25 @@ def test_pair_check_names_what_is_out_of_step(run, checkout):
     assert not checkout.notebooks.exists()
 
 
+def test_figures_lists_those_of_the_chapters_and_of_the_front_page(
+    run, checkout, monkeypatch, no_real_data, tmp_path
+):
+    from rulbook.build import execute
+
+    (checkout.book / "01-a.md").write_text("# A\n")
+    of_chapter = tmp_path / "01-a.svg"
+    outcome = execute.Outcome(executed=(), up_to_date=("01-a",))
+    monkeypatch.setattr(execute, "execute", lambda *_, **__: outcome)
+    monkeypatch.setattr(execute, "figures_saved", lambda _: [of_chapter])
+    monkeypatch.setattr(paths, "figures", lambda: tmp_path)
+    _, out, _ = run("figures")
+    front = [tmp_path / f"index-verdicts{suffix}" for suffix in (".png", ".svg")]
+    assert out.splitlines()[-3:] == [str(path) for path in (of_chapter, *front)]
+    assert all(path.is_file() for path in front)
+    _, out, _ = run("figures", "01-a")
+    assert out.splitlines()[-1] == str(of_chapter)
+
+
 def test_executing_mentions_what_is_out_of_step(run, checkout, monkeypatch, no_real_data):
     from rulbook.build import execute
 

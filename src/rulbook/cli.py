@@ -133,16 +133,20 @@ def figures(
     jobs: Jobs = _JOBS,
 ) -> None:
     """Execute what changed or whose figures are gone; list the figures, as SVG and PNG."""
+    from rulbook.build import front_page
     from rulbook.build.chapters import choose
     from rulbook.build.execute import figures_saved
     from rulbook.build.layout import of_checkout
+    from rulbook.claims.collect import claims_table
 
     layout = of_checkout()
     outcome = _execute(layout, chapters, _parameters(profile, data, device), jobs, figures=True)
     _say(_summary(outcome))
-    for chapter in choose(layout, chapters or ()):
-        for path in figures_saved(chapter):
-            typer.echo(path)
+    saved = [path for chapter in choose(layout, chapters or ()) for path in figures_saved(chapter)]
+    if not chapters:
+        saved += front_page.save_figure(claims_table(layout.executed))
+    for path in saved:
+        typer.echo(path)
 
 
 def _parameters(profile: Any, data: Any, device: Any) -> "Parameters":

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from rulbook import paths
 from rulbook.build import front_page
 from rulbook.claims.collect import claims_table
 from rulbook.claims.ledger import SECTIONS
@@ -18,6 +19,16 @@ def test_the_figure_names_every_section_and_its_counts(tmp_path):
         assert words
         counts = sum(int(count) for count in re.findall(r"\d+", words[1]))
         assert counts == sum(row["section"] == number for row in rows)
+
+
+def test_the_figure_is_saved_with_those_of_the_chapters(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "figures", lambda: tmp_path / "figures")
+    rows = claims_table(tmp_path)
+    saved = front_page.save_figure(rows)
+    before = [path.read_bytes() for path in saved]
+    assert [path.name for path in saved] == ["index-verdicts.png", "index-verdicts.svg"]
+    front_page.save_figure(rows)
+    assert [path.read_bytes() for path in saved] == before
 
 
 @pytest.mark.slow

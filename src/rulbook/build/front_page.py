@@ -1,12 +1,13 @@
 """The figure and the explorer of the front page, which is no notebook."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 from ipywidgets.embed import dependency_state, embed_data, escape_script
 from matplotlib.figure import Figure
 
-from rulbook import toy
+from rulbook import paths, toy
 from rulbook.build import web_assets
 from rulbook.claims.collect import ClaimRow
 from rulbook.claims.ledger import SECTIONS, Verdict
@@ -15,12 +16,29 @@ from rulbook.display.badges import MARKS
 from rulbook.display.explorers import Explorer, Slider, Toggle, explorer
 from rulbook.display.svg import svg_of
 
+FIGURE = "index-verdicts"
+"""Name of the figure, as those of chapters have names."""
+
 _CIRCLE_POINTS = 46.0
 """Diameter of the largest circle of the figure."""
 
 
 def verdicts_by_section(rows: list[ClaimRow]) -> plots.Drawing:
-    """Return how many claims of each section have which verdict, as circles with their counts."""
+    """Return how many claims of each section have which verdict, for the page."""
+    figure, alt = _circles(rows)
+    caption = "Claims by section of the source and by verdict; a circle's area is the number in it."
+    return plots.Drawing(svg_of(figure, alt, ids=FIGURE), alt, caption)
+
+
+def save_figure(rows: list[ClaimRow]) -> list[Path]:
+    """Save the figure of the front page beside those of the chapters; return its two files."""
+    figure, alt = _circles(rows)
+    plots.save_figure(figure, FIGURE, alt)
+    return [paths.figures() / f"{FIGURE}{suffix}" for suffix in (".png", ".svg")]
+
+
+def _circles(rows: list[ClaimRow]) -> tuple[Figure, str]:
+    """Return the counts by section and verdict as circles, and what they show in words."""
     verdicts = (*Verdict, None)
     counts = {
         section: [
@@ -54,8 +72,7 @@ def verdicts_by_section(rows: list[ClaimRow]) -> plots.Drawing:
         for section, of_section in counts.items()
     )
     alt = f"Number of claims by section and verdict. {described}."
-    caption = "Claims by section of the source and by verdict; a circle's area is the number in it."
-    return plots.Drawing(svg_of(figure, alt, ids="index-verdicts"), alt, caption)
+    return figure, alt
 
 
 def tug_of_war() -> Explorer:
