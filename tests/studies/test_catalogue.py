@@ -4,18 +4,27 @@ from rulbook.data import cmapss
 from rulbook.errors import UsageError
 from rulbook.studies import METHODS, SEEDS, STUDIES, method, method_of, study
 from rulbook.studies.catalogue import base_config
+from rulbook.studies.methods import AMNL_SWEEP, NAMED_METHODS
 from rulbook.weighting.registry import get_loss
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", NAMED_METHODS)
 def test_every_method_names_a_weighting_that_exists(name):
     get_loss(method(name).weighting)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", NAMED_METHODS)
 def test_the_method_of_a_run_is_found_again_on_every_subset_and_seed(name):
     config = method(name).applied_to(base_config("FD003", seed=789))
     assert method_of(config) == method(name)
+
+
+def test_amnl_with_other_weights_differs_from_amnl_in_its_weights_only():
+    base = method("amnl").applied_to(base_config("FD002"))
+    for row in AMNL_SWEEP.values():
+        other = row.applied_to(base_config("FD002"))
+        assert other.weighting != base.weighting
+        assert other.model_copy(update={"weighting": base.weighting}) == base
 
 
 def test_weights_named_fixed_are_the_weights_that_are_built():

@@ -8,7 +8,7 @@ from rulbook.data import cmapss
 from rulbook.data.prepare import Recipe
 from rulbook.errors import unknown_name
 from rulbook.models import ARCHITECTURES, Architecture
-from rulbook.studies.methods import METHODS, method
+from rulbook.studies.methods import AMNL_SWEEP, METHODS, method
 from rulbook.training.config import RunConfig
 
 SEEDS = (42, 123, 456, 789, 1024)
@@ -180,6 +180,11 @@ _ALL = (
         "core",
         "How do the weighting methods compare on all four subsets?",
         lambda: chain(_core(("FD002", "FD004")), _core(("FD001", "FD003"))),
+    ),
+    Study(
+        "amnl-weights",
+        "How do AMNL's weights 0.6/0.4 and 0.9/0.1 compare with its own?",
+        lambda: _with(tuple(AMNL_SWEEP), ("FD002", "FD004")),
     ),
     Study("long", "How do losses and gradients move over a hundred epochs?", _long),
     Study(

@@ -85,6 +85,24 @@ METHODS = {method.name: method for method in _ROWS}
 """
 
 
+_AMNL_ROWS = (
+    Method("amnl_060", "AMNL 0.6/0.4", "fixed_060", "failure_weighted_mse"),
+    Method("amnl_090", "AMNL 0.9/0.1", "fixed_090", "failure_weighted_mse"),
+)
+
+AMNL_SWEEP = {method.name: method for method in _AMNL_ROWS}
+"""AMNL with other weights than its own, for the two rows of §24.1's table that are labelled so.
+
+:meta hide-value:
+"""
+
+NAMED_METHODS = METHODS | AMNL_SWEEP
+"""Every method that has a name, in the order of the tables.
+
+:meta hide-value:
+"""
+
+
 def method(name: str) -> Method:
     """Return the method of that name.
 
@@ -92,15 +110,15 @@ def method(name: str) -> Method:
         UsageError: there is none.
 
     """
-    if name not in METHODS:
-        raise unknown_name("method", name, METHODS)
-    return METHODS[name]
+    if name not in NAMED_METHODS:
+        raise unknown_name("method", name, NAMED_METHODS)
+    return NAMED_METHODS[name]
 
 
 def method_of(config: RunConfig) -> Method | None:
     """Return the method that ``config`` runs, or ``None`` if the tables have no such row."""
     is_network = config.network in ARCHITECTURES
-    for row in _ROWS:
+    for row in NAMED_METHODS.values():
         if row.applied_to(config) == config and is_network == (row.baseline is None):
             return row
     return None

@@ -31,7 +31,7 @@ from rulbook.statistics import (
     rmse_over_engines,
 )
 from rulbook.studies.catalogue import SEEDS, study
-from rulbook.studies.methods import METHODS, method_of
+from rulbook.studies.methods import NAMED_METHODS, method_of
 from rulbook.studies.sweep import Status, runs_folder, status
 from rulbook.training.config import RunConfig
 from rulbook.training.record import RunRecord, read_record
@@ -264,7 +264,7 @@ def estimates_table(records: Iterable[RunRecord], subset: str) -> pd.DataFrame:
     records = [record for record in records if record.config.subset == subset]
     runs, table = completed_runs(records), runs_table(records)
     rows = []
-    for name, method in METHODS.items():
+    for name, method in NAMED_METHODS.items():
         of_method = table[table["method"] == name]
         if of_method.empty:
             continue
@@ -320,9 +320,9 @@ def comparison_table(
     """
     runs = completed_runs(record for record in records if record.config.subset == subset)
     base = runs.get((subset, reference), {})
-    family = METHODS if methods is None else set(methods)
+    family = NAMED_METHODS if methods is None else set(methods)
     rows = []
-    for name, method in METHODS.items():
+    for name, method in NAMED_METHODS.items():
         other = runs.get((subset, name), {})
         seeds = [seed for seed in other if seed in base]
         if name == reference or name not in family or not seeds:
