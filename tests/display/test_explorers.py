@@ -99,6 +99,16 @@ def test_no_identifier_occurs_twice_on_the_page(found, parts):
     assert set(references) <= set(re.findall(r' id="([^"]+)"', found.default_frame))
 
 
+def test_frames_of_figures_of_other_heights_are_as_high_as_the_highest():
+    def of_height(rows):
+        return plots.panels(height=rows)[0], f"{rows} rows"
+
+    found = explorer(of_height, [Slider("rows", "rows", (2, 3, 1))], name="04-h", caption="")
+    _, stack, _ = found.widget.children
+    html = "".join([*(frame.value for frame in stack.children), found.default_frame])
+    assert re.findall(r'viewBox="(.*?)"', html) == ["0 0 360 216"] * 4
+
+
 def test_caption_and_class_are_there(found, parts):
     _, _, caption = parts
     assert "Try &lt;this&gt;." in caption.value

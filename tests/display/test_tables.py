@@ -1,8 +1,11 @@
 """Tables on a page."""
 
+import re
 from html import escape
 
 import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rulbook.display.tables import table
 
@@ -28,7 +31,7 @@ def test_text_is_escaped_and_never_cut():
     long = "a < b & " * 20
     html = table(pd.DataFrame({"c < d": [long]}), "caption").data
     assert escape(long.strip()) in " ".join(html.split())
-    assert '<th scope="col">c &lt; d</th>' in html
+    assert ">c &lt; d</th>" in html
 
 
 def test_latex_is_left_to_the_page_to_typeset():
@@ -36,4 +39,37 @@ def test_latex_is_left_to_the_page_to_typeset():
         pd.DataFrame({"w": [r"\frac{1}{g_k}"], "name": ["a"]}), "caption", maths=["w"]
     ).data
     assert r'<span class="math notranslate nohighlight">\(\frac{1}{g_k}\)</span>' in html
-    assert "<td>a</td>" in html
+    assert ">a</td>" in html
+
+
+def test_columns_of_words_stand_to_the_left_and_others_where_figures_stand():
+    frame = pd.DataFrame(
+        {
+            "method": ["a", "b"],
+            "interval": ["1.0 [0.5, 2.0]", "–"],
+            "error": [float("nan"), 1e-20],
+            "adds up to": [1, "any"],
+            "weight": ["x", "1"],
+        }
+    )
+    html = table(frame, "caption", {"error": ".1e"}, maths=["weight"]).data
+    left = re.findall(r'<th [^>]*class="words"[^>]*text-align:left"[^>]*>(.*?)</th>', html)
+    assert left == ["method", "adds up to", "weight"]
+    assert len(re.findall('<td class="words"', html)) == 2 * len(left)
+
+
+@given(st.floats(-1e6, 1e6), st.integers(0, 4))
+def test_figures_have_minus_signs_and_zero_has_none(value, places):
+    html = table(pd.DataFrame({"θ": [value]}), "c", {"θ": f".{places}f"}).data
+    (text,) = re.findall("<td>(.*?)</td>", html)
+    assert float(text.replace("−", "-")) == float(f"{value:.{places}f}")
+    assert "-" not in text
+    assert ("−" in text) == (float(f"{value:.{places}f}") < 0)
+
+
+def test_hyphens_before_figures_are_minus_signs_and_other_hyphens_stay():
+    frame = pd.DataFrame({"a": ["-0.5 [-1, +2]", "core-2", "2026-11-24"], "b": [1e-7, -2e-8, 1.0]})
+    html = table(frame, "c").data
+    assert re.findall("<td.*?>(.*?)</td>", html) == [
+        "−0.5 [−1, +2]", "1e−07", "core-2", "−2e−08", "2026-11-24", "1.0",
+    ]  # fmt: skip

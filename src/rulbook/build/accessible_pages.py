@@ -1,4 +1,8 @@
-"""A Sphinx extension that mends what theme and writer get wrong for assistive technology."""
+"""A Sphinx extension that mends what theme and writer get wrong.
+
+For assistive technology, names and roles; for everyone, a line that begins with the comma after a
+formula, or with the percent sign after a glued figure.
+"""
 
 import re
 from typing import Any
@@ -6,6 +10,10 @@ from typing import Any
 from sphinx.application import Sphinx
 
 _AFTER_THE_THEME = 900
+_FORMULA = re.compile(
+    r"([(\[]*)(<span class=\"math notranslate nohighlight\">[^<]*</span>)([)\].,:;!?]*)"
+)
+_PERCENT = re.compile(r'(<span class="pasted-text">[^<]*</span>) %')
 _FOLDED_PAGES = re.compile(r"(>([^<]+)</a><details[^>]*><summary)>")
 
 
@@ -21,7 +29,8 @@ def _mend(
     """Mend one page before it is written."""
     if "body" in context:
         # Docutils gives entries of bibliographies a role that is deprecated, and no list's item.
-        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        context["body"] = unbroken(body)
     contents_without_names = context["generate_toctree_html"]
 
     def contents(*args: Any, **kwargs: Any) -> str:
@@ -30,3 +39,15 @@ def _mend(
         return _FOLDED_PAGES.sub(r'\1 aria-label="Pages below \2">', html)
 
     context["generate_toctree_html"] = contents
+
+
+def unbroken(body: str) -> str:
+    """Return HTML in which no line breaks between a formula and its comma, or before ``%``."""
+
+    def kept_together(formula: re.Match[str]) -> str:
+        before, maths, after = formula.groups()
+        if not before + after:
+            return maths
+        return f'<span class="unbroken">{before}{maths}{after}</span>'
+
+    return _PERCENT.sub("\\1\N{NO-BREAK SPACE}%", _FORMULA.sub(kept_together, body))

@@ -22,6 +22,9 @@ FIGURE = "index-verdicts"
 _CIRCLE_POINTS = 46.0
 """Diameter of the largest circle of the figure."""
 
+_NUMBER_POINTS = 12.0
+"""Room that a number of one digit takes, nearly."""
+
 
 def verdicts_by_section(rows: list[ClaimRow]) -> plots.Drawing:
     """Return how many claims of each section have which verdict, for the page."""
@@ -53,7 +56,16 @@ def _circles(rows: list[ClaimRow]) -> tuple[Figure, str]:
         for row, (verdict, count) in enumerate(zip(verdicts, of_section, strict=True)):
             size = _CIRCLE_POINTS * (count / largest) ** 0.5
             axes.plot(column, row, "o", color=MARKS[verdict][1], alpha=0.4, mew=0, markersize=size)
-            axes.text(column, row, str(count), ha="center", va="center")
+            # A number that its circle does not hold stands beside it, not on a blot.
+            aside = 0.0 if size > _NUMBER_POINTS or not count else (size + _NUMBER_POINTS) / 2
+            axes.annotate(
+                str(count),
+                (column, row),
+                (aside, 0),
+                textcoords="offset points",
+                ha="center",
+                va="center",
+            )
     words = [f"{MARKS[v][0]} {v.words if v else 'no verdict yet'}" for v in verdicts]
     axes.set_yticks(range(len(verdicts)), words)
     axes.set_xticks(range(len(SECTIONS)), [f"{s.edition}\n§{s.number}" for s in SECTIONS.values()])

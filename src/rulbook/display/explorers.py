@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 
 from rulbook.display.glue import publish
 from rulbook.display.plots import Drawing
-from rulbook.display.svg import svg_of
+from rulbook.display.svg import same_height, svg_of
 from rulbook.errors import RulbookError, unknown_name
 
 Render = Callable[..., tuple[Figure, str]]
@@ -156,11 +156,14 @@ def explorer(
     for values in itertools.product(*(control.values for control in controls)):
         figure, sentence = render(**dict(zip(names, values, strict=True)))
         drawn.append((svg_of(figure, sentence, ids=f"{name}-{len(drawn)}"), sentence))
-    longest = max((sentence for _, sentence in drawn), key=len)
+    sentences = [sentence for _, sentence in drawn]
+    longest = max(sentences, key=len)
     places = itertools.product(*(control.options for control in controls))
     frames = [
         _frame(svg, sentence, longest, _labels(controls, place))
-        for (svg, sentence), place in zip(drawn, places, strict=True)
+        for svg, sentence, place in zip(
+            same_height([svg for svg, _ in drawn]), sentences, places, strict=True
+        )
     ]
     shown = [control.widget() for control in controls]
     widget = widgets.VBox(

@@ -204,6 +204,8 @@ def methods_figure(evidence: Evidence, subset: str, metric: str) -> tuple[Figure
     )
     if metric in ("rmse_uncapped", "nasa_score"):
         axes.set_xscale("log")
+    else:
+        axes.locator_params(axis="x", nbins=5)
     return figure, _reading(rows, values, subset, metric)
 
 

@@ -3,6 +3,7 @@
 import io
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -24,6 +25,7 @@ _NUMBER = re.compile(r"-?\d*\.\d+(?:e-?\d+)?")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _FONT = re.compile(r"font: ?([^';]*px) [^;]*|font-family:[^;]*;? ?")
 _CLEAR = re.compile(r"(?<![\w-])opacity: 0(?:\.0*)?(?:;|$)")
+_VIEW = re.compile(r'(viewBox="0 0 [\d.]+ )([\d.]+)')
 _NO_TURN = re.compile(r"rotate\(-?0 [^)]*\)")
 
 
@@ -55,6 +57,12 @@ def svg_of(figure: Figure, alt: str, *, ids: str, themed: bool = True) -> str:
     _set_root(root, alt, themed=themed)
     ET.register_namespace("", _SVG)
     return re.sub(r"\s*\n\s*", "", ET.tostring(root, encoding="unicode"))
+
+
+def same_height(drawings: Sequence[str]) -> list[str]:
+    """Return drawings with room below the lower ones, so that all are as high as the highest."""
+    highest = max((_VIEW.findall(drawing)[0][1] for drawing in drawings), key=float)
+    return [_VIEW.sub(rf"\g<1>{highest}", drawing, count=1) for drawing in drawings]
 
 
 def _tag(element: ET.Element) -> str:

@@ -1,10 +1,19 @@
 """Tables as a reader meets them: captioned, one precision a column, wide ones scroll sideways."""
 
+import re
 from collections.abc import Collection, Mapping
 from html import escape
+from numbers import Real
 
 import pandas as pd
 from IPython.display import HTML
+
+_ROOM = 18
+"""How many characters a column of words has room for, at least, where the table is squeezed."""
+
+_LETTER = re.compile(r"[^\W\d_]")
+_MINUS = re.compile(r"(?<![\w.])-(?=\d)|(?<=\de)-")
+_MINUS_ZERO = re.compile(r"^-(?=0*\.?0*$)")
 
 
 def table(
@@ -15,6 +24,9 @@ def table(
 ) -> HTML:
     """Return a table for the page.
 
+    Columns of figures stand to the right, columns with words in them to the left. A hyphen before a
+    figure becomes a minus sign, at which no line breaks.
+
     Args:
         frame: one row a line; its index is not shown.
         caption: what the table holds; also its name for screen readers.
@@ -23,24 +35,33 @@ def table(
         maths: columns that hold LaTeX without dollar signs, to be typeset.
 
     """
-    shown = frame.copy().astype(object)
-    for column, specification in (formats or {}).items():
-        shown[column] = [format(value, specification) for value in frame[column]]
-    for name in shown:
-        texts = [escape(str(value)) for value in shown[name]]
-        shown[name] = [_typeset(text) for text in texts] if name in maths else texts
-    shown.columns = [escape(str(name)) for name in shown.columns]
-    with pd.option_context("display.max_colwidth", None):
-        body = shown.to_html(
-            index=False, border=0, classes="dataframe", justify="right", escape=False
+    heads, columns = [], []
+    for name, values in frame.items():
+        texts = [_shown(value, (formats or {}).get(str(name), "")) for value in values]
+        in_words = name in maths or any(
+            _LETTER.search(text) and not isinstance(value, Real)
+            for value, text in zip(values, texts, strict=True)
         )
-    body = body.replace("<th>", '<th scope="col">').replace(
-        "<thead>", f"<caption>{escape(caption)}</caption><thead>", 1
-    )
+        room = min(max(map(len, texts), default=0), _ROOM)
+        kind = (
+            f' class="words" style="min-width:{room / 2:g}em;text-align:left"' if in_words else ""
+        )
+        heads.append(f'<th scope="col"{kind}>{escape(str(name))}</th>')
+        cells = map(_typeset if name in maths else str, map(escape, texts))
+        columns.append([f"<td{kind}>{cell}</td>" for cell in cells])
+    rows = "\n".join(f"<tr>{''.join(row)}</tr>" for row in zip(*columns, strict=True))
     return HTML(  # type: ignore[no-untyped-call]
         '<div class="rulbook-table" style="overflow-x:auto" tabindex="0" role="region" '
-        f'aria-label="{escape(caption, quote=True)}">{body}</div>'
+        f'aria-label="{escape(caption, quote=True)}"><table class="dataframe">\n'
+        f"<caption>{escape(caption)}</caption><thead><tr>{''.join(heads)}</tr></thead>\n"
+        f"<tbody>\n{rows}\n</tbody></table></div>"
     )
+
+
+def _shown(value: object, specification: str) -> str:
+    """Return a value as text, with no sign before a zero."""
+    text = _MINUS_ZERO.sub("", format(value, specification) if specification else str(value))
+    return _MINUS.sub("\N{MINUS SIGN}", text)
 
 
 def _typeset(latex: str) -> str:
