@@ -79,7 +79,7 @@ def check_all(values: Mapping[str, object], *, source: Source | None = None) -> 
     _publish(
         decided,
         list(values.values()),
-        '<div class="rulbook-claims" style="overflow-x:auto" tabindex="0" role="region" '
+        '<div class="rulbook-claims" style="overflow-x:auto" tabindex="0" role="group" '
         'aria-label="Printed figures checked here"><table><thead><tr>'
         '<th scope="col">what the book says</th><th scope="col">book</th><th scope="col">ours</th>'
         f'<th scope="col">verdict</th></tr></thead><tbody>{rows}</tbody></table></div>',

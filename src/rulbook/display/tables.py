@@ -51,7 +51,7 @@ def table(
         columns.append([f"<td{kind}>{cell}</td>" for cell in cells])
     rows = "\n".join(f"<tr>{''.join(row)}</tr>" for row in zip(*columns, strict=True))
     return HTML(  # type: ignore[no-untyped-call]
-        '<div class="rulbook-table" style="overflow-x:auto" tabindex="0" role="region" '
+        '<div class="rulbook-table" style="overflow-x:auto" tabindex="0" role="group" '
         f'aria-label="{escape(caption, quote=True)}"><table class="dataframe">\n'
         f"<caption>{escape(caption)}</caption><thead><tr>{''.join(heads)}</tr></thead>\n"
         f"<tbody>\n{rows}\n</tbody></table></div>"
