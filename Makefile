@@ -13,7 +13,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -W error --numprocesses auto
 
 help:
 	@echo "make book     execute the chapters that changed and build the pages"
-	@echo "make test     run every test"
+	@echo "make test     run every test; say how much of the package they reach"
 	@echo "make check    lint, types, layers and the fast tests"
 	@echo "make figures  write all figures as SVG and PNG"
 	@echo "make links    ask every other site that the book links to whether the page is still there"
@@ -39,7 +39,7 @@ figures: $(STAMP)
 	@$(BIN)/rulbook figures
 
 test: $(STAMP)
-	@$(PYTEST)
+	@$(PYTEST) --cov --cov-report=term:skip-covered
 
 check: $(STAMP)
 	@$(BIN)/ruff check .
