@@ -204,8 +204,9 @@ def test_claims_as_json_have_the_promised_keys(run):
     assert all(set(row) == keys for row in rows)
 
 
-def test_claims_as_table_lists_every_claim(run):
+def test_claims_as_table_lists_every_claim_in_a_narrow_terminal(run, monkeypatch):
     _, as_json, _ = run("claims", "--json")
+    monkeypatch.setattr("rich.console.Console.width", 80)
     code, table, _ = run("claims")
     assert code == 0
     assert all(row["id"] in table for row in json.loads(as_json)["claims"])

@@ -266,7 +266,7 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List every claim of the ledger with the verdict that the executed chapters found."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from rulbook import paths
     from rulbook.build.layout import Layout
@@ -276,7 +276,7 @@ def claims(
     if as_json:
         typer.echo(json.dumps({"claims": rows}, indent=1))
         return
-    table = Table("claim", "printed", "measured", "verdict")
+    table = Table(Column("claim", no_wrap=True), "printed", "measured", "verdict")
     for row in rows:
         cells = (row["id"], row["printed"], row["measured"], row["verdict"])
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in cells))

@@ -262,6 +262,11 @@ def test_the_filters_work_without_a_kernel_or_a_network(site: Path, visit: Any) 
     assert {row.get_attribute("data-section") for row in page.locator(shown).all()} <= {"003"}
     assert page.locator("#claims-shown").inner_text().endswith(f"of {everything} claims shown")
     page.get_by_role("button", name="Show all").click()
+    page.get_by_label("Find").fill("1.310")
+    assert [row.get_attribute("id") for row in page.locator(shown).all()] == [
+        "claim-n4.3-uncertainty-total"
+    ]
+    page.get_by_role("button", name="Show all").click()
     page.wait_for_function(
         f"document.querySelectorAll('{shown}').length === {everything}", timeout=5000
     )

@@ -69,7 +69,7 @@ def report_text(claims: Sequence[Claim], decided: Sequence[Decided]) -> str:
             f"The ledger has {len(entries)} claims of the book: every figure that its five "
             "sections print and every statement in words that can be tested. Beside each stands "
             "our own figure where there is one to measure, the verdict, the reason where the two "
-            "differ, and a link to the cell that decided it.",
+            "differ, and a link to the row below the cell that decided it, whose code is folded.",
             "",
             *(f"- **{verdict.words}**: {meaning}" for verdict, meaning in MEANINGS.items()),
             f"- **{_WAITING}**: the trainings that decide it have not been recorded yet.",
@@ -123,7 +123,9 @@ def _filter(entries: Sequence[_Entry]) -> str:
     )
     verdicts = "".join(f"<option>{words}</option>" for words in _verdicts_in(entries))
     return (
-        '<form id="claims-filter" hidden><label>Section <select name="section">'
+        '<form id="claims-filter" hidden><label>Find <input type="search" name="words" '
+        'placeholder="a figure or words"></label> '
+        '<label>Section <select name="section">'
         f'<option value="">all sections</option>{sections}</select></label> '
         '<label>Verdict <select name="verdict"><option value="">all verdicts</option>'
         f'{verdicts}</select></label> <button type="reset">Show all</button> '
