@@ -97,6 +97,40 @@ def test_the_reports_filters_leave_exactly_what_they_name(page: Page, served: st
     expect(status).to_have_text(f"{len(rows)} of {len(rows)} claims shown")
 
 
+def test_the_reports_filters_work_by_keyboard_alone(page: Page, served: str) -> None:
+    page.goto(f"{served}/report.html")
+    section, verdict = (page.locator(f"select[name={name}]") for name in ("section", "verdict"))
+    rows, shown = page.locator("#claims-report tbody tr"), page.locator("#claims-shown")
+    section.focus()
+    section.press("ArrowDown")
+    page.keyboard.press("Tab")
+    expect(verdict).to_be_focused()
+    verdict.press("ArrowDown")
+    chosen = [section.input_value(), verdict.input_value()]
+    assert all(chosen)
+    wanted = rows.evaluate_all(
+        """(rows, [section, verdict]) => rows.filter(
+          ({ dataset }) => dataset.section === section && dataset.verdict === verdict).length""",
+        chosen,
+    )
+    expect(shown).to_have_text(f"{wanted} of {rows.count()} claims shown")
+    expect(rows.locator("visible=true")).to_have_count(wanted)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(shown).to_have_text(f"{rows.count()} of {rows.count()} claims shown")
+    assert [section.input_value(), verdict.input_value()] == ["", ""]
+
+
+def test_the_report_finds_claims_by_words_as_they_are_typed(page: Page, served: str) -> None:
+    page.goto(f"{served}/report.html")
+    rows = page.locator("#claims-report tbody tr")
+    name = (rows.nth(5).get_attribute("id") or "").removeprefix("claim-")
+    page.get_by_role("searchbox", name="Find").focus()
+    page.keyboard.type(name.upper())
+    with_it = [text for text in rows.all_text_contents() if name in text]
+    expect(rows.locator("visible=true")).to_have_text(with_it, use_inner_text=False)
+
+
 def test_copy_buttons_copy_the_code_that_they_stand_by(page: Page, served: str) -> None:
     page.goto(f"{served}/{CHAPTERS[0]}.html")
     cells = page.locator("div.highlight:has(> button.copybtn):visible")

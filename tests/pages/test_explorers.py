@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,13 +31,21 @@ STATE = """(explorer) => {
     };
   };
   const controls = [...explorer.querySelectorAll(".rulbook-explorer-controls > *")].map(read);
-  const frames = [...explorer.querySelectorAll(".rulbook-explorer-frame")]
+  const shown = [...explorer.querySelectorAll(".rulbook-explorer-frame")]
     .filter((frame) => frame.checkVisibility())
-    .filter((frame) => frame.querySelector("svg").getBoundingClientRect().height)
-    .map((frame) => JSON.parse(frame.dataset.values));
-  return { controls, frames, height: explorer.getBoundingClientRect().height };
+    .filter((frame) => frame.querySelector("svg").getBoundingClientRect().height);
+  return {
+    controls,
+    frames: shown.map((frame) => JSON.parse(frame.dataset.values)),
+    drawn: shown.map((frame) => frame.querySelector("svg").getAttribute("aria-label")),
+    announced: shown
+      .filter((frame) => frame.closest("[aria-live=polite]"))
+      .map((frame) => frame.querySelector(".rulbook-explorer-reading > span").textContent),
+    height: explorer.getBoundingClientRect().height,
+  };
 }"""
-"""What each control shows and tells assistive technology, and which frames are to be seen."""
+"""What each control shows and tells assistive technology, and of the frames that are to be seen the
+values, what is drawn and what is announced."""
 
 ARRIVED = f"""([explorer, place]) => {{
   const state = ({STATE})(explorer);
@@ -107,9 +116,11 @@ def snake(sizes: Sequence[int]) -> list[tuple[int, ...]]:
 
 @pytest.fixture(scope="module")
 def page(open_page: Callable[[str], Visit], served: str, with_explorers: str) -> Iterator[Page]:
-    opened = open_page(f"{served}/{with_explorers}.html").page
-    yield opened
-    opened.close()
+    visit = open_page(f"{served}/{with_explorers}.html")
+    yield visit.page
+    assert visit.asked_elsewhere == []
+    assert visit.complaints == []
+    visit.page.close()
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +190,22 @@ def test_on_a_phone_the_pointer_leads_to_every_value_and_nothing_below_moves(
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
+def test_from_disk_every_control_moves_to_the_right_frame_too(
+    site: Path, with_explorers: str, open_page: Callable[[str], Visit]
+) -> None:
+    visit = open_page((site / f"{with_explorers}.html").as_uri())
+    for explorer in visit.page.locator(".rulbook-explorer").all():
+        place = [control["index"] for control in explorer.evaluate(STATE)["controls"]]
+        for position, control in enumerate(controls_of(explorer)):
+            old = place[position]
+            place[position] = old + 1 if old + 1 < control.size else old - 1
+            control.by_key(old, place[position])
+            arrived(explorer, place)
+    assert visit.asked_elsewhere == []
+    assert visit.complaints == []
+    visit.page.close()
+
+
 def arrived(explorer: Locator, place: Sequence[int]) -> dict[str, Any]:
     """Return the state of an explorer at a place, where all that it says must agree."""
     handle = explorer.element_handle()
@@ -188,6 +215,8 @@ def arrived(explorer: Locator, place: Sequence[int]) -> dict[str, Any]:
         pytest.fail(f"not at {place}: {explorer.evaluate(STATE)}")
     for control in found["controls"]:
         assert control["told"] == control["seen"]
+    assert found["announced"] == found["drawn"]
+    assert all(found["announced"])
     return dict(found)
 
 

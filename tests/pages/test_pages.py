@@ -61,6 +61,46 @@ TOO_WIDE = """() => [...document.querySelectorAll("article *")]
   .map((element) => element.outerHTML.slice(0, 120))"""
 
 
+CUT = """() => [...document.querySelectorAll("article :is(pre, div):not(.math)")]
+  .filter((box) => box.checkVisibility() && getComputedStyle(box).overflowX !== "visible")
+  .filter((box) => box.scrollWidth > box.clientWidth + 1)
+  .map((box) => box.outerHTML.slice(0, 120))"""
+"""Boxes that hold more than they show."""
+
+PALE = """() => [...document.querySelectorAll("article *")]
+  .filter((element) => element.checkVisibility())
+  .filter(({ childNodes }) => [...childNodes].some(({ data }) => /\\S/.test(data ?? "")))
+  .filter((element) => {
+    const { color, fill } = getComputedStyle(element);
+    const ink = element instanceof SVGElement ? fill : color;
+    const [red, green, blue] = ink.match(/[\\d.]+/g).map(Number);
+    return 0.21 * red + 0.72 * green + 0.07 * blue > 140;
+  })
+  .map((element) => element.outerHTML.slice(0, 120))"""
+"""Text in a colour that is meant for dark paper."""
+
+CAPTIONS = """() => [...document.querySelectorAll(".rulbook-table")].flatMap((box) => {
+  const caption = box.querySelector("caption");
+  return [0, box.scrollWidth].map((left) => {
+    box.scrollLeft = left;
+    const [inner, outer] = [caption, box].map((part) => part.getBoundingClientRect());
+    return inner.left >= outer.left - 1 && inner.right <= outer.right + 1;
+  });
+})"""
+"""Whether each caption is in sight before and after its table is scrolled to the end."""
+
+TEXT_PIXELS = """() => {
+  const drawings = ".rulbook-figure svg, .rulbook-explorer-static svg, .rulbook-explorer svg";
+  return [...document.querySelectorAll(drawings)]
+    .filter((drawing) => drawing.checkVisibility())
+    .map((drawing) => {
+      const { left, right, width } = drawing.getBoundingClientRect();
+      return [(10.5 * width) / drawing.viewBox.baseVal.width, left >= 0 && right <= innerWidth];
+    });
+}"""
+"""How high the text of each drawing is, at its full size of 10.5 points, and whether it fits."""
+
+
 @pytest.fixture(scope="module")
 def visit(open_page: Callable[[str], Visit], served: str, page_name: str) -> Iterator[Visit]:
     """The page, served and settled, with everything unfolded that was folded."""
@@ -97,8 +137,9 @@ def test_all_maths_is_typeset(page: Page, page_name: str) -> None:
     assert page.evaluate(RAW_TEX) == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(page: Page, theme: str) -> None:
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("dark", 360)])
+def test_axe_finds_nothing_serious(page: Page, theme: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=theme)
     page.wait_for_selector(f"html:is([data-theme={theme}], :not([data-mode]))")
     page.evaluate(MARK_KINDS_OF_TEXT)
@@ -131,6 +172,27 @@ def test_on_a_phone_only_tables_and_code_scroll_sideways(page: Page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate(TOO_WIDE) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_on_a_phone_captions_stay_when_their_tables_scroll(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert all(page.evaluate(CAPTIONS))
+
+
+def test_on_a_phone_drawings_fit_and_their_text_is_ten_pixels_high(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    for pixels, fits in page.evaluate(TEXT_PIXELS):
+        assert pixels >= 10
+        assert fits
+
+
+def test_on_paper_nothing_is_cut_and_the_dark_theme_is_not_pale(page: Page) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_selector("html:is([data-theme=dark], :not([data-mode]))")
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 between Chromium's margins
+    page.emulate_media(media="print")
+    assert page.evaluate(CUT) == []
+    assert page.evaluate(PALE) == []
 
 
 def test_on_paper_every_explorer_shows_its_default_state(page: Page) -> None:

@@ -29,7 +29,9 @@ _NUMBER_POINTS = 12.0
 def verdicts_by_section(rows: list[ClaimRow]) -> plots.Drawing:
     """Return how many claims of each section have which verdict, for the page."""
     figure, alt = _circles(rows)
-    caption = "Claims by section of the source and by verdict; a circle's area is the number in it."
+    caption = (
+        "Number of claims by section of the source and by verdict, and as the area of a circle."
+    )
     return plots.Drawing(svg_of(figure, alt, ids=FIGURE), alt, caption)
 
 

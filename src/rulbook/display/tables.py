@@ -53,7 +53,8 @@ def table(
     return HTML(  # type: ignore[no-untyped-call]
         '<div class="rulbook-table" style="overflow-x:auto" tabindex="0" role="group" '
         f'aria-label="{escape(caption, quote=True)}"><table class="dataframe">\n'
-        f"<caption>{escape(caption)}</caption><thead><tr>{''.join(heads)}</tr></thead>\n"
+        f"<caption>{escape(caption)}</caption>"
+        f'<thead><tr style="text-align:right">{"".join(heads)}</tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )
 
