@@ -95,10 +95,21 @@ TEXT_PIXELS = """() => {
     .filter((drawing) => drawing.checkVisibility())
     .map((drawing) => {
       const { left, right, width } = drawing.getBoundingClientRect();
-      return [(10.5 * width) / drawing.viewBox.baseVal.width, left >= 0 && right <= innerWidth];
+      let whole = left >= 0 && right <= innerWidth;
+      for (let box = drawing.parentElement; box !== document.body; box = box.parentElement) {
+        const room = box.getBoundingClientRect();
+        const clips = getComputedStyle(box).overflowX !== "visible";
+        whole &&= !clips || (room.left <= left + 1 && room.right >= right - 1);
+      }
+      return [(10.5 * width) / drawing.viewBox.baseVal.width, whole];
     });
 }"""
-"""How high the text of each drawing is, at its full size of 10.5 points, and whether it fits."""
+"""How high the text of each drawing is, at its full size of 10.5 points, and whether all of it is
+in sight."""
+
+TAB_STOPS_ARE_SET = """() => [...document.querySelectorAll("pre, .cell_output > .output")].every(
+  (box) => box.tabIndex >= 0 || box.scrollWidth <= box.clientWidth || box.closest("[hidden]"))"""
+"""The theme gives boxes that scroll a place in the order of tab stops, some time after a resize."""
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +153,7 @@ def test_axe_finds_nothing_serious(page: Page, theme: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=theme)
     page.wait_for_selector(f"html:is([data-theme={theme}], :not([data-mode]))")
+    page.wait_for_function(TAB_STOPS_ARE_SET)
     page.evaluate(MARK_KINDS_OF_TEXT)
     violations = [
         *axe(page, rules={CONTRAST: {"enabled": False}}),
@@ -181,9 +193,9 @@ def test_on_a_phone_captions_stay_when_their_tables_scroll(page: Page) -> None:
 
 def test_on_a_phone_drawings_fit_and_their_text_is_ten_pixels_high(page: Page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
-    for pixels, fits in page.evaluate(TEXT_PIXELS):
+    for pixels, whole in page.evaluate(TEXT_PIXELS):
         assert pixels >= 10
-        assert fits
+        assert whole
 
 
 def test_on_paper_nothing_is_cut_and_the_dark_theme_is_not_pale(page: Page) -> None:
