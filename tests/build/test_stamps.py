@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from rulbook import display
 from rulbook.build import stamps
 from rulbook.build.stamps import Inputs, Stamp
 
@@ -31,6 +32,20 @@ def test_a_chapter_is_up_to_date_while_nothing_changed(executed):
 def test_each_input_that_changes_is_named(executed, name):
     changed = dataclasses.replace(INPUTS, shared=INPUTS.shared | {name: "new"})
     assert stamps.changes(executed, changed) == [f"{name} changed"]
+
+
+def test_styles_and_scripts_that_outputs_carry_belong_to_the_package(monkeypatch, tmp_path):
+    def package():
+        return Inputs.now({}, "simulated").shared["package"]
+
+    monkeypatch.setattr(display, "__file__", str(tmp_path / "__init__.py"))
+    digests = {package()}
+    for name, content in (("a.css", "a"), ("a.css", "b"), ("b.js", "b")):
+        (tmp_path / name).write_text(content)
+        digests.add(package())
+    (tmp_path / "other.txt").touch()
+    assert package() in digests
+    assert len(digests) == 4
 
 
 def test_a_changed_text_is_named(executed):

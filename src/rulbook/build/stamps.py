@@ -36,12 +36,14 @@ class Inputs:
         Raises:
             RulbookError: Real data is named and is not there.
         """
-        from rulbook import data
+        from rulbook import data, display
         from rulbook.training.record import source_digest
 
         return cls(
             shared={
-                "package": source_digest(),
+                "package": _digest(
+                    source_digest().encode(), *_carried(Path(display.__file__).parent)
+                ),
                 "parameters": _digest(json.dumps(parameters, sort_keys=True).encode()),
                 "data": _digest(*(data.digest(name, source).encode() for name in data.SUBSETS)),
                 "ledger": _digest(paths.ledger().read_bytes()),
@@ -99,6 +101,13 @@ def folder_digest(folder: Path) -> str:
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
     return digest.hexdigest()
+
+
+def _carried(folder: Path) -> list[bytes]:
+    """Return the styles and scripts in ``folder``, which outputs carry in full."""
+    return [
+        path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix in {".css", ".js"}
+    ]
 
 
 def _digest(*parts: bytes) -> str:
