@@ -59,6 +59,11 @@ ARRIVED = f"""([explorer, place]) => {{
 """The state of an explorer once it has come to a place of its grid and shows that frame alone."""
 
 
+LAID_OUT = """() => innerWidth === 360 && new Promise(
+  (done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"""
+"""Whether the page has taken the width of a phone: a click at an older place would be lost."""
+
+
 class Control:
     """A control as its reader uses it."""
 
@@ -177,6 +182,7 @@ def test_on_a_phone_the_pointer_leads_to_every_value_and_nothing_below_moves(
     explorers: list[Locator], page: Page
 ) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
+    page.wait_for_function(LAID_OUT)
     for explorer in explorers:
         controls = controls_of(explorer)
         place = [control["index"] for control in explorer.evaluate(STATE)["controls"]]
