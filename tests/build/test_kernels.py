@@ -1,5 +1,6 @@
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from queue import Empty
 
 import pytest
@@ -11,6 +12,12 @@ from jupyter_client.session import Session
 from rulbook.build.kernels import LookingChannel, LookingKernelManager
 
 ENOUGH_SECONDS = 8
+
+
+def run_apart(function, *arguments, **options):
+    """Run a coroutine function in its own thread: a browser may have a loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(function(*arguments, **options))).result()
 
 
 @pytest.fixture
@@ -47,24 +54,31 @@ async def _reply_that_comes_while_much_is_sent(channel, session, kernel):
 
 def test_a_reply_is_found_although_its_notice_is_lost(sockets, session):
     client, kernel = sockets
-    wait = _reply_that_comes_while_much_is_sent(LookingChannel(client, session), session, kernel)
-    assert asyncio.run(wait) == "execute_reply"
+    channel = LookingChannel(client, session)
+    found = run_apart(_reply_that_comes_while_much_is_sent, channel, session, kernel)
+    assert found == "execute_reply"
 
 
 @pytest.mark.slow
 def test_the_library_still_loses_it_so_that_our_channel_is_needed(sockets, session):
     client, kernel = sockets
-    wait = _reply_that_comes_while_much_is_sent(
-        AsyncZMQSocketChannel(client, session), session, kernel
-    )
+    channel = AsyncZMQSocketChannel(client, session)
     with pytest.raises(TimeoutError):
-        asyncio.run(wait)
+        run_apart(_reply_that_comes_while_much_is_sent, channel, session, kernel)
 
 
 @pytest.mark.parametrize("timeout", [0, 0.1, 1.2])
 def test_a_wait_for_nothing_ends(sockets, session, timeout):
     with pytest.raises(Empty):
-        asyncio.run(LookingChannel(sockets[0], session).get_msg(timeout=timeout))
+        run_apart(LookingChannel(sockets[0], session).get_msg, timeout=timeout)
+
+
+def test_a_wait_is_tested_beside_a_running_event_loop_too(sockets, session):
+    async def beside():
+        with pytest.raises(Empty):
+            run_apart(LookingChannel(sockets[0], session).get_msg, timeout=0)
+
+    run_apart(beside)
 
 
 def test_clients_of_our_manager_look():
