@@ -93,7 +93,7 @@ class Control:
         if not self.is_slider:
             self.buttons.nth(target).click()
             return
-        self.handle.scroll_into_view_if_needed()
+        self.handle.click(trial=True)  # no click: comes into view and waits until it is at rest
         box = self.track.bounding_box()
         assert box
         share = target / (self.size - 1)
