@@ -67,6 +67,11 @@ CUT = """() => [...document.querySelectorAll("article :is(pre, div):not(.math)")
   .map((box) => box.outerHTML.slice(0, 120))"""
 """Boxes that hold more than they show."""
 
+UNBREAKABLE = """() => [...document.querySelectorAll(".cell_input :is(div, pre)")]
+  .filter((box) => getComputedStyle(box).breakInside !== "auto")
+  .map((box) => box.outerHTML.slice(0, 120))"""
+"""What keeps code in one piece: its frame is then printed empty where the page ends."""
+
 PALE = """() => [...document.querySelectorAll("article *")]
   .filter((element) => element.checkVisibility())
   .filter(({ childNodes }) => [...childNodes].some(({ data }) => /\\S/.test(data ?? "")))
@@ -205,6 +210,11 @@ def test_on_paper_nothing_is_cut_and_the_dark_theme_is_not_pale(page: Page) -> N
     page.emulate_media(media="print")
     assert page.evaluate(CUT) == []
     assert page.evaluate(PALE) == []
+
+
+def test_on_paper_code_may_run_on_to_the_next_page(page: Page) -> None:
+    page.emulate_media(media="print")
+    assert page.evaluate(UNBREAKABLE) == []
 
 
 def test_on_paper_every_explorer_shows_its_default_state(page: Page) -> None:
