@@ -16,6 +16,7 @@ from rulbook.studies.tables import (
     METRICS,
     TIE,
     Evidence,
+    beats_every_one,
     comparison_table,
     completed_runs,
     errors_by_engine,
@@ -283,6 +284,18 @@ def test_rankings_take_ties_for_ties(some_records):
     assert higher_than_none(some_records, "FD002", "fixed_050", ["single_task", "dwa"])
     assert not higher_than_none(some_records, "FD002", "fixed_050", ["gaba"])
     assert not higher_than_none(some_records, "FD002", "dwa", ["gaba", "fixed_050"])
+
+
+def test_the_best_of_all_waits_for_every_seed_and_one_tie_settles_that_it_is_not(some_records):
+    seeds, subset = SEEDS[:2], ["FD002"]
+    beaten, tied = ["fixed_050", "dwa"], ["single_task", "dwa"]
+    assert beats_every_one(some_records, subset, "gaba", beaten, seeds) is True
+    assert beats_every_one(some_records, subset, "gaba", [*beaten, "pcgrad"], seeds) is None
+    assert beats_every_one(some_records, subset, "fixed_050", [*tied, "pcgrad"], seeds) is False
+    assert beats_every_one(some_records, subset, "pcgrad", tied, seeds) is None
+    assert beats_every_one(some_records, ["FD004", "FD002"], "fixed_050", tied, seeds) is False
+    assert beats_every_one(some_records, ["FD004", "FD002"], "gaba", beaten, seeds) is None
+    assert beats_every_one(some_records, subset, "fixed_050", tied, SEEDS) is None
 
 
 def test_a_ranking_with_an_absent_method_is_refused(some_records):

@@ -5,7 +5,9 @@ protocol says: first by a paired bootstrap over test engines of the seed-average
 then by a paired t test over seeds, both with Holm's correction over the family of comparisons.
 
 A claim about methods is decided once every seed of the study is recorded for every method and
-subset that it names (``every_seed_in``). Until then it waits, however clear it looks.
+subset that it names (``every_seed_in``). Until then it waits, however clear it looks. Only the
+claim that a method beats every other one fails with the first other one that it does not beat
+(``beats_every_one``).
 """
 
 import math
@@ -362,6 +364,34 @@ def lower_than_all(
     number of a list has not been shown to be the best of it.
     """
     return _outcomes(records, subset, method, others) == {HIGHER}
+
+
+def beats_every_one(
+    records: Iterable[RunRecord],
+    subsets: Iterable[str],
+    method: str,
+    others: Iterable[str],
+    seeds: Sequence[int] = SEEDS,
+) -> bool | None:
+    """Return whether a method has the lower error than every other one, on every subset.
+
+    It has not as soon as there is one other, with every seed of both recorded, below which the
+    primary test does not put it: whatever is recorded later can only add to Holm's correction. It
+    has when every seed of all of them is recorded.
+
+    Returns:
+        ``None`` while neither is so.
+
+    """
+    records, others, open_yet = list(records), set(others) - {method}, False
+    for subset in subsets:
+        complete = [
+            name for name in others if every_seed_in(records, [subset], [method, name], seeds)
+        ]
+        if complete and not lower_than_all(records, subset, method, complete):
+            return False
+        open_yet |= len(complete) < len(others)
+    return None if open_yet else True
 
 
 def higher_than_none(
