@@ -62,7 +62,7 @@ def rows_of(html) -> list[list[str]]:
 
 
 def test_a_value_without_an_interval_stands_alone_and_no_value_is_a_dash():
-    assert within(13.864, 12.2, 15.52) == "13.86\N{NO-BREAK SPACE}[12.20,\N{NO-BREAK SPACE}15.52]"
+    assert within(13.864, 12.2, 15.52) == "13.86 [12.20,\N{NO-BREAK SPACE}15.52]"
     assert within(13.864, math.nan, math.nan) == spread(13.864, math.nan) == "13.86"
     assert {
         within(*[math.nan] * 3),

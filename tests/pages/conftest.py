@@ -53,7 +53,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def site() -> Path:
     """The folder of the finished pages."""
     if NAMED_SITE:
-        return Path(NAMED_SITE)
+        named = Path(NAMED_SITE)
+        assert (named / "index.html").is_file(), f"RULBOOK_SITE names no finished pages: {named}"
+        return named
     from rulbook.build.chapters import choose
     from rulbook.build.execute import Parameters, execute
     from rulbook.build.layout import of_checkout

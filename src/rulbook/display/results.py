@@ -33,14 +33,14 @@ def within(value: float, low: float, high: float, places: int = 2) -> str:
     if math.isnan(value) or math.isnan(low):
         return number(value, places)
     shown = (number(end, places) for end in (value, low, high))
-    return "{}\N{NO-BREAK SPACE}[{},\N{NO-BREAK SPACE}{}]".format(*shown)
+    return "{} [{},\N{NO-BREAK SPACE}{}]".format(*shown)  # paper breaks it there
 
 
 def spread(mean: float, deviation: float, places: int = 2) -> str:
     """Return a mean with its standard deviation, ``13.86 ± 0.41``; the mean alone for one seed."""
     if math.isnan(mean) or math.isnan(deviation):
         return number(mean, places)
-    return f"{number(mean, places)}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{number(deviation, places)}"
+    return f"{number(mean, places)} ±\N{NO-BREAK SPACE}{number(deviation, places)}"
 
 
 def number(value: float, places: int = 2) -> str:
