@@ -4,17 +4,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Page, Route
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Route
 
 ELSEWHERE = re.compile(r"^(?!file:|data:|blob:|http://127\.0\.0\.1[:/])")
 """Every address that is neither a local file nor on this machine."""
 
 PATIENCE = 30_000
 """Milliseconds to wait for what must come, on a machine that may be busy."""
-
-LATE_MESSAGE = "processLuminoMessage"
-"""Named by the one error that is let pass: a layout message that reaches a widget of the
-html-manager after its removal, as a page with explorers is left. A reader sees nothing of it."""
 
 
 @dataclass
@@ -56,10 +52,6 @@ def opener(context: BrowserContext) -> Callable[[str], Visit]:
             if message.type == "error":
                 visit.complaints.append(message.text)
 
-        def note_error(error: Error) -> None:
-            if LATE_MESSAGE not in str(error):
-                visit.complaints.append(str(error))
-
         def note_answer(status: int, address: str) -> None:
             if status >= 400:
                 visit.complaints.append(f"{status}: {address}")
@@ -68,7 +60,7 @@ def opener(context: BrowserContext) -> Callable[[str], Visit]:
         page.on("response", lambda response: note_answer(response.status, response.url))
         page.on("requestfailed", lambda request: visit.complaints.append(request.url))
         page.on("console", note_message)
-        page.on("pageerror", note_error)
+        page.on("pageerror", lambda error: visit.complaints.append(str(error)))
         page.goto(address, wait_until="load")
         return visit
 

@@ -109,6 +109,18 @@ def test_pages_are_not_built_again_when_nothing_changed(built, monkeypatch):
 
 
 @pytest.mark.slow
+def test_pages_are_built_again_when_our_script_for_the_widgets_changed(
+    built, tmp_path, monkeypatch
+):
+    layout, script = Layout(tmp_path / "copy"), tmp_path / "setup.js"
+    shutil.copytree(built.root, layout.root)
+    script.write_text("// Another one.\n")
+    monkeypatch.setattr(web_assets, "_OUR_SCRIPT", script)
+    assert build_site(layout) is True
+    assert (layout.html / web_assets.WIDGETS_SETUP).read_text() == script.read_text()
+
+
+@pytest.mark.slow
 def test_a_warning_is_an_error_and_leaves_the_old_pages(built, tmp_path):
     layout = Layout(tmp_path / "copy")
     shutil.copytree(built.root, layout.root)

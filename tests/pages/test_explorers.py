@@ -64,6 +64,26 @@ LAID_OUT = """() => innerWidth === 360 && new Promise(
 """Whether the page has taken the width of a phone: a click at an older place would be lost."""
 
 
+HURRY = """async (explorer) => {
+  const press = (handle, key) =>
+    handle.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+  const steps = [];
+  for (const handle of explorer.querySelectorAll("[role=slider]")) {
+    for (const key of ["ArrowRight", "ArrowLeft", "ArrowRight"]) {
+      steps.push(...Array(8).fill(() => press(handle, key)));
+    }
+  }
+  for (const button of explorer.querySelectorAll("button")) steps.push(() => button.click());
+  for (const pause of [0, 2, 8]) {
+    for (const step of steps) {
+      step();
+      await new Promise((done) => setTimeout(done, pause));
+    }
+  }
+}"""
+"""Moves every control of an explorer faster than its frames are drawn."""
+
+
 class Control:
     """A control as its reader uses it."""
 
@@ -208,6 +228,18 @@ def test_from_disk_every_control_moves_to_the_right_frame_too(
             control.by_key(old, place[position])
             arrived(explorer, place)
     assert visit.asked_elsewhere == []
+    assert visit.complaints == []
+    visit.page.close()
+
+
+def test_moved_in_a_hurry_it_shows_the_right_frame_and_nothing_fails(
+    served: str, with_explorers: str, open_page: Callable[[str], Visit]
+) -> None:
+    visit = open_page(f"{served}/{with_explorers}.html")
+    for explorer in visit.page.locator(".rulbook-explorer").all():
+        explorer.evaluate(HURRY)
+        place = [control["index"] for control in explorer.evaluate(STATE)["controls"]]
+        arrived(explorer, place)
     assert visit.complaints == []
     visit.page.close()
 

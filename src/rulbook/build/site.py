@@ -51,9 +51,10 @@ def build_site(layout: Layout, *, console: Console | None = None) -> bool:
     with console.status("Staging the pages"):
         assets = web_assets.provide(layout.build / "web-assets")
         stage(layout, assets)
-        made_of = folder_digest(layout.staged)
+        pins = web_assets.stamp_of(assets).read_text(encoding="utf-8")
+        made_of = f"{folder_digest(layout.staged)}\n{pins}"
     stamp = layout.build / "html.stamp"
-    if layout.index.is_file() and stamp.is_file() and stamp.read_text() == made_of:
+    if layout.index.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == made_of:
         return False
     stamp.unlink(missing_ok=True)
     with console.status("Building the pages"), tempfile.TemporaryDirectory(dir=layout.build) as out:

@@ -30,3 +30,27 @@
     },
   });
 }
+
+// The manager draws the frames of a stack and does not wait: one that is left before it is drawn
+// fails when it is added, or when it is told of its size. Draw one after another, leave out those
+// that are passed over meanwhile, and tell nothing to what is gone.
+document.addEventListener("DOMContentLoaded", () => {
+  window.requirejs(["@jupyter-widgets/base", "@jupyter-widgets/controls"], (base, controls) => {
+    const { processMessage } = base.JupyterLuminoWidget.prototype;
+    base.JupyterLuminoWidget.prototype.processMessage = function (message) {
+      if (this._view) processMessage.call(this, message);
+    };
+    const drawn = async (view) => {
+      await view.turn;
+      await view.layoutPromise;
+    };
+    const change = async ({ children_views, model }) => {
+      if (!children_views) return;
+      const shown = model.get("children")[model.get("selected_index")];
+      await Promise.all((await children_views.update([shown])).map(drawn));
+    };
+    controls.StackView.prototype.update_children = function () {
+      this.turn = Promise.resolve(this.turn).then(() => change(this));
+    };
+  });
+});
