@@ -9,6 +9,7 @@ from rulbook.display.results import (
     NOTHING,
     error_table,
     evidence_table,
+    in_words,
     methods_figure,
     number,
     p_value,
@@ -59,6 +60,10 @@ def nothing() -> Evidence:
 def rows_of(html) -> list[list[str]]:
     rows = re.findall(r"<tr.*?</tr>", html.data, re.DOTALL)
     return [[re.sub(r"<[^>]+>", "", c) for c in re.findall(r"<t[dh].*?</t[dh]>", r)] for r in rows]
+
+
+def test_one_is_singular():
+    assert [in_words(count, "seed") for count in (0, 1, 2)] == ["0 seeds", "1 seed", "2 seeds"]
 
 
 def test_a_value_without_an_interval_stands_alone_and_no_value_is_a_dash():

@@ -57,6 +57,11 @@ def p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def in_words(count: int, noun: str) -> str:
+    """Return a count with its noun, which takes an s if it is not one."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def evidence_table(*evidence: Evidence) -> HTML:
     """Return how much of each study is recorded: what a chapter's recorded figures rest on."""
     rows = pd.DataFrame(
