@@ -1,5 +1,6 @@
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -141,6 +142,14 @@ def test_the_methods_are_drawn_in_order(evidence, metric):
     assert (np.diff(values) >= 0).all()
     assert len(values) == (2 if metric == "health_accuracy" else 3)
     assert f"{len(values)} of {len(METHODS)} methods, 2 seeds each" in sentence
+
+
+def test_a_method_with_fewer_seeds_has_a_hollow_mark(evidence):
+    fewer = replace(evidence, records=evidence.records[:-1])
+    figure, sentence = methods_figure(fewer, "FD002", "rmse")
+    filled = figure.axes[0].collections[-1].get_facecolors()
+    assert [*map(tuple, filled)].count((1.0, 1.0, 1.0, 1.0)) == 1
+    assert "1 to 2 seeds each (hollow: fewer than 2): lowest" in sentence
 
 
 def test_methods_that_are_not_recorded_leave_an_empty_figure(nothing):

@@ -184,14 +184,15 @@ def variants_shown(variants: pd.DataFrame, caption: str) -> HTML:
 def methods_figure(evidence: Evidence, subset: str, metric: str) -> tuple[Figure, str]:
     """Draw one metric of every method, sorted, and say in a sentence what is seen.
 
-    The capped RMSE has its bootstrap interval over test engines; other metrics have one mark a
-    seed.
+    The capped RMSE has its bootstrap interval over test engines; other metrics have the standard
+    deviation over seeds. A method with fewer seeds than others has a hollow mark.
     """
+    measured = "rmse" if metric == "rmse" else f"{metric}_mean"
     rows = evidence.estimates(subset)
-    rows = rows[rows[f"{metric}_mean"].notna()].sort_values(f"{metric}_mean", ignore_index=True)
+    rows = rows[rows[measured].notna()].sort_values(measured, ignore_index=True)
     figure: Figure
     figure, axes = plots.panels(height=0.23 * max(len(rows), 4) + 0.7)
-    values = rows["rmse"] if metric == "rmse" else rows[f"{metric}_mean"]
+    values = rows[measured]
     colours = [plots.COLOURS["health" if name == REFERENCE else "rul"] for name in rows["method"]]
     if metric == "rmse":
         axes.hlines(rows.index, rows["low"], rows["high"], color=colours, linewidth=1.4)
@@ -200,7 +201,9 @@ def methods_figure(evidence: Evidence, subset: str, metric: str) -> tuple[Figure
         axes.hlines(
             rows.index, values - deviation, values + deviation, color=colours, linewidth=1.4
         )
-    axes.scatter(values, rows.index, color=colours, s=18, zorder=3)
+    every_seed = rows["seeds"] == rows["seeds"].max()
+    filled = [colour if full else "white" for colour, full in zip(colours, every_seed, strict=True)]
+    axes.scatter(values, rows.index, color=filled, edgecolors=colours, s=18, zorder=3)
     axes.set(
         yticks=list(rows.index),
         yticklabels=rows["label"],
@@ -292,5 +295,6 @@ def _reading(rows: pd.DataFrame, values: pd.Series, subset: str, metric: str) ->
     )
     return (
         f"{METRIC_WORDS[metric]} on {subset}, {len(rows)} of {len(METHODS)} methods, "
-        f"{counts} {'seed' if seeds == [1] else 'seeds'} each: {ends}."
+        f"{counts} {'seed' if seeds == [1] else 'seeds'} each"
+        f"{'' if len(seeds) == 1 else f' (hollow: fewer than {seeds[-1]})'}: {ends}."
     )
