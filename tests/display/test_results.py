@@ -3,6 +3,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rulbook.display.results import (
@@ -17,6 +18,7 @@ from rulbook.display.results import (
     quality_table,
     spread,
     sweep_figure,
+    variants_reading,
     within,
 )
 from rulbook.studies.catalogue import base_config
@@ -150,6 +152,24 @@ def test_a_method_with_fewer_seeds_has_a_hollow_mark(evidence):
     filled = figure.axes[0].collections[-1].get_facecolors()
     assert [*map(tuple, filled)].count((1.0, 1.0, 1.0, 1.0)) == 1
     assert "1 to 2 seeds each (hollow: fewer than 2): lowest" in sentence
+
+
+def test_variants_are_read_by_the_corrected_comparison():
+    rows = pd.DataFrame(
+        {
+            "choice": ["the protocol", "14 sensors", "uncapped-targets"],
+            "weights": "GABA",
+            "difference": [math.nan, 0.5, -8.34],
+            "p_value": [math.nan, 0.03, 0.001],
+        }
+    )
+    both = variants_reading(rows)
+    assert "*14 sensors under GABA* by +0.50 cycles; *uncapped-targets under GABA* by −8.34" in both
+    assert both.endswith("0 of 2 rows tie with the protocol.")
+    rows.loc[2, "p_value"] = 0.06
+    assert variants_reading(rows.drop(columns="weights")).endswith(
+        "corrected over the rows, 2 of 2 rows tie with the protocol."
+    )
 
 
 def test_methods_that_are_not_recorded_leave_an_empty_figure(nothing):

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.display import plots
 from rulbook.display.tables import table
+from rulbook.statistics import CONFIDENCE, holm
 from rulbook.studies.catalogue import study
 from rulbook.studies.methods import METHODS
 from rulbook.studies.tables import REFERENCE, Evidence
@@ -179,6 +180,28 @@ def variants_shown(variants: pd.DataFrame, caption: str) -> HTML:
     if "weights" in variants:
         shown.insert(1, "weights", variants["weights"].tolist())
     return table(shown, caption)
+
+
+def variants_reading(variants: pd.DataFrame) -> str:
+    """Say which rows of a ``variants_table`` the primary comparison tells from the protocol.
+
+    Holm's correction is over the rows of ``variants`` that change something.
+    """
+    changed = variants[variants["difference"].notna()]
+    beyond = changed[np.array(holm(changed["p_value"].tolist())) < 1 - CONFIDENCE]
+    names = beyond["choice"].tolist()
+    if "weights" in beyond:
+        names = [f"{name} under {row}" for name, row in zip(names, beyond["weights"], strict=True)]
+    found = [
+        f"*{name}* by {'+' if difference > 0 else ''}{number(difference)} cycles"
+        for name, difference in zip(names, beyond["difference"], strict=True)
+    ]
+    moved = f"the test error changes with {'; '.join(found)}; " if found else ""
+    return (
+        "Differences are over the seeds that a row has in common with the protocol's. By the "
+        f"paired bootstrap over test engines, corrected over the rows, {moved}"
+        f"{len(changed) - len(beyond)} of {in_words(len(changed), 'row')} tie with the protocol."
+    )
 
 
 def methods_figure(evidence: Evidence, subset: str, metric: str) -> tuple[Figure, str]:
