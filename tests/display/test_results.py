@@ -159,6 +159,7 @@ def test_variants_are_read_by_the_corrected_comparison():
         {
             "choice": ["the protocol", "14 sensors", "uncapped-targets"],
             "weights": "GABA",
+            "seeds": [5, 5, 5],
             "difference": [math.nan, 0.5, -8.34],
             "p_value": [math.nan, 0.03, 0.001],
         }
@@ -166,6 +167,7 @@ def test_variants_are_read_by_the_corrected_comparison():
     both = variants_reading(rows)
     assert "*14 sensors under GABA* by +0.50 cycles; *uncapped-targets under GABA* by −8.34" in both
     assert both.endswith("0 of 2 rows tie with the protocol.")
+    assert "compares two trainings" in variants_reading(rows.assign(seeds=1))
     rows.loc[2, "p_value"] = 0.06
     assert variants_reading(rows.drop(columns="weights")).endswith(
         "corrected over the rows, 2 of 2 rows tie with the protocol."

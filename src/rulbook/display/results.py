@@ -196,11 +196,13 @@ def variants_reading(variants: pd.DataFrame) -> str:
         f"*{name}* by {'+' if difference > 0 else ''}{number(difference)} cycles"
         for name, difference in zip(names, beyond["difference"], strict=True)
     ]
+    single = " A row of one seed compares two trainings: the test engines vary, the seed does not."
     moved = f"the test error changes with {'; '.join(found)}; " if found else ""
     return (
         "Differences are over the seeds that a row has in common with the protocol's. By the "
         f"paired bootstrap over test engines, corrected over the rows, {moved}"
         f"{len(changed) - len(beyond)} of {in_words(len(changed), 'row')} tie with the protocol."
+        f"{single if (changed['seeds'] == 1).any() else ''}"
     )
 
 
