@@ -106,3 +106,26 @@ def open_page(context: BrowserContext) -> Callable[[str], Visit]:
         return visit
 
     return open_settled
+
+
+@pytest.fixture(scope="module")
+def visit_of(open_page: Callable[[str], Visit], served: str) -> Iterator[Callable[[str], Visit]]:
+    """Visit a page by its name; the one visited last stays open for the tests that follow.
+
+    The name is an argument, not a parameter of the fixture: with several workers pytest has handed
+    out the page of another parameter.
+    """
+    last: dict[str, Visit] = {}
+
+    def leave() -> None:
+        while last:
+            last.popitem()[1].page.close()
+
+    def visit(name: str) -> Visit:
+        if name not in last:
+            leave()
+            last[name] = open_page(f"{served}/{name}.html")
+        return last[name]
+
+    yield visit
+    leave()

@@ -117,13 +117,12 @@ TAB_STOPS_ARE_SET = """() => [...document.querySelectorAll("pre, .cell_output > 
 """The theme gives boxes that scroll a place in the order of tab stops, some time after a resize."""
 
 
-@pytest.fixture(scope="module")
-def visit(open_page: Callable[[str], Visit], served: str, page_name: str) -> Iterator[Visit]:
+@pytest.fixture
+def visit(visit_of: Callable[[str], Visit], page_name: str) -> Visit:
     """The page, served and settled, with everything unfolded that was folded."""
-    opened = open_page(f"{served}/{page_name}.html")
+    opened = visit_of(page_name)
     opened.page.evaluate("document.querySelectorAll('details').forEach((part) => part.open = true)")
-    yield opened
-    opened.page.close()
+    return opened
 
 
 @pytest.fixture
