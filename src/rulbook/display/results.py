@@ -314,12 +314,13 @@ def _reading(rows: pd.DataFrame, values: pd.Series, subset: str, metric: str) ->
     if rows.empty:
         return f"Nothing is recorded on {subset} yet."
     labels, seeds = rows["label"].tolist(), sorted(set(rows["seeds"]))
-    counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    counts = f"{in_words(seeds[-1], 'seed')} each"
+    if len(seeds) > 1:
+        counts = f"{seeds[0]} to {counts} (hollow: fewer than {seeds[-1]})"
     ends = (
         f"lowest {labels[0]} at {values.iloc[0]:.4g}, highest {labels[-1]} at {values.iloc[-1]:.4g}"
     )
     return (
         f"{METRIC_WORDS[metric]} on {subset}, {len(rows)} of {len(METHODS)} methods, "
-        f"{counts} {'seed' if seeds == [1] else 'seeds'} each"
-        f"{'' if len(seeds) == 1 else f' (hollow: fewer than {seeds[-1]})'}: {ends}."
+        f"{counts}: {ends}."
     )
