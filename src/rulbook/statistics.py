@@ -1,4 +1,4 @@
-"""Intervals and tests: between methods on the same engines, over seeds, and from printed summaries.
+"""Intervals and tests: between methods on the same engines, and over seeds.
 
 The primary comparison of two methods is the paired bootstrap over test engines; the secondary one
 the paired t over seeds, corrected by Holm over the family of comparisons. Beside a tie stands the
@@ -8,7 +8,6 @@ smallest difference that could have been seen, so that "no difference" never mea
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +21,6 @@ POWER = 0.8
 
 RESAMPLES = 10_000
 """Bootstrap resamples of the test engines."""
-
-Alternative = Literal["two-sided", "less", "greater"]
 
 _Floats = npt.NDArray[np.float64]
 _BOOTSTRAP_SEED = 0
@@ -76,21 +73,6 @@ class Comparison:
         return self.p_value >= 1 - CONFIDENCE
 
 
-@dataclass(frozen=True)
-class TTest:
-    """A t test.
-
-    Attributes:
-        statistic: The t statistic, no unit.
-        degrees_of_freedom: Its degrees of freedom, fractional for Welch's test.
-        p_value: The p-value under the alternative that was asked for.
-    """
-
-    statistic: float
-    degrees_of_freedom: float
-    p_value: float
-
-
 def over_seeds(values: npt.ArrayLike) -> Estimate:
     """Return the mean over seeds with its t interval.
 
@@ -107,7 +89,7 @@ def over_seeds(values: npt.ArrayLike) -> Estimate:
     mean = float(data.mean())
     if data.size == 1:
         return Estimate(mean, math.nan, math.nan, math.nan, 1)
-    error = float(data.std(ddof=1) / math.sqrt(data.size))
+    error = float(stats.sem(data))
     half = _t_quantile(data.size - 1) * error
     return Estimate(mean, mean - half, mean + half, error, data.size)
 
@@ -207,12 +189,16 @@ def compare_over_seeds(values: npt.ArrayLike, other_values: npt.ArrayLike) -> Co
             f"a paired test needs two or more seeds of both, not {first.size} and {second.size}"
         )
     estimate = over_seeds(first - second)
-    test = _t_test(estimate.value, estimate.standard_error, first.size - 1, "two-sided")
+    if estimate.standard_error > 0:
+        p_value = float(stats.ttest_rel(first, second).pvalue)
+    else:
+        # Without noise any difference is certain, and no difference is none at all.
+        p_value = float(estimate.value == 0)
     return Comparison(
         difference=estimate.value,
         low=estimate.low,
         high=estimate.high,
-        p_value=test.p_value,
+        p_value=p_value,
         smallest_detectable=smallest_detectable_difference(
             estimate.standard_error, degrees_of_freedom=first.size - 1
         ),
@@ -264,81 +250,6 @@ def smallest_detectable_difference(
 
         noncentrality = optimize.brentq(lacking_power, 0.0, 10 * critical)
     return float(noncentrality * standard_error)
-
-
-def one_sample_t(
-    mean: float,
-    standard_deviation: float,
-    n: int,
-    reference: float,
-    alternative: Alternative = "two-sided",
-) -> TTest:
-    """Test a mean against a fixed value, from a printed mean, standard deviation and count.
-
-    Args:
-        mean: The sample mean.
-        standard_deviation: The sample standard deviation (dividing by n - 1), same unit.
-        n: Number of values, at least 2.
-        reference: The value that the mean is held against, same unit.
-        alternative: ``"less"`` asks whether the mean is below the reference.
-
-    Raises:
-        ValueError: There are fewer than two values.
-    """
-    if n < 2:
-        raise ValueError(f"a t test needs two or more values, not {n}")
-    return _t_test(mean - reference, standard_deviation / math.sqrt(n), n - 1, alternative)
-
-
-def welch_t(
-    mean: float,
-    standard_deviation: float,
-    n: int,
-    other_mean: float,
-    other_standard_deviation: float,
-    other_n: int,
-    alternative: Alternative = "two-sided",
-) -> TTest:
-    """Test two means with unequal variances (Welch, 1947), from their printed summaries.
-
-    The degrees of freedom are those of Satterthwaite (1946), as in SciPy.
-
-    Args:
-        mean: First sample mean.
-        standard_deviation: First sample standard deviation (dividing by n - 1).
-        n: First count, at least 2.
-        other_mean: Second sample mean.
-        other_standard_deviation: Second sample standard deviation.
-        other_n: Second count, at least 2.
-        alternative: ``"less"`` asks whether the first mean is below the second.
-
-    Raises:
-        ValueError: A sample has fewer than two values.
-    """
-    if min(n, other_n) < 2:
-        raise ValueError(f"a t test needs two or more values of both, not {n} and {other_n}")
-    variance, other_variance = standard_deviation**2 / n, other_standard_deviation**2 / other_n
-    total = variance + other_variance
-    spread = variance**2 / (n - 1) + other_variance**2 / (other_n - 1)
-    degrees_of_freedom = total**2 / spread if spread else float(n + other_n - 2)
-    return _t_test(mean - other_mean, math.sqrt(total), degrees_of_freedom, alternative)
-
-
-def _t_test(
-    difference: float, standard_error: float, degrees_of_freedom: float, alternative: Alternative
-) -> TTest:
-    if standard_error > 0:
-        statistic = difference / standard_error
-    else:
-        # Without noise any difference is certain, and no difference is none at all.
-        statistic = math.copysign(math.inf, difference) if difference else 0.0
-    distribution = stats.t(degrees_of_freedom)
-    p_value = {
-        "two-sided": 2 * distribution.sf(abs(statistic)),
-        "less": distribution.cdf(statistic),
-        "greater": distribution.sf(statistic),
-    }[alternative]
-    return TTest(statistic, degrees_of_freedom, float(p_value))
 
 
 def _t_quantile(degrees_of_freedom: float) -> float:

@@ -1,13 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rulbook.data.prepare import Recipe
 from rulbook.metrics import rmse
+from rulbook.models import ARCHITECTURES
 from rulbook.statistics import compare_over_engines
 from rulbook.studies.protocol_choices import (
     PROTOCOL,
     boosted_by_trees,
     selection_table,
+    sizing_table,
     trees_predictions,
     trees_under_each_choice,
     variants_table,
@@ -104,3 +108,19 @@ def test_a_variant_is_compared_over_the_seeds_that_both_have(make_record):
 def test_nothing_recorded_gives_an_empty_table(make_record):
     assert variants_table([], {}).empty
     assert variants_table([], {"x": [make_record(epochs=(epoch(14.0),))]}).empty
+
+
+def test_sizes_are_compared_at_their_selected_epochs_on_the_validation_engines(make_record):
+    compact = ARCHITECTURES["compact"]
+    records = [
+        make_record(epochs=(epoch(14.0), epoch(15.0))),
+        make_record(epochs=(epoch(16.0),), architecture=replace(compact, recurrent_units=16)),
+        make_record(epochs=(epoch(13.0),), architecture=compact, diverged=True),
+        make_record("constant", epochs=(epoch(40.0),)),
+    ]
+    table = sizing_table(records)
+    assert table["validation_rmse"].tolist() == [14.0, 16.0]
+    assert table["chosen"].tolist() == [True, False]
+    assert table["recurrent_units"].tolist() == [compact.recurrent_units, 16]
+    assert table["parameters"].is_monotonic_decreasing
+    assert (table["selected_epoch"][0], table["epochs"][0]) == (1, 2)

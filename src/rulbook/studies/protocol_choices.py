@@ -11,6 +11,7 @@ from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from rulbook.data.cmapss import Fleet
 from rulbook.data.prepare import Prepared, Recipe, Windows, prepare
 from rulbook.metrics import rmse
+from rulbook.models import ARCHITECTURES, DualTaskModel, count_parameters
 from rulbook.statistics import compare_over_engines, rmse_over_engines
 from rulbook.studies.baselines import window_statistics
 from rulbook.studies.methods import method_of
@@ -188,6 +189,44 @@ def variants_table(
                 _variant_row(choice, list(changed.values()), [of_base[seed] for seed in changed])
             )
     return pd.DataFrame(rows, columns=_VARIANT_COLUMNS)
+
+
+def sizing_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Return what the width and the dropout of a network do on the validation engines.
+
+    The test engines are not looked at: the network was chosen by this table.
+
+    Args:
+        records: completed and other trainings that differ in their architecture alone.
+
+    Returns:
+        One row a completed training: ``convolutions``, ``recurrent_units``, ``funnel`` (widths),
+        ``convolution_dropout``, ``parameters``, ``chosen`` (whether it is the network of its
+        name), ``selected_epoch`` (from 1), ``epochs`` (trained), and ``validation_rmse`` at the
+        selected epoch, capped, cycles.
+
+    """
+    rows = []
+    for record in records:
+        config = record.config
+        if record.selected_epoch is None or config.network not in ARCHITECTURES:
+            continue
+        architecture = config.architecture or ARCHITECTURES[config.network]
+        model = DualTaskModel(architecture, len(config.recipe.feature_names))
+        rows.append(
+            {
+                "convolutions": architecture.convolutions,
+                "recurrent_units": architecture.recurrent_units,
+                "funnel": architecture.funnel,
+                "convolution_dropout": architecture.convolution_dropout,
+                "parameters": count_parameters(list(model.parameters())),
+                "chosen": config.architecture is None,
+                "selected_epoch": record.selected_epoch + 1,
+                "epochs": len(record.epochs),
+                "validation_rmse": record.epochs[record.selected_epoch].validation.rmse,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 _VARIANT_COLUMNS = [
