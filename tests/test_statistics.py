@@ -78,6 +78,10 @@ class TestOverEngines:
         assert comparison.p_value == 1.0
         assert comparison.is_tie
 
+    def test_every_number_is_a_float_as_notebooks_show_it(self, errors: np.ndarray) -> None:
+        found = vars(compare_over_engines(errors, errors + 1.0))
+        assert {type(value) for name, value in found.items() if name != "n"} == {float}
+
     def test_a_clear_difference_is_seen(self, errors: np.ndarray) -> None:
         comparison = compare_over_engines(1.5 * errors, errors)
         assert comparison.difference == pytest.approx(0.5 * rmse_over_engines(errors).value)

@@ -159,7 +159,7 @@ def compare_over_engines(errors: npt.ArrayLike, other_errors: npt.ArrayLike) -> 
         rng=_BOOTSTRAP_SEED,
     )
     differences = drawn.bootstrap_distribution
-    beyond = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
+    beyond = int(min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0)))
     return Comparison(
         difference=float(_difference_of_root_means(first, second)),
         low=float(drawn.confidence_interval.low),
