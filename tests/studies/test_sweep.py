@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from rulbook import paths
 from rulbook.errors import RulbookError, UsageError
@@ -81,6 +82,23 @@ def test_a_killed_worker_loses_at_most_the_runs_in_flight(tmp_path):
     """
     sweep(configs(6), jobs=2, run=fake_run(kill_once))
     assert status(configs(6)).done == 6
+
+
+@pytest.mark.slow
+def test_workers_start_with_the_memory_settings_that_are_not_set_already(tmp_path, monkeypatch):
+    mmap, trim = "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"
+    monkeypatch.setenv(mmap, "")  # so that what the sweep sets is taken back afterwards
+    monkeypatch.delenv(mmap)
+    monkeypatch.setenv(trim, "12345")
+    seen = tmp_path / "seen"
+    note = f"""
+        with open({str(seen)!r}, "a") as file:
+            print(os.environ[{mmap!r}], os.environ[{trim!r}], file=file)
+    """
+    get_reusable_executor().shutdown(kill_workers=True)
+    sweep(configs(2), jobs=2, run=fake_run(note))
+    get_reusable_executor().shutdown(kill_workers=True)
+    assert set(seen.read_text().split()) == {str(2**25), "12345"}
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from rulbook.studies.tables import (
     TIE,
     Evidence,
     beats_every_one,
+    compare_groups,
     comparison_table,
     completed_runs,
     errors_by_engine,
@@ -276,6 +277,19 @@ def test_correction_is_over_the_family_that_is_asked_for(some_records):
     whole = comparison_table(some_records, "FD002").set_index("method")
     alone = comparison_table(some_records, "FD002", methods=["single_task"]).iloc[0]
     assert alone["p_holm"] == alone["p_value"] == whole.loc["single_task", "p_value"]
+
+
+def test_groups_are_compared_over_all_of_their_runs(some_records):
+    found = compare_groups(some_records, "FD002", ["gaba", "dwa"], ["fixed_050"])
+    runs = completed_runs(some_records)
+    first = [run for name in ("gaba", "dwa") for run in runs["FD002", name].values()]
+    second = runs["FD002", "fixed_050"].values()
+    assert found == compare_over_engines(errors_by_engine(first), errors_by_engine(second))
+    alone = compare_groups(some_records, "FD002", ["dwa"], ["fixed_050"])
+    by_table = comparison_table(some_records, "FD002").set_index("method").loc["dwa"]
+    assert alone.difference == by_table["difference"]
+    with pytest.raises(ValueError, match="no completed run of grace on FD002"):
+        compare_groups(some_records, "FD002", ["grace"], ["fixed_050"])
 
 
 def test_rankings_take_ties_for_ties(some_records):

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,15 @@ Engine = Literal["loky", "dask", "ray"]
 
 MAX_TRIES = 3
 """A run that failed this often is recorded as failed and left alone."""
+
+_KEEP_FREED_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**32),
+}
+"""What tells glibc to keep the large blocks that every training step frees and asks for again.
+
+Otherwise each of them is mapped anew and zeroed page by page; see ``benchmarks/README.md``.
+"""
 
 
 @dataclass(frozen=True)
@@ -155,6 +165,8 @@ def _parallel(
 def _backend(engine: Engine, scheduler: str | None) -> Iterator[tuple[type[Exception], ...]]:
     """Choose joblib's backend; yield the errors by which it tells that a worker was killed."""
     if engine == "loky":
+        for name, value in _KEEP_FREED_MEMORY.items():
+            os.environ.setdefault(name, value)  # read by the worker processes as they start
         with joblib.parallel_config("loky", inner_max_num_threads=1):
             yield (TerminatedWorkerError,)
     elif engine == "dask":

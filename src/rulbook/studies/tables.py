@@ -355,6 +355,31 @@ def comparison_table(
     return _with_outcomes(pd.DataFrame(rows, columns=_COMPARISON_COLUMNS))
 
 
+def compare_groups(
+    records: Iterable[RunRecord], subset: str, group: Iterable[str], others: Iterable[str]
+) -> Comparison:
+    """Compare two groups of methods, each taken together, by the paired bootstrap over engines.
+
+    Squared errors are averaged over all completed runs of a group.
+
+    Returns:
+        RMSE of ``group`` minus RMSE of ``others``, capped, cycles.
+
+    Raises:
+        ValueError: a method has no completed run on ``subset``.
+
+    """
+    runs = completed_runs(record for record in records if record.config.subset == subset)
+
+    def errors(names: Iterable[str]) -> Floats:
+        names = list(names)
+        if absent := [name for name in names if (subset, name) not in runs]:
+            raise ValueError(f"no completed run of {', '.join(absent)} on {subset}")
+        return np.vstack([errors_by_engine(runs[subset, name].values()) for name in names])
+
+    return compare_over_engines(errors(group), errors(others))
+
+
 def lower_than_all(
     records: Iterable[RunRecord], subset: str, method: str, others: Iterable[str]
 ) -> bool:
