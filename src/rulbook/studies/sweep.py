@@ -29,7 +29,7 @@ Engine = Literal["loky", "dask", "ray"]
 MAX_TRIES = 3
 """A run that failed this often is recorded as failed and left alone."""
 
-_KEEP_FREED_MEMORY = {
+KEEP_FREED_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
 }
@@ -165,7 +165,7 @@ def _parallel(
 def _backend(engine: Engine, scheduler: str | None) -> Iterator[tuple[type[Exception], ...]]:
     """Choose joblib's backend; yield the errors by which it tells that a worker was killed."""
     if engine == "loky":
-        for name, value in _KEEP_FREED_MEMORY.items():
+        for name, value in KEEP_FREED_MEMORY.items():
             os.environ.setdefault(name, value)  # read by the worker processes as they start
         with joblib.parallel_config("loky", inner_max_num_threads=1):
             yield (TerminatedWorkerError,)
