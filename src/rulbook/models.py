@@ -1,5 +1,6 @@
 """The two networks of the book: the one-layer skeleton of §4.1 and the full one of §11.4."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -158,10 +159,10 @@ class DualTaskModel(nn.Module):
         sequence, _ = self.recurrent(sequence)
         # Only the last cycle goes on (§11.1), so only its query is computed: the same z as from
         # attending at all cycles, for a fraction of the work.
-        last = sequence[:, -1:]
-        attended, _ = self.attention(last, sequence, sequence, need_weights=False)
+        last = sequence[:, -1]
+        attended = attend_from(last, sequence, self.attention)
         pooled = self.attention_norm(last + self.attention_dropout(attended))
-        return self.funnel(pooled.squeeze(1))  # type: ignore[no-any-return]
+        return self.funnel(pooled)  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return RUL (B,) and health logits (B, 3), in the precision of the weights.
@@ -184,6 +185,39 @@ class DualTaskModel(nn.Module):
         assert isinstance(last, nn.Linear)
         with torch.no_grad():
             last.bias.fill_(mean_rul)
+
+
+def attend_from(query: Tensor, sequence: Tensor, attention: nn.MultiheadAttention) -> Tensor:
+    r"""Return the self-attention of one cycle over a whole window, (B, width).
+
+    The same function of the same parameters as ``attention(query, sequence, sequence)``, for one
+    query a window. With one query it is cheaper not to project every cycle to keys and values
+    first. In each attention head, with :math:`q` the projected query, :math:`x_t` the cycles and
+    :math:`a_t` the attention weights,
+
+    .. math:: q^\top (W_k x_t + b_k) = (W_k^\top q)^\top x_t + q^\top b_k, \qquad
+              \sum_t a_t (W_v x_t + b_v) = W_v \sum_t a_t x_t + b_v,
+
+    since :math:`\sum_t a_t = 1`; and :math:`q^\top b_k`, the same for every cycle, leaves the
+    softmax as it was. The results differ from the layer's own by rounding alone.
+
+    Args:
+        query: (B, width), the cycle that attends.
+        sequence: (B, cycles, width), the cycles attended to.
+        attention: the layer whose parameters are used; one without dropout of its own.
+
+    """
+    heads = attention.num_heads
+    weight_q, weight_k, weight_v = attention.in_proj_weight.chunk(3)
+    bias_q, _, bias_v = attention.in_proj_bias.chunk(3)
+    by_head = (heads, attention.head_dim, attention.embed_dim)
+    q = nn.functional.linear(query, weight_q, bias_q) / math.sqrt(attention.head_dim)
+    q = q.view(-1, *by_head[:2])
+    folded = torch.einsum("bhd,hdw->bhw", q, weight_k.view(by_head))
+    attention_weights = (folded @ sequence.transpose(1, 2)).softmax(-1)
+    context = attention_weights @ sequence
+    values = torch.einsum("bhw,hdw->bhd", context, weight_v.view(by_head)).flatten(1) + bias_v
+    return attention.out_proj(values)  # type: ignore[no-any-return]
 
 
 DualTaskNetwork = DualTaskMLP | DualTaskModel

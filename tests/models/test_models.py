@@ -6,6 +6,7 @@ from rulbook.models import (
     ARCHITECTURES,
     DualTaskMLP,
     DualTaskModel,
+    attend_from,
     count_parameters,
     shared_parameters,
     task_parameters,
@@ -128,3 +129,24 @@ def test_under_autocast_the_trunk_is_in_lower_precision_and_the_outputs_are_not(
     assert mixed_rul.dtype == mixed_logits.dtype == torch.float32
     torch.testing.assert_close(mixed_logits, logits, atol=0.05, rtol=0.05)
     torch.testing.assert_close(mixed_rul, rul, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_folded_attention_is_the_layers_own(size):
+    model = DualTaskModel.of_size(size).double()
+    layer = model.attention
+    torch.nn.init.normal_(layer.in_proj_bias)
+    torch.nn.init.normal_(layer.out_proj.bias)
+    sequence = torch.randn(3, 30, layer.embed_dim, dtype=torch.float64)
+    query = sequence[:, -1:]
+
+    def results(attended):
+        output_gradients = torch.linspace(-1, 1, attended.numel(), dtype=torch.float64)
+        gradients = torch.autograd.grad(
+            attended, list(layer.parameters()), output_gradients.view_as(attended)
+        )
+        return attended, *gradients
+
+    folded = results(attend_from(query.squeeze(1), sequence, layer))
+    own = results(layer(query, sequence, sequence, need_weights=False)[0].squeeze(1))
+    torch.testing.assert_close(folded, own, rtol=1e-10, atol=1e-12)

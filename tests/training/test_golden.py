@@ -18,6 +18,13 @@ GOLDEN = Path(__file__).with_name("golden_runs.json")
 RELATIVE_TOLERANCE = 1e-3
 """Room for another processor's rounding over twenty steps in float32."""
 
+RATIO_TOLERANCE = 5e-3
+"""The same for the gradient ratio, which jumps where rounding shuts or opens a ReLU.
+
+One and two threads of one machine give ``amnl_legacy_ema`` ratios that are 1e-3 apart, with losses
+equal to seven digits.
+"""
+
 
 def twenty_steps(weighting: str, inner_loss: str, prepared: Prepared) -> dict[str, float]:
     """Return the numbers by which two trainings are told apart."""
@@ -66,8 +73,10 @@ def test_the_pinned_runs_are_of_this_protocol(golden):
 @pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS, ids="/".join)
 def test_twenty_steps_give_the_pinned_numbers(run, prepared, golden):
-    expected = golden["runs"]["/".join(run)]
-    assert twenty_steps(*run, prepared) == pytest.approx(expected, rel=RELATIVE_TOLERANCE)
+    expected = dict(golden["runs"]["/".join(run)])
+    measured = twenty_steps(*run, prepared)
+    assert measured.pop("ratio") == pytest.approx(expected.pop("ratio"), rel=RATIO_TOLERANCE)
+    assert measured == pytest.approx(expected, rel=RELATIVE_TOLERANCE)
 
 
 if __name__ == "__main__":

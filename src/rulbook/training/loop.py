@@ -12,7 +12,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torch.optim.swa_utils import AveragedModel
 
 from rulbook.data.prepare import Prepared, Windows
 from rulbook.losses import health_cross_entropy, inner_rul_loss, rul_mse
@@ -20,6 +19,7 @@ from rulbook.metrics import health_accuracy, linear_probe, mean_error, recall_pe
 from rulbook.models import ARCHITECTURES, DualTaskModel, shared_parameters, task_parameters
 from rulbook.training.auxiliary import auxiliary_labels
 from rulbook.training.config import RunConfig
+from rulbook.training.packing import PackedParameters
 from rulbook.training.record import (
     EpochRecord,
     ProbeScores,
@@ -207,7 +207,8 @@ class _Run:
         self.shared = shared_parameters(self.model)
         self.heads = task_parameters(self.model)
         self.weighting: BaseMTLLoss = get_loss(config.weighting).to(device)
-        self.optimiser = _optimiser(config, self.model, self.weighting)
+        self.packed = PackedParameters(self.model.parameters())
+        self.optimiser = _optimiser(config, self.packed, self.weighting)
         self.plateau = ReduceLROnPlateau(
             self.optimiser, factor=0.5, patience=config.plateau_patience
         )
@@ -221,8 +222,8 @@ class _Run:
         self.steps_per_epoch = min(whole_batches, config.batches_per_epoch or whole_batches)
         self.total_steps = self.steps_per_epoch * config.max_epochs
         self.step = 0
-        self.averaged_model = AveragedModel(self.model, multi_avg_fn=self._average)
-        self.average: DualTaskModel = self.averaged_model.module  # type: ignore[assignment]
+        self.average = copy.deepcopy(self.model)
+        self.packed_average = PackedParameters(self.average.parameters())
         self.starts_dead = self._starts_dead()
         self.probe_at_start: ProbeScores | None = None
         self.epochs: list[EpochRecord] = []
@@ -270,6 +271,12 @@ class _Run:
         """Return the linear probe on the selected epoch's trunk."""
         return self._probe(self._selected())
 
+    def _averaged_model(self) -> DualTaskModel:
+        """Return the network with averaged weights and the current batch statistics."""
+        for averaged, current in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            averaged.copy_(current)
+        return self.average
+
     def _selected(self) -> DualTaskModel:
         self.average.load_state_dict(self.best_state)
         return self.average
@@ -290,11 +297,10 @@ class _Run:
     def _warm_up_steps(self) -> int:
         return round(self.config.warm_up * self.total_steps)
 
-    def _average(
-        self, averaged: Sequence[Tensor], current: Sequence[Tensor], _: Tensor | int
-    ) -> None:
+    def _update_average(self) -> None:
+        """Take the current weights into the running average; the first ones are its start."""
         decay = average_decay(self.step, self.total_steps, self.config.average_decay)
-        torch._foreach_lerp_(list(averaged), list(current), 1.0 - decay)
+        self.packed_average.move_towards(self.packed, 1.0 if self.step == 1 else 1.0 - decay)
 
     def steps(self) -> Iterator[tuple[Tensor, Tensor, StepInfo, Tensor]]:
         """Train for one epoch; yield losses, task gradients and total norm of every step."""
@@ -303,7 +309,7 @@ class _Run:
             self._warm_up()
             yield self._train_step(rows, observe=self.step % self.config.observe_every == 0)
             self.step += 1
-            self.averaged_model.update_parameters(self.model)
+            self._update_average()
 
     def _epoch(self) -> EpochRecord:
         seen = _Observations()
@@ -311,7 +317,7 @@ class _Run:
             seen.add(*step)
         rul, health = _to_array(seen.rul), _to_array(seen.health)
         self.weighting.end_epoch({"rul": float(rul.mean()), "health": float(health.mean())})
-        evaluated = self.average
+        evaluated = self._averaged_model()
         watch = self.config.watch_test
         return EpochRecord(
             rul_loss=rul.mean(),
@@ -354,7 +360,8 @@ class _Run:
             task_params=self.heads,
             observe=observe,
         )
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.packed.collect_gradients()
+        norm = nn.utils.clip_grad_norm_(self.packed.tensors, self.config.clip_norm)
         self.optimiser.step()
         return rul_loss, health_loss, info, norm
 
@@ -425,13 +432,15 @@ def _evaluation_batches(windows: Windows) -> Iterator[Tensor]:
 
 
 def _optimiser(
-    config: RunConfig, model: DualTaskModel, weighting: BaseMTLLoss
+    config: RunConfig, network: PackedParameters, weighting: BaseMTLLoss
 ) -> torch.optim.Optimizer:
     groups = [
-        {"params": list(model.parameters()), "weight_decay": config.weight_decay},
+        {"params": network.tensors, "weight_decay": config.weight_decay},
         {"params": list(weighting.parameters()), "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-    optimiser: torch.optim.Optimizer = kinds[config.optimiser](groups, lr=config.learning_rate)
+    optimiser: torch.optim.Optimizer = kinds[config.optimiser](
+        groups, lr=config.learning_rate, fused=True
+    )
     return optimiser
