@@ -8,7 +8,9 @@ from rulbook.data import cmapss
 from rulbook.data.prepare import Recipe
 from rulbook.errors import unknown_name
 from rulbook.models import ARCHITECTURES, Architecture
+from rulbook.studies.conditions import training_condition
 from rulbook.studies.methods import AMNL_SWEEP, METHODS, method
+from rulbook.studies.tuning import chosen_config
 from rulbook.training.config import RunConfig
 
 SEEDS = (42, 123, 456, 789, 1024)
@@ -164,6 +166,57 @@ def _paper_size() -> Iterator[RunConfig]:
             yield method(name).applied_to(base_config(subset)).model_copy(update=_PAPER_SIZE)
 
 
+_ONE_OPERATING_CONDITION = ("FD001", "FD003")
+_SIX_OPERATING_CONDITIONS = ("FD002", "FD004")
+
+_BOOK_BATCH_METHODS: dict[tuple[str, ...], tuple[str, ...]] = {
+    _ONE_OPERATING_CONDITION: (
+        *("fixed_050", "fixed_0002", "single_task", "amnl", "gaba", "grace", "fixed_005"),
+        *("fixed_075", "fixed_090", "amnl_fixed", "dwa", "gaba_no_floor"),
+        *("uncertainty", "gradnorm", "imtl_g", "pcgrad"),
+    ),
+    _SIX_OPERATING_CONDITIONS: (
+        *("fixed_050", "fixed_0002", "single_task", "amnl", "gaba", "grace"),
+        *("fixed_060", "fixed_075", "fixed_090", "uncertainty"),
+    ),
+}
+"""The methods by subsets, those that most claims name first."""
+
+_LEAK_METHODS = ("fixed_050", "amnl", "single_task", "amnl_060", "amnl_090", "fixed_075")
+_THREE_METHODS = ("fixed_050", "fixed_0002", "single_task")
+
+
+def _under(
+    condition: str,
+    methods: tuple[str, ...],
+    subsets: tuple[str, ...],
+    seeds: tuple[int, ...] = SEEDS,
+) -> Iterator[RunConfig]:
+    """Yield runs under a training condition, each method complete before the next one begins."""
+    applied = training_condition(condition).applied_to
+    for name in methods:
+        for subset in subsets:
+            for seed in seeds:
+                yield applied(method(name).applied_to(base_config(subset, seed)))
+
+
+def _sgd(subsets: tuple[str, ...]) -> Iterator[RunConfig]:
+    """Yield one seed at every rate, then the other seeds at the rate chosen, once there is one."""
+    condition = training_condition("sgd")
+    for name in (*_THREE_METHODS, "gaba"):
+        for subset in subsets:
+            first, *others = (method(name).applied_to(base_config(subset, s)) for s in SEEDS)
+            tried = [condition.applied_to(first, rate) for rate in condition.learning_rates]
+            yield from tried
+            if chosen := chosen_config(tried):
+                for other in others:
+                    yield condition.applied_to(other, chosen.learning_rate)
+
+
+def _book_batch(subsets: tuple[str, ...]) -> Iterator[RunConfig]:
+    yield from _under("book-batch", _BOOK_BATCH_METHODS[subsets], subsets)
+
+
 _ALL = (
     Study("sizing", "Which width and dropout does the compact network get?", _sizing),
     Study(
@@ -196,6 +249,46 @@ _ALL = (
         "initial-imbalance",
         "How large is the gradient imbalance before the first step?",
         _initial_imbalance,
+    ),
+    Study(
+        "book-batch-fd001-fd003",
+        "What do the verdicts on FD001 and FD003 become at the source's batch of 64?",
+        lambda: _book_batch(_ONE_OPERATING_CONDITION),
+    ),
+    Study(
+        "book-batch-fd002-fd004",
+        "What do the verdicts on FD002 and FD004 become at the source's batch of 64?",
+        lambda: _book_batch(_SIX_OPERATING_CONDITIONS),
+    ),
+    Study(
+        "sgd-fd001-fd003",
+        "What do the verdicts on FD001 and FD003 become under plain SGD that arrives?",
+        lambda: _sgd(_ONE_OPERATING_CONDITION),
+    ),
+    Study(
+        "sgd-fd002-fd004",
+        "What do the verdicts on FD002 and FD004 become under plain SGD that arrives?",
+        lambda: _sgd(_SIX_OPERATING_CONDITIONS),
+    ),
+    Study(
+        "window-split-fd002",
+        "Which errors does FD002 report when windows are held out instead of engines?",
+        lambda: _under("window-split", _LEAK_METHODS, ("FD002",), SEEDS[:3]),
+    ),
+    Study(
+        "window-split-fd004",
+        "Which errors does FD004 report when windows are held out instead of engines?",
+        lambda: _under("window-split", _LEAK_METHODS, ("FD004",), SEEDS[:3]),
+    ),
+    Study(
+        "caps",
+        "What does a RUL target in units of the cap change?",
+        lambda: _under("caps", _THREE_METHODS, ("FD001", "FD002")),
+    ),
+    Study(
+        "no-clip",
+        "What does leaving the gradients unclipped change?",
+        lambda: _under("no-clip", _THREE_METHODS, ("FD001", "FD002")),
     ),
     Study("auxiliary", "Does a wrong second task help as much as health does?", _wrong_auxiliary),
     Study("target-unit", "What does scaling the RUL target to [0, 1] change?", _target_unit),

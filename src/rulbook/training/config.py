@@ -11,7 +11,11 @@ from rulbook.losses import InnerLoss
 from rulbook.models import Architecture, Size
 
 PROTOCOL = 1
-"""Raised when a change of code moves a run's numbers; records of older protocols are not read."""
+"""Raised when a change of code moves a run's numbers; records of older protocols are not read.
+
+A change that moves them by rounding alone, as another processor does (a relative 1e-6 a step, shown
+by a test), leaves it.
+"""
 
 Baseline = Literal["gradient_boosting", "constant"]
 Optimiser = Literal["adamw", "adam", "sgd"]
@@ -46,7 +50,8 @@ class RunConfig(BaseModel):
         patience: epochs without a better validation RMSE before the run stops; ``None`` never.
         warm_up: share of all steps over which the learning rate rises linearly.
         plateau_patience: epochs without a better validation RMSE before the rate is halved.
-        clip_norm: largest norm of the gradient over all of the network's parameters.
+        clip_norm: largest norm of the gradient over all of the network's parameters; not clipped
+            where there is none.
         average_decay: largest decay of the running average of the weights.
         observe_every: steps between two measurements of the task gradients, for methods that do
             not compute them anyway.
@@ -79,7 +84,7 @@ class RunConfig(BaseModel):
     patience: int | None = 5
     warm_up: float = 0.1
     plateau_patience: int = 2
-    clip_norm: float = 1.0
+    clip_norm: float | None = 1.0
     average_decay: float = 0.999
     observe_every: int = 10
     watch_test: bool = False

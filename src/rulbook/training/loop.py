@@ -294,6 +294,9 @@ class _Run:
         lower = self.config.precision == "bfloat16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=lower)
 
+    def _clip_norm(self) -> float:
+        return math.inf if self.config.clip_norm is None else self.config.clip_norm
+
     def _warm_up_steps(self) -> int:
         return round(self.config.warm_up * self.total_steps)
 
@@ -324,7 +327,7 @@ class _Run:
             health_loss=health.mean(),
             weights=self.weighting.get_weights(),
             learning_rate=self.optimiser.param_groups[0]["lr"],
-            clipped_share=(_to_array(seen.total_norms) > self.config.clip_norm).mean(),
+            clipped_share=(_to_array(seen.total_norms) > self._clip_norm()).mean(),
             gradients=summarise_gradients(
                 _to_array(seen.norm_rul), _to_array(seen.norm_health), _to_array(seen.cosine)
             ),
@@ -361,7 +364,7 @@ class _Run:
             observe=observe,
         )
         self.packed.collect_gradients()
-        norm = nn.utils.clip_grad_norm_(self.packed.tensors, self.config.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.packed.tensors, self._clip_norm())
         self.optimiser.step()
         return rul_loss, health_loss, info, norm
 

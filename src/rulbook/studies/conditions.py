@@ -1,0 +1,82 @@
+"""Training conditions: the named changes to the protocol under which claims are decided again.
+
+A claim of the source that names no optimiser, batch or length is not settled by one choice of them.
+Each condition is a set of changes to ``RunConfig``; everything else stays as the protocol has it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from rulbook.data.prepare import Recipe
+from rulbook.errors import unknown_name
+from rulbook.training.config import RunConfig
+
+
+@dataclass(frozen=True)
+class TrainingCondition:
+    """A named set of changes to the protocol.
+
+    Attributes:
+        name: name in studies, ledger and tables.
+        label: name that readers see.
+        changes: fields of ``RunConfig`` and their values under this condition.
+        learning_rates: the rates among which each method and subset gets its own, chosen on the
+            validation engines of one seed; empty where the protocol's rate stays.
+        is_forensic: whether the condition asks where a printed figure may come from, not whether
+            it is right; such a condition decides no claim.
+
+    """
+
+    name: str
+    label: str
+    changes: Mapping[str, object] = field(default_factory=dict)
+    learning_rates: tuple[float, ...] = ()
+    is_forensic: bool = False
+
+    def applied_to(self, config: RunConfig, learning_rate: float | None = None) -> RunConfig:
+        """Return ``config`` under this condition, at one of its learning rates if it has any."""
+        rate = {} if learning_rate is None else {"learning_rate": learning_rate}
+        return config.model_copy(update={**self.changes, **rate})
+
+
+_ALL = (
+    TrainingCondition("protocol", "the protocol"),
+    TrainingCondition(
+        "book-batch",
+        "batch 64, patience 20",
+        MappingProxyType({"batch_size": 64, "patience": 20, "max_epochs": 60}),
+    ),
+    TrainingCondition(
+        "sgd",
+        "plain SGD that has arrived",
+        MappingProxyType({"optimiser": "sgd", "patience": 10, "max_epochs": 100}),
+        learning_rates=(0.03, 0.1, 0.3),
+    ),
+    TrainingCondition("caps", "target in caps", MappingProxyType({"target_unit": "cap"})),
+    TrainingCondition("no-clip", "gradients not clipped", MappingProxyType({"clip_norm": None})),
+    TrainingCondition(
+        "window-split",
+        "windows held out, not engines",
+        MappingProxyType({"recipe": Recipe(split_by="window"), "max_epochs": 90, "patience": None}),
+        is_forensic=True,
+    ),
+)
+
+CONDITIONS = {condition.name: condition for condition in _ALL}
+"""The training conditions; the first is the one that the protocol's records were made under.
+
+:meta hide-value:
+"""
+
+
+def training_condition(name: str) -> TrainingCondition:
+    """Return the training condition of that name.
+
+    Raises:
+        UsageError: there is none.
+
+    """
+    if name not in CONDITIONS:
+        raise unknown_name("training condition", name, CONDITIONS)
+    return CONDITIONS[name]

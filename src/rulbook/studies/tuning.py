@@ -1,0 +1,28 @@
+"""Choose a learning rate on the validation engines of one seed; the other seeds then use it."""
+
+import math
+from collections.abc import Iterable
+
+from rulbook.studies.sweep import runs_folder
+from rulbook.training.config import RunConfig
+from rulbook.training.record import RunRecord, read_record
+
+
+def best_validation_rmse(record: RunRecord) -> float:
+    """Return the validation RMSE of the selected epoch, cycles; infinity where a run diverged."""
+    if record.selected_epoch is None or record.status == "diverged":
+        return math.inf
+    return record.epochs[record.selected_epoch].validation.rmse
+
+
+def chosen_config(tried: Iterable[RunConfig]) -> RunConfig | None:
+    """Return which of the runs tried has the lowest validation RMSE, ``None`` while one is missing.
+
+    Raises:
+        RulbookError: a record cannot be read.
+
+    """
+    paths = {config: runs_folder() / f"{config.key()}.json" for config in tried}
+    if not all(path.is_file() for path in paths.values()):
+        return None
+    return min(paths, key=lambda config: best_validation_rmse(read_record(paths[config])))
