@@ -13,9 +13,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
-from rulbook.build.doctor import find_browser
-from rulbook.build.layout import of_checkout
 from rulbook.errors import RulbookError
+from rulbook.publishing.doctor import find_browser
+from rulbook.publishing.layout import of_checkout
 
 READY = """async () => {
   await new Promise((done) => {

@@ -13,10 +13,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from one_by_one import train_one_by_one
 from rich.console import Console
 
 from rulbook.data import load
-from rulbook.studies import small
+from rulbook.experiments import ensemble
 
 RUL_WEIGHTS = np.linspace(0, 1, 101)
 
@@ -25,10 +26,10 @@ def measure(
     steps: int, sample: int, repeats: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, float]:
     """Return median seconds of the whole sweep both ways, and their ratio."""
-    rows = small.single_cycles(load("FD001")).train
-    weights = small.pairs(RUL_WEIGHTS)
+    rows = ensemble.single_cycles(load("FD001")).train
+    weights = ensemble.pairs(RUL_WEIGHTS)
     looped = [tuple(pair) for pair in weights[:: len(weights) // sample][:sample].tolist()]
-    share = len(looped) / (len(weights) * len(small.SEEDS))
+    share = len(looped) / (len(weights) * len(ensemble.ENSEMBLE_SEEDS))
     times: dict[str, list[float]] = {"vectorised": [], "loop": []}
 
     def seconds(work: Callable[[], object]) -> float:
@@ -37,12 +38,14 @@ def measure(
         return clock() - started
 
     for repeat in range(repeats):
-        seed = small.SEEDS[repeat % len(small.SEEDS)]
+        seed = ensemble.ENSEMBLE_SEEDS[repeat % len(ensemble.ENSEMBLE_SEEDS)]
         times["loop"].append(
-            seconds(lambda s=seed: small.train_one_by_one(rows, looped, [s], steps=steps)) / share
+            seconds(lambda s=seed: train_one_by_one(rows, looped, [s], steps=steps)) / share
         )
         times["vectorised"].append(
-            seconds(lambda: small.train_networks(rows, weights, small.SEEDS, steps=steps))
+            seconds(
+                lambda: ensemble.train_networks(rows, weights, ensemble.ENSEMBLE_SEEDS, steps=steps)
+            )
         )
     medians = {way: statistics.median(found) for way, found in times.items()}
     return medians | {"ratio": medians["loop"] / medians["vectorised"]}
@@ -64,7 +67,8 @@ def main() -> None:
         print(json.dumps(found))
         return
     Console().print(
-        f"{len(RUL_WEIGHTS)} weights × {len(small.SEEDS)} seeds, {arguments.steps} steps: "
+        f"{len(RUL_WEIGHTS)} weights × {len(ensemble.ENSEMBLE_SEEDS)} seeds, "
+        f"{arguments.steps} steps: "
         f"vectorised {found['vectorised']:.1f} s, in a loop {found['loop']:.0f} s "
         f"(scaled up from {arguments.sample} networks), {found['ratio']:.1f}× as long; one thread, "
         f"PyTorch {torch.__version__}, medians of {arguments.repeats}."

@@ -12,9 +12,9 @@ from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 
 from rulbook import paths
-from rulbook.build.doctor import find_browser
 from rulbook.data import Fleet, cmapss
 from rulbook.data.simulate import simulate
+from rulbook.publishing.doctor import find_browser
 
 from .browsing import Visit, opener
 

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from rulbook import __version__, cli, paths
-from rulbook.build import layout as layouts
-from rulbook.build.layout import Layout
 from rulbook.errors import RulbookError
+from rulbook.publishing import layout as layouts
+from rulbook.publishing.layout import Layout
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_pair_check_names_what_is_out_of_step(run, checkout):
 def test_figures_lists_those_of_the_chapters_and_of_the_front_page(
     run, checkout, monkeypatch, no_real_data, tmp_path
 ):
-    from rulbook.build import execute
+    from rulbook.publishing import execute
 
     (checkout.book / "01-a.md").write_text("# A\n")
     of_chapter = tmp_path / "01-a.svg"
@@ -240,7 +240,7 @@ def test_figures_lists_those_of_the_chapters_and_of_the_front_page(
 
 
 def test_executing_mentions_what_is_out_of_step(run, checkout, monkeypatch, no_real_data):
-    from rulbook.build import execute
+    from rulbook.publishing import execute
 
     outcome = execute.Outcome(executed=("01-a",), up_to_date=("02-b", "03-c"))
     monkeypatch.setattr(execute, "execute", lambda *_, **__: outcome)
@@ -284,14 +284,14 @@ def test_sweep_on_a_device_that_is_not_there_starts_no_run(run, monkeypatch, tmp
 
 
 def test_doctor_ends_with_1_only_for_what_is_in_the_way(run, checkout, monkeypatch, no_real_data):
-    from rulbook.build import doctor
+    from rulbook.publishing import doctor
 
-    findings = [doctor.Finding("data", "simulated fleet", "fetch it")]
+    findings = [doctor.Observation("data", "simulated fleet", "fetch it")]
     monkeypatch.setattr(doctor, "examine", lambda _: findings)
     code, out, _ = run("doctor")
     assert code == 0
     assert "! data         simulated fleet → fetch it" in out
-    findings.append(doctor.Finding("npm", "missing", "install it", needed=True))
+    findings.append(doctor.Observation("npm", "missing", "install it", needed=True))
     code, _, err = run("doctor")
     assert code == 1
     assert "npm" in err

@@ -20,8 +20,8 @@ from rulbook import __version__
 from rulbook.errors import RulbookError
 
 if TYPE_CHECKING:
-    from rulbook.build.execute import Outcome, Parameters
-    from rulbook.build.layout import Layout
+    from rulbook.publishing.execute import Outcome, Parameters
+    from rulbook.publishing.layout import Layout
     from rulbook.studies.sweep import Status
 
 app = typer.Typer(
@@ -97,7 +97,7 @@ def execute(
     jobs: Jobs = _JOBS,
 ) -> None:
     """Execute the chapters that changed, or whose data, records or package did."""
-    from rulbook.build.layout import of_checkout
+    from rulbook.publishing.layout import of_checkout
 
     _say(_summary(_execute(of_checkout(), chapters, _parameters(profile, data, device), jobs)))
 
@@ -110,9 +110,9 @@ def build(
     jobs: Jobs = _JOBS,
 ) -> None:
     """Execute what changed, then build the pages of the book."""
-    from rulbook.build.layout import of_checkout
-    from rulbook.build.site import build_site
     from rulbook.claims.collect import faults_of
+    from rulbook.publishing.layout import of_checkout
+    from rulbook.publishing.site import build_site
 
     layout = of_checkout()
     _say(_summary(_execute(layout, None, _parameters(profile, data, device), jobs)))
@@ -133,11 +133,11 @@ def figures(
     jobs: Jobs = _JOBS,
 ) -> None:
     """Execute what changed or whose figures are gone; list the figures, as SVG and PNG."""
-    from rulbook.build import front_page
-    from rulbook.build.chapters import choose
-    from rulbook.build.execute import figures_saved
-    from rulbook.build.layout import of_checkout
     from rulbook.claims.collect import claims_table
+    from rulbook.publishing import front_page
+    from rulbook.publishing.chapters import choose
+    from rulbook.publishing.execute import figures_saved
+    from rulbook.publishing.layout import of_checkout
 
     layout = of_checkout()
     outcome = _execute(layout, chapters, _parameters(profile, data, device), jobs, figures=True)
@@ -151,7 +151,7 @@ def figures(
 
 def _parameters(profile: Any, data: Any, device: Any) -> "Parameters":
     """Return the parameters of a run; their own ``check`` refuses unknown names."""
-    from rulbook.build.execute import Parameters
+    from rulbook.publishing.execute import Parameters
 
     return Parameters(profile=profile, data=data, device=device)
 
@@ -164,9 +164,9 @@ def _execute(
     *,
     figures: bool = False,
 ) -> "Outcome":
-    from rulbook.build import execute as execution
-    from rulbook.build.chapters import choose
-    from rulbook.build.pairing import out_of_step
+    from rulbook.publishing import execute as execution
+    from rulbook.publishing.chapters import choose
+    from rulbook.publishing.pairing import out_of_step
 
     chosen = choose(layout, names or ())
     outcome = execution.execute(layout, chosen, parameters, jobs=jobs, figures=figures)
@@ -189,8 +189,8 @@ def pair(
     ] = False,
 ) -> None:
     """Write the notebook of every chapter from its text."""
-    from rulbook.build import pairing
-    from rulbook.build.layout import of_checkout
+    from rulbook.publishing import pairing
+    from rulbook.publishing.layout import of_checkout
 
     layout = of_checkout()
     if not check:
@@ -217,7 +217,7 @@ def sweep(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from rulbook import studies
-    from rulbook.build.execute import Parameters
+    from rulbook.publishing.execute import Parameters
     from rulbook.studies import sweep as sweeping
 
     configs = list(studies.study(study).configs())
@@ -231,7 +231,7 @@ def sweep(
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task(study, total=before.missing)
 
-        def tried(outcome: "sweeping.Outcome") -> None:
+        def tried(outcome: "sweeping.Attempt") -> None:
             if outcome.failure:
                 progress.console.print(f"{outcome.key[:12]}: {escape(outcome.failure)}")
             progress.update(bar, completed=before.missing - sweeping.status(configs).missing)
@@ -242,7 +242,7 @@ def sweep(
             jobs=jobs,
             engine=chosen,
             scheduler=scheduler,
-            on_outcome=tried,
+            on_attempt=tried,
             run=partial(sweeping.run_one, device=where),
         )
     after = sweeping.status(configs)
@@ -269,8 +269,8 @@ def claims(
     from rich.table import Column, Table
 
     from rulbook import paths
-    from rulbook.build.layout import Layout
     from rulbook.claims.collect import claims_table
+    from rulbook.publishing.layout import Layout
 
     rows = claims_table(Layout(paths.checkout() or Path.cwd()).executed)
     if as_json:
@@ -287,8 +287,8 @@ def claims(
 def doctor() -> None:
     """Say what this machine has and lacks, with the way out beside each problem."""
     from rulbook import paths
-    from rulbook.build.doctor import examine
-    from rulbook.build.layout import Layout
+    from rulbook.publishing.doctor import examine
+    from rulbook.publishing.layout import Layout
 
     blocked = []
     for finding in examine(Layout(paths.checkout() or Path.cwd())):

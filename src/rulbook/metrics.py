@@ -10,8 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from rulbook.data import HEALTH_STATES
-
-_Floats = npt.NDArray[np.float64]
+from rulbook.typing import Floats
 
 
 def rmse(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
@@ -81,7 +80,7 @@ def health_accuracy(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
 
 def recall_per_class(
     predicted: npt.ArrayLike, true: npt.ArrayLike, n_classes: int = len(HEALTH_STATES)
-) -> _Floats:
+) -> Floats:
     """Return, for each class, the share of its samples that were found.
 
     Args:
@@ -96,7 +95,7 @@ def recall_per_class(
         ValueError: The shapes differ or there is no sample.
     """
     _errors(predicted, true)
-    recalls: _Floats = recall_score(
+    recalls: Floats = recall_score(
         true, predicted, labels=np.arange(n_classes), average=None, zero_division=np.nan
     )
     return recalls
@@ -141,7 +140,7 @@ class Probe:
 
     accuracy: float
     balanced_accuracy: float
-    recall: _Floats
+    recall: Floats
     majority_share: float
 
 
@@ -173,7 +172,7 @@ def linear_probe(
     )
 
 
-def _errors(predicted: npt.ArrayLike, true: npt.ArrayLike) -> _Floats:
+def _errors(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Floats:
     """Return predicted minus true; shapes must match, or broadcasting would hide a mistake."""
     first, second = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
     if first.shape != second.shape or first.ndim != 1 or first.size == 0:
@@ -181,5 +180,5 @@ def _errors(predicted: npt.ArrayLike, true: npt.ArrayLike) -> _Floats:
             f"predicted and true must be vectors of one length, not of shapes {first.shape} "
             f"and {second.shape}"
         )
-    errors: _Floats = first - second
+    errors: Floats = first - second
     return errors

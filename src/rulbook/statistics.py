@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
+from rulbook.typing import Floats
+
 CONFIDENCE = 0.95
 """Confidence of every interval; one minus it is the two-sided level of every test."""
 
@@ -22,7 +24,6 @@ POWER = 0.8
 RESAMPLES = 10_000
 """Bootstrap resamples of the test engines."""
 
-_Floats = npt.NDArray[np.float64]
 _BOOTSTRAP_SEED = 0
 _BATCH = 1000
 
@@ -256,26 +257,26 @@ def _t_quantile(degrees_of_freedom: float) -> float:
     return float(stats.t.isf((1 - CONFIDENCE) / 2, degrees_of_freedom))
 
 
-def _root_mean(squared: _Floats, axis: int = -1) -> _Floats:
-    roots: _Floats = np.sqrt(squared.mean(axis=axis))
+def _root_mean(squared: Floats, axis: int = -1) -> Floats:
+    roots: Floats = np.sqrt(squared.mean(axis=axis))
     return roots
 
 
-def _difference_of_root_means(first: _Floats, second: _Floats, axis: int = -1) -> _Floats:
+def _difference_of_root_means(first: Floats, second: Floats, axis: int = -1) -> Floats:
     return _root_mean(first, axis) - _root_mean(second, axis)
 
 
-def _seed_averaged_squares(errors: npt.ArrayLike) -> _Floats:
+def _seed_averaged_squares(errors: npt.ArrayLike) -> Floats:
     matrix = np.asarray(errors, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] < 1 or matrix.shape[1] < 2:
         raise ValueError(
             f"errors must be of shape (seeds, two or more engines), not {matrix.shape}"
         )
-    averaged: _Floats = np.square(matrix).mean(axis=0)
+    averaged: Floats = np.square(matrix).mean(axis=0)
     return averaged
 
 
-def _vector(values: npt.ArrayLike) -> _Floats:
+def _vector(values: npt.ArrayLike) -> Floats:
     data = np.asarray(values, dtype=np.float64)
     if data.ndim != 1 or data.size == 0:
         raise ValueError(f"one value a seed is needed, not an array of shape {data.shape}")

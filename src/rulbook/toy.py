@@ -18,6 +18,7 @@ from scipy.special import ndtr
 from torch import Tensor, nn
 
 from rulbook.errors import RulbookError, unknown_name
+from rulbook.typing import Floats
 
 RUL_OPTIMUM = 1.0
 """θ at which the RUL loss of the toy is zero (§12.4)."""
@@ -27,8 +28,6 @@ HEALTH_OPTIMUM = -1.0
 
 OPTIMISERS = ("sgd", "adam", "adamw")
 """The optimisers that ``run`` and ``descend`` know, all with PyTorch's defaults."""
-
-Floats = NDArray[np.float64]
 
 
 # The landscape -----------------------------------------------------------------------------------

@@ -8,18 +8,11 @@ from typing import Any
 import pytest
 
 from rulbook.claims import Claim
-from rulbook.claims.collect import (
-    METADATA_KEY,
-    Decided,
-    Decision,
-    claims_table,
-    collect,
-    faults,
-    faults_of,
-)
+from rulbook.claims.collect import METADATA_KEY, Decided, claims_table, collect, faults, faults_of
+from rulbook.claims.decision import Decision
 from rulbook.errors import RulbookError
 
-from .rows import make_row
+from ..ledger_rows import make_row
 
 CHAPTER = "06-equal-weights"
 UNDECIDABLE = {"expected": "undecidable", "reason": "so", "missing": "that"}

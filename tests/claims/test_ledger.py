@@ -10,7 +10,7 @@ import pytest
 from rulbook.claims.ledger import CHAPTERS, SECTIONS, Verdict, find, read_ledger, rows_of
 from rulbook.errors import RulbookError, UsageError
 
-from .rows import make_row
+from ..ledger_rows import make_row
 
 WAITING = {"expected": None, "waiting": "records", "needs": "records", "tier": "statistical"}
 

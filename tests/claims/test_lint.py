@@ -11,7 +11,7 @@ from rulbook import paths
 from rulbook.claims import Claim
 from rulbook.claims.lint import lint_book, typed_figures
 
-from .rows import make_row
+from ..ledger_rows import make_row
 
 PAGE = "06-equal-weights"
 ELSEWHERE = "index"

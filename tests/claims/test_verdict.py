@@ -15,7 +15,7 @@ from rulbook.claims import Claim, Verdict, compare
 from rulbook.claims.verdict import normalise, shown
 from rulbook.errors import RulbookError
 
-from .rows import make_row
+from ..ledger_rows import make_row
 
 PLACES = st.integers(0, 6)
 MAGNITUDES = st.floats(-1e5, 1e5)

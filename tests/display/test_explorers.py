@@ -152,8 +152,8 @@ def test_live_draws_values_off_the_grid(monkeypatch):
 
 @pytest.mark.slow
 def test_in_a_page_without_a_kernel_keys_and_pointer_move_it(visit, tmp_path):
-    from rulbook.build import web_assets
-    from rulbook.build.layout import of_checkout
+    from rulbook.publishing import web_assets
+    from rulbook.publishing.layout import of_checkout
 
     found = explorer(draw, CONTROLS, name="04-t", caption="Try this.")
     data = embed.embed_data([found.widget], state=embed.dependency_state([found.widget]))

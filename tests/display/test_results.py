@@ -22,9 +22,10 @@ from rulbook.display.results import (
     within,
 )
 from rulbook.studies.catalogue import base_config
+from rulbook.studies.comparison import comparison_table, estimates_table
+from rulbook.studies.evidence import Evidence
 from rulbook.studies.methods import METHODS, method
 from rulbook.studies.sweep import Status
-from rulbook.studies.tables import Evidence, comparison_table, estimates_table
 from rulbook.training import RunRecord
 from rulbook.training.record import TestPredictions
 

@@ -56,10 +56,10 @@ def site() -> Path:
         named = Path(NAMED_SITE)
         assert (named / "index.html").is_file(), f"RULBOOK_SITE names no finished pages: {named}"
         return named
-    from rulbook.build.chapters import choose
-    from rulbook.build.execute import Parameters, execute
-    from rulbook.build.layout import of_checkout
-    from rulbook.build.site import build_site
+    from rulbook.publishing.chapters import choose
+    from rulbook.publishing.execute import Parameters, execute
+    from rulbook.publishing.layout import of_checkout
+    from rulbook.publishing.site import build_site
 
     layout = of_checkout()
     layout.build.mkdir(exist_ok=True)

@@ -4,63 +4,17 @@ import numpy as np
 import pytest
 
 from rulbook.data.prepare import Recipe
-from rulbook.metrics import rmse
 from rulbook.models import ARCHITECTURES
 from rulbook.statistics import compare_over_engines
+from rulbook.studies.evidence import errors_by_engine, runs_table
 from rulbook.studies.protocol_choices import (
-    PROTOCOL,
-    boosted_by_trees,
+    PROTOCOL_LABEL,
     selection_table,
     sizing_table,
-    trees_predictions,
-    trees_under_each_choice,
     variants_table,
 )
-from rulbook.studies.tables import errors_by_engine, runs_table
 
 from .conftest import epoch
-
-
-@pytest.fixture(scope="module")
-def choices(simulated_fleet):
-    return trees_under_each_choice(simulated_fleet, trees=5).set_index("choice")
-
-
-@pytest.mark.slow
-def test_uncapped_targets_and_neighbours_across_the_split_move_the_error(choices):
-    rmse = choices["rmse"]
-    assert choices.index[0] == PROTOCOL
-    assert rmse["uncapped test targets"] > 1.2 * rmse[PROTOCOL]
-    assert rmse["validation windows"] < 0.7 * rmse["validation engines"]
-
-
-@pytest.mark.slow
-def test_only_one_window_an_engine_has_an_interval(choices, simulated_fleet):
-    last = choices["scored_on"] == "last window of each test engine"
-    assert (choices.loc[last, "windows"] == len(simulated_fleet.test_rul)).all()
-    assert choices.loc[last, ["low", "high"]].notna().all(axis=None)
-    assert choices.loc[~last, ["low", "high"]].isna().all(axis=None)
-    assert choices.loc["all windows for the last", "windows"] > len(simulated_fleet.test_rul)
-    bounds = choices[last]
-    assert ((bounds["low"] < bounds["rmse"]) & (bounds["rmse"] < bounds["high"])).all()
-
-
-@pytest.mark.slow
-def test_the_predictions_are_those_that_the_protocol_scores(choices, simulated_fleet):
-    frame = trees_predictions(simulated_fleet, trees=5)
-    assert frame["true_rul"].tolist() == simulated_fleet.test_rul.sort_index().tolist()
-    capped = np.minimum(frame["true_rul"], 125)
-    assert rmse(frame["predicted_rul"], capped) == pytest.approx(choices.loc[PROTOCOL, "rmse"])
-    uncapped = rmse(frame["predicted_rul"], frame["true_rul"])
-    assert uncapped == pytest.approx(choices.loc["uncapped test targets", "rmse"])
-
-
-@pytest.mark.slow
-def test_boosting_is_followed_tree_by_tree(simulated_fleet):
-    longer, shorter = (boosted_by_trees(simulated_fleet, trees=trees) for trees in (8, 5))
-    assert longer["trees"].tolist() == list(range(1, 9))
-    np.testing.assert_allclose(longer.head(5), shorter)
-    assert longer["validation_rmse"].is_monotonic_decreasing
 
 
 def test_selection_on_the_test_engines_gains_what_it_looks_at(make_record):
@@ -90,17 +44,17 @@ def test_a_variant_is_compared_over_the_seeds_that_both_have(make_record):
         "none yet": [make_record(seed=456, recipe=sensors)],
     }
     table = variants_table(base, variants).set_index("choice")
-    assert list(table.index) == [PROTOCOL, "14 sensors"]
+    assert list(table.index) == [PROTOCOL_LABEL, "14 sensors"]
     found = compare_over_engines(
         errors_by_engine(variants["14 sensors"][:1]), errors_by_engine(base[:1])
     )
     row = table.loc["14 sensors"]
     assert (row["seeds"], row["difference"], row["validation_rmse"]) == (1, found.difference, 19.0)
-    assert np.isnan(table.loc[PROTOCOL, "difference"])
+    assert np.isnan(table.loc[PROTOCOL_LABEL, "difference"])
     both = runs_table(base)
-    assert table.loc[PROTOCOL, "mean_error"] == pytest.approx(both["mean_error"].mean())
-    assert table.loc[PROTOCOL, "rmse"] == pytest.approx(np.sqrt((both["rmse"] ** 2).mean()))
-    assert table.loc[PROTOCOL, "rmse_uncapped"] == pytest.approx(
+    assert table.loc[PROTOCOL_LABEL, "mean_error"] == pytest.approx(both["mean_error"].mean())
+    assert table.loc[PROTOCOL_LABEL, "rmse"] == pytest.approx(np.sqrt((both["rmse"] ** 2).mean()))
+    assert table.loc[PROTOCOL_LABEL, "rmse_uncapped"] == pytest.approx(
         np.sqrt((both["rmse_uncapped"] ** 2).mean())
     )
 

@@ -51,8 +51,8 @@ def fake_run(action="pass"):
 def test_a_sweep_runs_what_is_missing_and_nothing_else():
     first, rest = configs(4)[:2], configs(4)
     done = []
-    sweep(first, jobs=1, run=fake_run(), on_outcome=lambda outcome: done.append(outcome.key))
-    sweep(rest, jobs=1, run=fake_run(), on_outcome=lambda outcome: done.append(outcome.key))
+    sweep(first, jobs=1, run=fake_run(), on_attempt=lambda outcome: done.append(outcome.key))
+    sweep(rest, jobs=1, run=fake_run(), on_attempt=lambda outcome: done.append(outcome.key))
     assert sorted(done) == sorted(config.key() for config in rest)
     found = status(rest)
     assert (found.done, found.failed, found.missing, found.total) == (4, 0, 0, 4)
@@ -61,14 +61,14 @@ def test_a_sweep_runs_what_is_missing_and_nothing_else():
 def test_a_run_that_always_fails_is_recorded_after_three_tries_and_not_tried_again():
     tried = []
     broken = fake_run("if config.seed == 1: raise ValueError('no such luck')")
-    sweep(configs(3), jobs=1, run=broken, on_outcome=lambda outcome: tried.append(outcome.key))
+    sweep(configs(3), jobs=1, run=broken, on_attempt=lambda outcome: tried.append(outcome.key))
     found = status(configs(3))
     assert (found.done, found.failed, found.missing) == (2, 1, 0)
     assert tried.count(configs(3)[1].key()) == MAX_TRIES
     note = json.loads(next(failures_folder().iterdir()).read_text())
     assert "no such luck" in note["reason"]
     assert note["config"]["seed"] == 1
-    sweep(configs(3), jobs=1, run=broken, on_outcome=lambda outcome: tried.append(outcome.key))
+    sweep(configs(3), jobs=1, run=broken, on_attempt=lambda outcome: tried.append(outcome.key))
     assert tried.count(configs(3)[1].key()) == MAX_TRIES
 
 
@@ -125,7 +125,7 @@ def test_a_stopped_parent_leaves_whole_records_and_the_rest_to_do(results, endin
             return RunRecord(config=config, status="completed", wall_seconds=0.0, device="cpu",
                              versions={{}}, source_digest="")
         sweep([base_config("FD001", seed) for seed in range(30)], jobs=1, run=run,
-              on_outcome=lambda outcome: print("done", flush=True))
+              on_attempt=lambda outcome: print("done", flush=True))
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program)],

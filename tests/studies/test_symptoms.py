@@ -1,20 +1,13 @@
 import numpy as np
-import pytest
-import torch
 
-from rulbook.data.prepare import HEALTH_STATES, health_state, prepare
-from rulbook.data.simulate import simulate
+from rulbook.data.prepare import health_state
 from rulbook.metrics import recall_per_class
-from rulbook.models import DualTaskModel
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.symptoms import (
     RECALLS,
     confusion,
     health_by_epoch,
-    neighbour_recall,
     probe_scores,
-    trunk_features,
-    tsne_map,
     weights_that_serve_both,
 )
 from rulbook.training.record import ProbeScores
@@ -30,9 +23,6 @@ def predicting(record, share_right, seed=0):
         update={"predicted_health": np.where(right, true, (true + 1) % 3).tolist()}
     )
     return record.model_copy(update={"test": test})
-
-
-# Records --------------------------------------------------------------------------------------
 
 
 def test_epochs_are_counted_from_one_and_the_selected_one_is_marked(make_record):
@@ -74,8 +64,6 @@ def test_probes_are_listed_for_runs_that_have_both(make_record):
     assert found.loc[0, ["balanced", "balanced_at_start"]].tolist() == [0.8, 0.5]
 
 
-# Weights that serve both tasks ----------------------------------------------------------------
-
 WEIGHTS = ("fixed_0002", "fixed_050", "fixed_0999")
 
 
@@ -97,55 +85,3 @@ def test_a_weight_serves_both_when_neither_task_is_shown_to_be_worse(make_record
 def test_no_weight_serves_both_when_each_gives_one_task_up(make_record):
     records = family(make_record, noise=(30.0, 30.0, 4.0), right=(0.9, 0.9, 0.2))
     assert weights_that_serve_both(records, "FD002", WEIGHTS) == []
-
-
-# The trunk ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def windows():
-    return prepare(simulate("FD001")).validation
-
-
-def test_features_are_those_of_evaluation_and_the_network_stays_in_its_mode(windows):
-    torch.manual_seed(0)
-    model = DualTaskModel.of_size("compact").train()
-    some = windows.take(np.arange(20))
-    alone = windows.take(np.arange(1))
-    features = trunk_features(model, some)
-    assert model.training
-    assert features.shape == (20, 32)
-    np.testing.assert_allclose(features[:1], trunk_features(model, alone), atol=1e-5)
-
-
-def test_states_that_lie_apart_are_told_by_their_neighbours():
-    random = np.random.default_rng(0)
-    health, unit = np.repeat([0, 1, 2], 40), np.tile(np.arange(10), 12)
-    points = np.eye(3)[health][:, :2] * 100 + random.normal(size=(120, 2))
-    assert neighbour_recall(points, health, unit) == 1.0
-
-
-def test_points_that_lie_anywhere_are_at_chance():
-    random = np.random.default_rng(0)
-    health, unit = random.integers(0, 3, 3000), random.integers(0, 50, 3000)
-    found = neighbour_recall(random.normal(size=(3000, 2)), health, unit)
-    assert found == pytest.approx(1 / len(HEALTH_STATES), abs=0.03)
-
-
-def test_a_neighbour_of_the_same_engine_tells_nothing():
-    """Each engine lies on a spot of its own, at one state; only its own windows are near."""
-    unit = np.repeat(np.arange(30), 20)
-    points = np.random.default_rng(0).normal(scale=100, size=(30, 2))[unit]
-    health = np.random.default_rng(1).integers(0, 3, 30)[unit]
-    assert neighbour_recall(points, health, unit) < 0.6
-    with pytest.raises(ValueError, match="two engines"):
-        neighbour_recall(points, health, np.zeros(600))
-
-
-def test_a_map_keeps_apart_what_is_apart_and_repeats():
-    random = np.random.default_rng(0)
-    health = np.repeat([0, 1, 2], 40)
-    features = np.eye(3)[health] * 20 + random.normal(size=(120, 3))
-    first = tsne_map(features, 0)
-    np.testing.assert_array_equal(first, tsne_map(features, 0))
-    assert neighbour_recall(first, health, np.tile(np.arange(10), 12)) == 1.0

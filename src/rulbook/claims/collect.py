@@ -2,38 +2,16 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from rulbook.claims.decision import Decision
 from rulbook.claims.ledger import CHAPTERS, Claim, read_ledger
 from rulbook.errors import RulbookError
 
 METADATA_KEY = "rulbook_claims"
 """Key of an output's metadata under which a badge leaves its decisions."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a badge recorded in the output of an executed cell."""
-
-    claim: str
-    verdict: str | None
-    """The verdict, ``None`` while the claim waits for records."""
-    measured: float | bool | str | None = None
-    """Our value; NaN and infinities as text, ``None`` where nothing was compared."""
-    shown: str = ""
-    """Our value as the reader sees it."""
-    recorded: bool = False
-    """Whether the verdict is the committed one, shown on simulated data without a comparison."""
-    source: str = ""
-    """Data behind the value, ``cmapss`` or ``simulated``, where the chapter said so."""
-    interval: tuple[float, float] | None = None
-    note: str = ""
-
-    def as_metadata(self) -> dict[str, Any]:
-        """Return the decision as JSON values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

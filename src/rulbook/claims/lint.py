@@ -42,7 +42,7 @@ _QUOTES = re.compile(r"\s*quotes:\s*(.*)")
 
 
 @dataclass(frozen=True)
-class Finding:
+class StrayNumber:
     """A typed figure that nothing stands behind, or a comment that names no claim."""
 
     page: str
@@ -55,7 +55,9 @@ class Finding:
         return f"{self.page}:{self.line}: {self.complaint}."
 
 
-def typed_figures(text: str, page: str, ledger: Mapping[str, Claim] | None = None) -> list[Finding]:
+def typed_figures(
+    text: str, page: str, ledger: Mapping[str, Claim] | None = None
+) -> list[StrayNumber]:
     """Return the typed figures of a page that nothing stands behind.
 
     Args:
@@ -74,19 +76,19 @@ def typed_figures(text: str, page: str, ledger: Mapping[str, Claim] | None = Non
         for number in _numbers(claim)
     }
     unknown = [
-        Finding(page, line, f"the comment names '{claim_id}', which is no claim of the ledger")
+        StrayNumber(page, line, f"the comment names '{claim_id}', which is no claim of the ledger")
         for claim_id, line in named.items()
         if claim_id not in ledger
     ]
     return unknown + [
-        Finding(page, line, f"the figure in “{around}” is neither glued nor in the ledger")
+        StrayNumber(page, line, f"the figure in “{around}” is neither glued nor in the ledger")
         for line, prose in _prose(tokens)
         for figure, around in _figures(prose)
         if figure not in lawful
     ]
 
 
-def lint_book(folder: Path) -> list[Finding]:
+def lint_book(folder: Path) -> list[StrayNumber]:
     """Return the findings of every page directly in a folder."""
     return [
         finding

@@ -19,15 +19,13 @@ notebooks fails on it, the notebook does not.
 import math
 from collections.abc import Mapping
 from html import escape
-from typing import Literal
 
-from rulbook.claims.collect import METADATA_KEY, Decision
+from rulbook.claims.collect import METADATA_KEY
+from rulbook.claims.decision import Decision, decide
 from rulbook.claims.ledger import Claim, Verdict, find, rows_of
-from rulbook.claims.verdict import compare, normalise, shown
+from rulbook.claims.verdict import shown
+from rulbook.data.cmapss import Source
 from rulbook.display.glue import glue, publish
-from rulbook.errors import RulbookError
-
-Source = Literal["cmapss", "simulated"]
 
 MARKS: Mapping[str | None, tuple[str, str]] = {
     Verdict.REPRODUCED: ("✓", "#1a7f37"),
@@ -84,44 +82,6 @@ def check_all(values: Mapping[str, object], *, source: Source | None = None) -> 
         '<th scope="col">what the book says</th><th scope="col">book</th><th scope="col">ours</th>'
         f'<th scope="col">verdict</th></tr></thead><tbody>{rows}</tbody></table></div>',
     )
-
-
-def decide(
-    claim: Claim,
-    value: object = None,
-    *,
-    source: Source | None = None,
-    interval: tuple[float, float] | None = None,
-    note: str = "",
-) -> Decision:
-    """Return the decision that ``check`` shows; arguments and errors are those of ``check``."""
-    if claim.needs == "cmapss" and claim.needs_value:
-        if source is None:
-            raise RulbookError(f"Claim {claim.id} needs C-MAPSS: pass source=fleet.source.")
-        if source == "simulated":
-            return Decision(claim.id, claim.expected, recorded=True, source=source, note=note)
-    if value is None:
-        if claim.needs_value:
-            raise RulbookError(f"Claim {claim.id} needs a value to be compared with.")
-        return Decision(claim.id, claim.expected, source=source or "", note=note)
-    normal = normalise(value)
-    return Decision(
-        claim.id,
-        compare(claim, value),
-        measured=_as_json(normal),
-        shown=shown(claim, value),
-        source=source or "",
-        interval=None if interval is None else (float(interval[0]), float(interval[1])),
-        note=note,
-    )
-
-
-def _as_json(value: object) -> float | bool | str:
-    if isinstance(value, bool | str):
-        return value
-    number = float(value)  # type: ignore[arg-type]
-    finite = number - number == 0
-    return number if finite else str(number)
 
 
 def claims_of(section_or_chapter: str) -> None:

@@ -14,8 +14,9 @@ from rulbook.display import plots
 from rulbook.display.tables import table
 from rulbook.statistics import CONFIDENCE, holm
 from rulbook.studies.catalogue import study
+from rulbook.studies.comparison import REFERENCE, comparisons_of, estimates_of
+from rulbook.studies.evidence import Evidence
 from rulbook.studies.methods import METHODS
-from rulbook.studies.tables import REFERENCE, Evidence
 
 NOTHING = "–"
 """Stands where there is no value."""
@@ -94,10 +95,10 @@ def error_table(
         printed: the book's figure by name of method, shown in a column of its own.
 
     """
-    estimates = _of(evidence.estimates(subset), methods)
+    estimates = _of(estimates_of(evidence, subset), methods)
     if estimates.empty:
         return _nothing_yet(evidence, subset)
-    compared = evidence.comparisons(subset, methods)
+    compared = comparisons_of(evidence, subset, methods)
     rows = estimates.merge(compared, on="method", how="left", suffixes=("", "_difference"))
     shown = pd.DataFrame(
         {
@@ -122,7 +123,7 @@ def quality_table(evidence: Evidence, subset: str, methods: Sequence[str] | None
 
     Every cell is the mean over seeds with its standard deviation.
     """
-    rows = _of(evidence.estimates(subset), methods)
+    rows = _of(estimates_of(evidence, subset), methods)
     if rows.empty:
         return _nothing_yet(evidence, subset)
     metrics = {
@@ -213,7 +214,7 @@ def methods_figure(evidence: Evidence, subset: str, metric: str) -> tuple[Figure
     deviation over seeds. A method with fewer seeds than others has a hollow mark.
     """
     measured = "rmse" if metric == "rmse" else f"{metric}_mean"
-    rows = evidence.estimates(subset)
+    rows = estimates_of(evidence, subset)
     rows = rows[rows[measured].notna()].sort_values(measured, ignore_index=True)
     figure: Figure
     figure, axes = plots.panels(height=0.23 * max(len(rows), 4) + 0.7)
@@ -261,7 +262,7 @@ def sweep_figure(
     figure, panels = plots.panels(len(subsets), sharex=True, height=2.6)
     places = {weight: place for place, weight in enumerate(weights)}
     for axes, subset in zip(np.atleast_1d(panels), subsets, strict=True):
-        rows = evidence.estimates(subset).set_index("method")
+        rows = estimates_of(evidence, subset).set_index("method")
         rows = rows[rows["rmse"].notna()]
         middle, low, high = (
             rows.reindex(list(weights.values()))[["rmse", "low", "high"]].to_numpy().T

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from rulbook.data.prepare import Recipe
 from rulbook.errors import unknown_name
-from rulbook.training.config import RunConfig
+from rulbook.training.config import PROTOCOL_LABEL, RunConfig
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TrainingCondition:
 
 
 _ALL = (
-    TrainingCondition("protocol", "the protocol"),
+    TrainingCondition("protocol", PROTOCOL_LABEL),
     TrainingCondition(
         "book-batch",
         "batch 64, patience 20",

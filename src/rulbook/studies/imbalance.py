@@ -1,24 +1,13 @@
-"""The gradient imbalance: read from records epoch by epoch, and followed down a network, live."""
+"""The gradient imbalance, read from records epoch by epoch."""
 
-import copy
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import torch
-from torch import Tensor
 
-from rulbook.data.prepare import Prepared
-from rulbook.gradients import Gradients, norm, task_gradients
-from rulbook.losses import health_cross_entropy, rul_mse
-from rulbook.models import DualTaskModel, shared_parameters
 from rulbook.studies.catalogue import base_config
-from rulbook.training.config import RunConfig
-from rulbook.training.loop import cycles_per_unit
 from rulbook.training.record import QUANTILES, RATIO_BIN_EDGES, RunRecord
-
-Counts = npt.NDArray[np.int64]
+from rulbook.typing import Integers
 
 QUANTILE_NAMES = tuple(f"{quantile:.2f}"[2:] for quantile in QUANTILES)
 """Endings of the quantile columns of ``gradients_by_epoch``: 05, 25, 50, 75, 95."""
@@ -78,7 +67,7 @@ def gradients_by_epoch(records: Iterable[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def ratio_counts(records: Iterable[RunRecord], epoch: int | None = None) -> Counts:
+def ratio_counts(records: Iterable[RunRecord], epoch: int | None = None) -> Integers:
     """Return how many observed steps had a ratio in each bin of ``RATIO_BIN_EDGES``, (60,).
 
     Args:
@@ -86,7 +75,7 @@ def ratio_counts(records: Iterable[RunRecord], epoch: int | None = None) -> Coun
         epoch: count this epoch only, from 1; every epoch if left out.
 
     """
-    total: Counts = np.zeros(len(RATIO_BIN_EDGES) - 1, dtype=np.int64)
+    total: Integers = np.zeros(len(RATIO_BIN_EDGES) - 1, dtype=np.int64)
     for record in records:
         for number, of_epoch in enumerate(record.epochs, start=1):
             if of_epoch.gradients is not None and epoch in (None, number):
@@ -94,7 +83,7 @@ def ratio_counts(records: Iterable[RunRecord], epoch: int | None = None) -> Coun
     return total
 
 
-def ratio_quantile(counts: Counts, quantile: float) -> float:
+def ratio_quantile(counts: Integers, quantile: float) -> float:
     """Return a quantile of binned ratios, interpolated on the logarithm within its bin.
 
     Args:
@@ -111,7 +100,7 @@ def ratio_quantile(counts: Counts, quantile: float) -> float:
     return float(10 ** np.interp(quantile, cumulative, np.log10(RATIO_BIN_EDGES)))
 
 
-def share_above(counts: Counts, ratio: float) -> float:
+def share_above(counts: Integers, ratio: float) -> float:
     """Return the share of binned steps whose ratio is above ``ratio``, interpolated likewise.
 
     Raises:
@@ -122,71 +111,6 @@ def share_above(counts: Counts, ratio: float) -> float:
         raise ValueError("a share of no steps")
     cumulative = np.concatenate([[0], np.cumsum(counts)]) / counts.sum()
     return float(1 - np.interp(np.log10(ratio), np.log10(RATIO_BIN_EDGES), cumulative))
-
-
-PLACES = ("outputs", "z", "shared trunk")
-"""Where ``ratio_by_place`` looks, from the losses down."""
-
-
-def ratio_by_place(
-    model: DualTaskModel, config: RunConfig, prepared: Prepared, *, batches: int = 1
-) -> pd.DataFrame:
-    """Follow both gradients of a network from its outputs down to the shared trunk.
-
-    Batches are drawn at random with the seed of ``config``. The network is measured in training
-    mode, on a copy, so that its batch statistics stay as they are; the global random state does
-    too.
-
-    Args:
-        model: the network, at the start of a training or later.
-        config: the run that it belongs to: batch size, seed and unit of the target.
-        prepared: the data, prepared by ``config.recipe``.
-        batches: how many batches.
-
-    Returns:
-        One row a batch and place: ``batch``, ``place``, ``norm_rul``, ``norm_health`` and
-        ``ratio``. The gradients on the outputs are those by the (B,) predictions and by the (B, 3)
-        logits; those on z, by the (B, 32) shared representation; those on the shared trunk, by all
-        parameters before the heads.
-
-    """
-    model = copy.deepcopy(model).train()
-    shared = shared_parameters(model)
-    device = shared[0].device
-    random = np.random.default_rng(config.seed)
-    rows = []
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(config.seed)
-        for number in range(batches):
-            drawn = prepared.train.take(
-                random.choice(len(prepared.train), config.batch_size, replace=False)
-            )
-            x, true_rul, health = (
-                torch.from_numpy(part).to(device) for part in (drawn.x, drawn.rul, drawn.health)
-            )
-            z = model.features(x)
-            rul, logits = model.head_rul(z).squeeze(-1), model.head_health(z)
-            rul_loss = rul_mse(rul, true_rul / cycles_per_unit(config))
-            health_loss = health_cross_entropy(logits, health)
-            found = {
-                "outputs": (_gradient(rul_loss, [rul]), _gradient(health_loss, [logits])),
-                "z": (_gradient(rul_loss, [z]), _gradient(health_loss, [z])),
-                "shared trunk": (_gradient(rul_loss, shared), _gradient(health_loss, shared)),
-            }
-            rows += [
-                {"batch": number, "place": place, **_norms(*gradients)}
-                for place, gradients in found.items()
-            ]
-    return pd.DataFrame(rows)
-
-
-def _gradient(loss: Tensor, inputs: list[Tensor] | list[torch.nn.Parameter]) -> Gradients:
-    return task_gradients(loss, inputs, retain_graph=True)  # type: ignore[arg-type]
-
-
-def _norms(rul: Gradients, health: Gradients) -> dict[str, float]:
-    norm_rul, norm_health = float(norm(rul)), float(norm(health))
-    return {"norm_rul": norm_rul, "norm_health": norm_health, "ratio": norm_rul / norm_health}
 
 
 def _named(what: str, quantiles: list[float]) -> dict[str, float]:

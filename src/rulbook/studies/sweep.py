@@ -19,8 +19,8 @@ from rulbook import paths
 from rulbook.data import load
 from rulbook.data.prepare import Prepared, Recipe, prepare
 from rulbook.errors import RulbookError, UsageError, unknown_name
-from rulbook.studies.baselines import fit_baseline
 from rulbook.training import RunConfig, RunRecord, train
+from rulbook.training.baselines import fit_baseline
 from rulbook.training.config import Baseline
 from rulbook.training.device import RequestedDevice, choose_device
 
@@ -40,7 +40,7 @@ Otherwise each of them is mapped anew and zeroed page by page; see ``benchmarks/
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Attempt:
     """What became of one try of one run: its record, or the sentence that says why not."""
 
     key: str
@@ -84,7 +84,7 @@ def sweep(
     jobs: int = 2,
     engine: Engine = "loky",
     scheduler: str | None = None,
-    on_outcome: Callable[[Outcome], None] | None = None,
+    on_attempt: Callable[[Attempt], None] | None = None,
     run: Callable[[RunConfig], RunRecord] | None = None,
 ) -> None:
     """Run every config that has no record yet, in order, and write the records as they come.
@@ -97,7 +97,7 @@ def sweep(
         jobs: runs at a time (loky), each on one thread.
         engine: joblib backend.
         scheduler: address of the Dask scheduler, for ``engine="dask"``.
-        on_outcome: called after every try.
+        on_attempt: called after every try.
         run: what a run does; by default a training on the real data, on the CPU.
 
     Raises:
@@ -107,29 +107,29 @@ def sweep(
     todo = {config.key(): config for config in configs if _state(config.key()) == "missing"}
     tries: Counter[str] = Counter()
 
-    def settle(outcome: Outcome) -> None:
+    def settle(attempt: Attempt) -> None:
         """Keep a record, or count a failed try and give the run up after the last one."""
-        key = outcome.key
+        key = attempt.key
         tries[key] += 1
-        if outcome.record is not None:
-            outcome.record.write(runs_folder())
+        if attempt.record is not None:
+            attempt.record.write(runs_folder())
             del todo[key]
         elif tries[key] == MAX_TRIES:
-            _write_failure(todo.pop(key), outcome.failure)
-        if on_outcome:
-            on_outcome(outcome)
+            _write_failure(todo.pop(key), attempt.failure)
+        if on_attempt:
+            on_attempt(attempt)
 
     with _backend(engine, scheduler) as worker_killed:
         while todo:
             fresh = [key for key in todo if not tries[key]]
             waiting = fresh or list(todo)[:1]
             try:
-                for outcome in _parallel(jobs, [todo[key] for key in waiting], run or run_one):
-                    waiting.remove(outcome.key)
-                    settle(outcome)
+                for attempt in _parallel(jobs, [todo[key] for key in waiting], run or run_one):
+                    waiting.remove(attempt.key)
+                    settle(attempt)
             except worker_killed:
                 for key in waiting[: jobs if fresh else 1]:
-                    settle(Outcome(key, None, "its worker process was killed"))
+                    settle(Attempt(key, None, "its worker process was killed"))
 
 
 def run_one(config: RunConfig, device: RequestedDevice = "cpu") -> RunRecord:
@@ -147,16 +147,16 @@ def _prepared(subset: str, recipe: Recipe) -> Prepared:
     return prepare(load(subset, "cmapss"), recipe)
 
 
-def _try(config: RunConfig, run: Callable[[RunConfig], RunRecord]) -> Outcome:
+def _try(config: RunConfig, run: Callable[[RunConfig], RunRecord]) -> Attempt:
     try:
-        return Outcome(config.key(), run(config))
+        return Attempt(config.key(), run(config))
     except Exception as error:
-        return Outcome(config.key(), None, f"{type(error).__name__}: {error}")
+        return Attempt(config.key(), None, f"{type(error).__name__}: {error}")
 
 
 def _parallel(
     jobs: int, configs: Sequence[RunConfig], run: Callable[[RunConfig], RunRecord]
-) -> Iterator[Outcome]:
+) -> Iterator[Attempt]:
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
     yield from parallel(joblib.delayed(_try)(config, run) for config in configs)
 

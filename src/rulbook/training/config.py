@@ -17,6 +17,9 @@ A change that moves them by rounding alone, as another processor does (a relativ
 by a test), leaves it.
 """
 
+PROTOCOL_LABEL = "the protocol"
+"""What tables call the choices that every other one is held against."""
+
 Baseline = Literal["gradient_boosting", "constant"]
 Optimiser = Literal["adamw", "adam", "sgd"]
 Auxiliary = Literal["health", "shuffled", "serial_number"]

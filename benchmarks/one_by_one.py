@@ -1,0 +1,49 @@
+"""The ensemble's trainings, one network after the other: what it is timed against and tested by."""
+
+from collections.abc import Sequence
+
+import torch
+
+from rulbook.data import HEALTH_STATES, Windows
+from rulbook.experiments.ensemble import (
+    ADAMW,
+    STEPS,
+    Weights,
+    _batches,
+    _last_cycle,
+    _one_thread,
+    _optimiser,
+    _pool,
+    _start,
+)
+from rulbook.losses import health_cross_entropy, rul_mse
+from rulbook.models import DualTaskMLP
+
+
+def train_one_by_one(
+    windows: Windows, weights: Sequence[Weights], seeds: Sequence[int], *, steps: int = STEPS
+) -> list[list[DualTaskMLP]]:
+    """Do what ``train_networks`` does in a plain loop; networks by seed and pair of weights.
+
+    It is there to be compared with: by a test for its numbers, by a benchmark for its time.
+    """
+    x, rul = _last_cycle(windows), torch.from_numpy(windows.rul)
+    label = torch.from_numpy(windows.health)
+    trained = []
+    with _one_thread():
+        for seed in seeds:
+            pool = _pool(windows, seed, None)
+            batches = _batches([seed], [pool], steps)[:, 0]
+            mean = float(windows.rul[pool].mean())
+            trained.append([_start(x.shape[1], len(HEALTH_STATES), seed, mean) for _ in weights])
+            for network, (weight_rul, weight_label) in zip(trained[-1], weights, strict=True):
+                optimiser, schedule = _optimiser(list(network.parameters()), steps, ADAMW)
+                for rows in batches:
+                    predicted, logits = network(x[rows])
+                    loss = weight_rul * rul_mse(predicted, rul[rows])
+                    loss = loss + weight_label * health_cross_entropy(logits, label[rows])
+                    optimiser.zero_grad()
+                    loss.backward()
+                    optimiser.step()
+                    schedule.step()
+    return trained

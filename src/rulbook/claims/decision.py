@@ -1,0 +1,70 @@
+"""What was decided about a claim: the one place where a value meets the ledger's row."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rulbook.claims.ledger import Claim
+from rulbook.claims.verdict import compare, normalise, shown
+from rulbook.data.cmapss import Source
+from rulbook.errors import RulbookError
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a badge recorded in the output of an executed cell."""
+
+    claim: str
+    verdict: str | None
+    """The verdict, ``None`` while the claim waits for records."""
+    measured: float | bool | str | None = None
+    """Our value; NaN and infinities as text, ``None`` where nothing was compared."""
+    shown: str = ""
+    """Our value as the reader sees it."""
+    recorded: bool = False
+    """Whether the verdict is the committed one, shown on simulated data without a comparison."""
+    source: str = ""
+    """Data behind the value, ``cmapss`` or ``simulated``, where the chapter said so."""
+    interval: tuple[float, float] | None = None
+    note: str = ""
+
+    def as_metadata(self) -> dict[str, Any]:
+        """Return the decision as JSON values."""
+        return asdict(self)
+
+
+def decide(
+    claim: Claim,
+    value: object = None,
+    *,
+    source: Source | None = None,
+    interval: tuple[float, float] | None = None,
+    note: str = "",
+) -> Decision:
+    """Return the decision that ``check`` shows; arguments and errors are those of ``check``."""
+    if claim.needs == "cmapss" and claim.needs_value:
+        if source is None:
+            raise RulbookError(f"Claim {claim.id} needs C-MAPSS: pass source=fleet.source.")
+        if source == "simulated":
+            return Decision(claim.id, claim.expected, recorded=True, source=source, note=note)
+    if value is None:
+        if claim.needs_value:
+            raise RulbookError(f"Claim {claim.id} needs a value to be compared with.")
+        return Decision(claim.id, claim.expected, source=source or "", note=note)
+    normal = normalise(value)
+    return Decision(
+        claim.id,
+        compare(claim, value),
+        measured=_as_json(normal),
+        shown=shown(claim, value),
+        source=source or "",
+        interval=None if interval is None else (float(interval[0]), float(interval[1])),
+        note=note,
+    )
+
+
+def _as_json(value: object) -> float | bool | str:
+    if isinstance(value, bool | str):
+        return value
+    number = float(value)  # type: ignore[arg-type]
+    finite = number - number == 0
+    return number if finite else str(number)

@@ -1,0 +1,179 @@
+"""Gradient norms of the two tasks on the shared trunk, batch by batch, early in a training."""
+
+import copy
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from rulbook.data.prepare import Prepared
+from rulbook.gradients import GradientGeometry, Gradients, geometry, norm, task_gradients
+from rulbook.losses import health_cross_entropy, rul_mse
+from rulbook.models import DualTaskModel, Size, shared_parameters
+from rulbook.training.config import RunConfig
+from rulbook.training.loop import cycles_per_unit
+
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def early_gradient_norms(
+    prepared: Prepared,
+    *,
+    network: Size = "compact",
+    seed: int = 42,
+    batch_size: int = 256,
+    batches: int = 20,
+    after_steps: tuple[int, ...] = (0,),
+    device: torch.device | str = "cpu",
+) -> pd.DataFrame:
+    """Return the norms of both task gradients on the shared parameters, one row a batch.
+
+    The network starts from PyTorch's default initialisation, the output bias of the RUL head
+    included, and is trained on the plain sum of the two losses with the protocol's AdamW, without
+    warm-up or clipping. After each number of steps in ``after_steps`` training stops, and the same
+    ``batches`` random training batches are measured, as §12.3 does: in training mode, one backward
+    pass a task. The global random state is left as it was.
+
+    Args:
+        prepared: the data.
+        network: ``"compact"`` or ``"paper"``.
+        seed: seed of initialisation, dropout and batches.
+        batch_size: windows a batch.
+        batches: batches measured at each stop.
+        after_steps: numbers of training steps, ascending; 0 is the initialisation.
+        device: where to compute.
+
+    Returns:
+        Columns ``step``, ``batch``, ``norm_rul`` (cycles² a parameter unit), ``norm_health`` (nats
+        a parameter unit), ``ratio`` (RUL over health) and ``cosine``; the last is NaN where a
+        gradient is zero.
+
+    """
+    protocol = RunConfig(subset=prepared.subset, data_digest=prepared.digest)
+    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    rows = []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        model = DualTaskModel.of_size(network, prepared.n_features).to(device).train()
+        optimiser = torch.optim.AdamW(
+            model.parameters(), lr=protocol.learning_rate, weight_decay=protocol.weight_decay
+        )
+        training = _random_batches(prepared, seed, batch_size, device)
+        measured = [next(training) for _ in range(batches)]
+        taken = 0
+        for stop in after_steps:
+            for _ in range(stop - taken):
+                rul_loss, health_loss = _losses(model, next(training))
+                optimiser.zero_grad()
+                (rul_loss + health_loss).backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+            taken = stop
+            for number, batch in enumerate(measured):
+                found = _geometry(model, batch)
+                rows.append(
+                    {
+                        "step": stop,
+                        "batch": number,
+                        "norm_rul": float(found.norm_rul),
+                        "norm_health": float(found.norm_health),
+                        "ratio": float(found.ratio),
+                        "cosine": float(found.cosine),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _random_batches(
+    prepared: Prepared, seed: int, batch_size: int, device: torch.device | str
+) -> Iterator[Batch]:
+    """Yield batches of training windows drawn without replacement, without end."""
+    random = np.random.default_rng(seed)
+    windows = prepared.train
+    while True:
+        order = random.permutation(len(windows))
+        for start in range(0, len(order) - batch_size + 1, batch_size):
+            batch = windows.take(order[start : start + batch_size])
+            yield tuple(  # type: ignore[misc]
+                torch.from_numpy(part).to(device) for part in (batch.x, batch.rul, batch.health)
+            )
+
+
+def _losses(model: DualTaskModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    x, rul, health = batch
+    predicted, logits = model(x)
+    return rul_mse(predicted, rul), health_cross_entropy(logits, health)
+
+
+def _geometry(model: DualTaskModel, batch: Batch) -> GradientGeometry:
+    shared = shared_parameters(model)
+    rul_loss, health_loss = _losses(model, batch)
+    return geometry(
+        task_gradients(rul_loss, shared, retain_graph=True), task_gradients(health_loss, shared)
+    )
+
+
+PLACES = ("outputs", "z", "shared trunk")
+"""Where ``ratio_by_place`` looks, from the losses down."""
+
+
+def ratio_by_place(
+    model: DualTaskModel, config: RunConfig, prepared: Prepared, *, batches: int = 1
+) -> pd.DataFrame:
+    """Follow both gradients of a network from its outputs down to the shared trunk.
+
+    Batches are drawn at random with the seed of ``config``. The network is measured in training
+    mode, on a copy, so that its batch statistics stay as they are; the global random state does
+    too.
+
+    Args:
+        model: the network, at the start of a training or later.
+        config: the run that it belongs to: batch size, seed and unit of the target.
+        prepared: the data, prepared by ``config.recipe``.
+        batches: how many batches.
+
+    Returns:
+        One row a batch and place: ``batch``, ``place``, ``norm_rul``, ``norm_health`` and
+        ``ratio``. The gradients on the outputs are those by the (B,) predictions and by the (B, 3)
+        logits; those on z, by the (B, 32) shared representation; those on the shared trunk, by all
+        parameters before the heads.
+
+    """
+    model = copy.deepcopy(model).train()
+    shared = shared_parameters(model)
+    device = shared[0].device
+    random = np.random.default_rng(config.seed)
+    rows = []
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(config.seed)
+        for number in range(batches):
+            drawn = prepared.train.take(
+                random.choice(len(prepared.train), config.batch_size, replace=False)
+            )
+            x, true_rul, health = (
+                torch.from_numpy(part).to(device) for part in (drawn.x, drawn.rul, drawn.health)
+            )
+            z = model.features(x)
+            rul, logits = model.head_rul(z).squeeze(-1), model.head_health(z)
+            rul_loss = rul_mse(rul, true_rul / cycles_per_unit(config))
+            health_loss = health_cross_entropy(logits, health)
+            found = {
+                "outputs": (_gradient(rul_loss, [rul]), _gradient(health_loss, [logits])),
+                "z": (_gradient(rul_loss, [z]), _gradient(health_loss, [z])),
+                "shared trunk": (_gradient(rul_loss, shared), _gradient(health_loss, shared)),
+            }
+            rows += [
+                {"batch": number, "place": place, **_norms(*gradients)}
+                for place, gradients in found.items()
+            ]
+    return pd.DataFrame(rows)
+
+
+def _gradient(loss: Tensor, inputs: list[Tensor] | list[torch.nn.Parameter]) -> Gradients:
+    return task_gradients(loss, inputs, retain_graph=True)  # type: ignore[arg-type]
+
+
+def _norms(rul: Gradients, health: Gradients) -> dict[str, float]:
+    norm_rul, norm_health = float(norm(rul)), float(norm(health))
+    return {"norm_rul": norm_rul, "norm_health": norm_health, "ratio": norm_rul / norm_health}

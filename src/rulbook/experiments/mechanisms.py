@@ -1,0 +1,242 @@
+"""Experiments behind the words of §4.1: why a second task should help, and when it does not.
+
+The trainings are those of ``small``, every variant of an experiment from the same starts and on the
+same rows, so that differences are paired by seed.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.linear_model import LinearRegression
+from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
+
+from rulbook.data import Windows
+from rulbook.experiments.ensemble import (
+    ENSEMBLE_SEEDS,
+    EQUAL_WEIGHTS,
+    SINGLE_TASK,
+    Weights,
+    drawn_engines,
+    pairs,
+    train_networks,
+)
+from rulbook.experiments.weight_trade_off import balancing_weights
+from rulbook.metrics import linear_probe, rmse
+from rulbook.statistics import compare_over_seeds, holm
+from rulbook.training.auxiliary import auxiliary_labels
+
+TRUNKS: Mapping[str, Weights | None] = {
+    "untrained": None,
+    "health only": (0.0, 1.0),
+    "RUL only": SINGLE_TASK,
+    "both": EQUAL_WEIGHTS,
+}
+"""What a frozen trunk was trained on, and the weights of that training."""
+
+LABELLINGS = ("single task", "equal", "balanced", "balanced, health labels of every engine")
+"""Ways to train on few engines."""
+
+AUXILIARIES = ("health", "shuffled", "serial number")
+"""Second tasks: the health state; the same labels dealt out to the rows at random; the engine that
+a row comes from, one class an engine."""
+
+AUXILIARY_RUL_WEIGHTS = (0.5, 0.05, 0.005, 0.0005)
+"""RUL weights at which the second tasks are compared."""
+
+
+def label_efficiency(
+    train: Windows,
+    test: Windows,
+    engines: Sequence[int] = (2, 4, 8, 16, 32),
+    seeds: Sequence[int] = ENSEMBLE_SEEDS,
+) -> pd.DataFrame:
+    """Train on few engines, alone and with the health task, and measure the RUL error.
+
+    Each seed draws its engines and trains on them in four ways: single task; equal weights; the
+    weights of ``balancing_weights``; and those weights with health labels for the rows of *every*
+    engine.
+
+    Returns:
+        Columns ``engines``, ``training`` (see ``LABELLINGS``), ``seed``, ``train_rmse`` (on the
+        drawn engines, cycles), ``test_rmse`` (cycles) and ``gap``, their difference.
+
+    """
+    balanced = balancing_weights(train, seeds)
+    draws = [(number, seed) for number in engines for seed in seeds]
+    numbers, drawing = zip(*draws, strict=True)
+    same = train_networks(train, [SINGLE_TASK, EQUAL_WEIGHTS, balanced], drawing, engines=numbers)
+    more = train_networks(train, [balanced], drawing, engines=numbers, label_every_engine=True)
+    rows = []
+    for networks, names in ((same, LABELLINGS[:3]), (more, LABELLINGS[3:])):
+        on_train, on_test = networks.predict(train)[0], networks.predict(test)[0]
+        for i, (number, seed) in enumerate(draws):
+            drawn = np.isin(train.unit, drawn_engines(train, seed, number))
+            rows += [
+                {
+                    "engines": number,
+                    "training": name,
+                    "seed": seed,
+                    "train_rmse": rmse(on_train[i, j, drawn], train.rul[drawn]),
+                    "test_rmse": rmse(on_test[i, j], test.rul),
+                }
+                for j, name in enumerate(names)
+            ]
+    found = pd.DataFrame(rows)
+    return found.assign(gap=found["test_rmse"] - found["train_rmse"])
+
+
+def representation_transfer(
+    train: Windows, test: Windows, seeds: Sequence[int] = ENSEMBLE_SEEDS
+) -> pd.DataFrame:
+    """Freeze trunks that were trained on different tasks and fit a linear head to each.
+
+    The RUL head is fitted by least squares, the health head by logistic regression on every tenth
+    training row.
+
+    Returns:
+        Columns ``trunk`` (see ``TRUNKS``), ``seed``, ``rmse`` (of the RUL head on the test rows,
+        cycles) and ``balanced_accuracy`` (of the health head on the test rows).
+
+    """
+    trained = {name: weights for name, weights in TRUNKS.items() if weights is not None}
+    networks = train_networks(train, list(trained.values()), seeds)
+    untrained = train_networks(train, [EQUAL_WEIGHTS], seeds, steps=0)
+    rows = []
+    for name in TRUNKS:
+        source = networks if name in trained else untrained
+        column = list(trained).index(name) if name in trained else 0
+        on_train, on_test = (source.features(windows)[:, column] for windows in (train, test))
+        for z, z_test, seed in zip(on_train, on_test, seeds, strict=True):
+            # On a busy machine the threads of fits this small wait for each other, for seconds.
+            with threadpool_limits(1):
+                head = LinearRegression().fit(z, train.rul)
+                probe = linear_probe(z[::10], train.health[::10], z_test, test.health)
+            rows.append(
+                {
+                    "trunk": name,
+                    "seed": seed,
+                    "rmse": rmse(head.predict(z_test), test.rul),
+                    "balanced_accuracy": probe.balanced_accuracy,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def auxiliary_tasks(
+    train: Windows, test: Windows, seeds: Sequence[int] = ENSEMBLE_SEEDS
+) -> pd.DataFrame:
+    """Train the RUL task beside the health task and beside two controls that say nothing of it.
+
+    Returns:
+        Columns ``auxiliary`` (see ``AUXILIARIES``), ``rul_weight`` (1 is the single task), ``seed``
+        and ``rmse`` on the test rows in cycles.
+
+    """
+    engines = np.unique(train.unit, return_inverse=True)[1]
+    labels = {
+        "health": train.health,
+        "shuffled": auxiliary_labels("shuffled", train, seed=0),
+        "serial number": engines.astype(np.int64),
+    }
+    rul_weights = (1.0, *AUXILIARY_RUL_WEIGHTS)
+    frames = []
+    for auxiliary in AUXILIARIES:
+        networks = train_networks(train, pairs(rul_weights), seeds, labels=labels[auxiliary])
+        predicted = networks.predict(test)[0]
+        frames += [
+            {
+                "auxiliary": auxiliary,
+                "rul_weight": weight,
+                "seed": seed,
+                "rmse": rmse(predicted[i, j], test.rul),
+            }
+            for i, seed in enumerate(seeds)
+            for j, weight in enumerate(rul_weights)
+        ]
+    return pd.DataFrame(frames)
+
+
+def paired_differences(
+    found: pd.DataFrame, column: str, *, variant: str, reference: object, within: str | None = None
+) -> pd.DataFrame:
+    """Compare every variant of an experiment with a reference, seed by seed.
+
+    Args:
+        found: one row a training, with a column ``seed``.
+        column: what is compared.
+        variant: column that tells the variants apart.
+        reference: the variant that the others are compared with.
+        within: column of the groups inside which variants are compared; none if left out.
+
+    Returns:
+        One row a comparison: ``within`` (where given), ``variant``, ``difference`` (variant minus
+        reference, mean over seeds), ``low``, ``high``, ``smallest_detectable``, ``p_value`` and
+        ``p_holm``, Holm's correction over all rows.
+
+    """
+    groups = found.groupby(within, sort=False) if within else [(None, found)]
+    rows = []
+    for group, part in groups:
+        by_seed = part.pivot(index="seed", columns=variant, values=column)
+        for name in part.loc[part[variant] != reference, variant].unique():
+            compared = compare_over_seeds(by_seed[name], by_seed[reference])
+            rows.append(
+                ({within: group} if within else {})
+                | {
+                    variant: name,
+                    "difference": compared.difference,
+                    "low": compared.low,
+                    "high": compared.high,
+                    "smallest_detectable": compared.smallest_detectable,
+                    "p_value": compared.p_value,
+                }
+            )
+    table = pd.DataFrame(rows)
+    return table.assign(p_holm=holm(table["p_value"].tolist()))
+
+
+def time_heads(
+    features: Callable[[Tensor], Tensor], x: Tensor, heads: Sequence[int] = (1, 10, 100)
+) -> pd.DataFrame:
+    """Time a forward pass of one trunk with many linear heads, and of as many whole networks.
+
+    Args:
+        features: the trunk, from ``x`` to the shared representation, (batch, width).
+        x: a batch.
+        heads: numbers of heads.
+
+    Returns:
+        Columns ``heads``, ``shared_seconds`` and ``separate_seconds``: processor time of one pass,
+        so that other work of the machine does not count.
+
+    """
+    with torch.no_grad():
+        width = features(x).shape[-1]
+        layers = [nn.Linear(width, 1) for _ in range(max(heads))]
+
+        def shared(number: int) -> None:
+            z = features(x)
+            for head in layers[:number]:
+                head(z)
+
+        def separate(number: int) -> None:
+            for head in layers[:number]:
+                head(features(x))
+
+        rows = [(n, _seconds(shared, n), _seconds(separate, n)) for n in heads]
+    return pd.DataFrame(rows, columns=["heads", "shared_seconds", "separate_seconds"])
+
+
+def _seconds(work: Callable[[int], None], argument: int, at_least: float = 0.1) -> float:
+    """Return processor seconds of one call, from as many calls as fill ``at_least`` seconds."""
+    calls, elapsed = 0, 0.0
+    started = time.process_time()
+    while elapsed < at_least:
+        work(argument)
+        calls += 1
+        elapsed = time.process_time() - started
+    return elapsed / calls

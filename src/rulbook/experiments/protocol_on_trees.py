@@ -1,0 +1,134 @@
+"""What each choice of the protocol does to the RMSE of tree ensembles, fitted live."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
+
+from rulbook.data.cmapss import Fleet
+from rulbook.data.prepare import Prepared, Recipe, Windows, prepare
+from rulbook.metrics import rmse
+from rulbook.statistics import rmse_over_engines
+from rulbook.training.baselines import window_statistics
+from rulbook.training.config import PROTOCOL_LABEL
+from rulbook.typing import Floats
+
+_LAST = "last window of each test engine"
+
+
+def trees_under_each_choice(fleet: Fleet, seed: int = 42, trees: int = 20) -> pd.DataFrame:
+    """Fit extremely randomised trees and score them under one choice of the protocol after another.
+
+    They see the statistics of each window that ``window_statistics`` gives, and are as good as
+    gradient boosting there. They remember single windows, as a large network does, which is what a
+    leaky split rewards.
+
+    Args:
+        fleet: the data, real or simulated.
+        seed: seed of the trees.
+        trees: how many.
+
+    Returns:
+        One row a choice, the protocol first: ``choice``, ``scored_on``, ``windows`` (scored),
+        ``rmse`` in cycles, and ``low`` and ``high``, its bootstrap interval over test engines, NaN
+        where what was scored is not one window of each of them.
+
+    """
+    base = prepare(fleet)
+    model = _fitted(base.train, seed, trees)
+
+    def refitted(recipe: Recipe) -> tuple[Prepared, ExtraTreesRegressor]:
+        prepared = prepare(fleet, recipe)
+        return prepared, _fitted(prepared.train, seed, trees)
+
+    uncapped, uncapped_model = refitted(Recipe(cap_training_rul=False))
+    sensors, sensors_model = refitted(Recipe(features="sensors"))
+    leaky, leaky_model = refitted(Recipe(split_by="window"))
+    every = base.test_every_window
+    errors = {
+        (PROTOCOL_LABEL, _LAST): _errors(model, base.test),
+        ("14 sensors for 17 features", _LAST): _errors(sensors_model, sensors.test),
+        ("uncapped test targets", _LAST): _errors(model, base.test, capped=False),
+        ("uncapped targets throughout", _LAST): _errors(
+            uncapped_model, uncapped.test, capped=False
+        ),
+        ("all windows for the last", "all windows of the test engines"): _errors(model, every),
+        ("validation engines", "all windows of held-out engines"): _errors(model, base.validation),
+        ("validation windows", "windows drawn at random"): _errors(leaky_model, leaky.validation),
+        ("trained on the random draw", _LAST): _errors(leaky_model, leaky.test),
+    }
+    return pd.DataFrame(
+        {
+            "choice": choice,
+            "scored_on": scored_on,
+            "windows": len(found),
+            "rmse": float(np.sqrt(np.mean(found**2))),
+            **_interval(found if scored_on == _LAST else None),
+        }
+        for (choice, scored_on), found in errors.items()
+    )
+
+
+def trees_predictions(fleet: Fleet, seed: int = 42, trees: int = 20) -> pd.DataFrame:
+    """Return the predictions of the same trees for the last window of each test engine.
+
+    Returns:
+        ``true_rul`` (uncapped) and ``predicted_rul`` in cycles, indexed by ``unit``.
+
+    """
+    prepared = prepare(fleet)
+    model = _fitted(prepared.train, seed, trees)
+    return pd.DataFrame(
+        {
+            "true_rul": prepared.test.rul_uncapped,
+            "predicted_rul": model.predict(window_statistics(prepared.test)),
+        },
+        index=pd.Index(prepared.test.unit, name="unit"),
+    )
+
+
+def boosted_by_trees(fleet: Fleet, seed: int = 42, trees: int = 200) -> pd.DataFrame:
+    """Follow gradient boosting tree by tree, on the validation engines and on the test engines.
+
+    Choosing the number of trees stands for choosing the epoch of a network.
+
+    Returns:
+        ``trees`` (from 1), ``validation_rmse`` (all windows of the validation engines) and
+        ``test_rmse`` (last window of each test engine), capped, cycles.
+
+    """
+    prepared = prepare(fleet)
+    model = HistGradientBoostingRegressor(max_iter=trees, early_stopping=False, random_state=seed)
+    model.fit(window_statistics(prepared.train), prepared.train.rul)
+    scored = {"validation_rmse": prepared.validation, "test_rmse": prepared.test}
+    return pd.DataFrame(
+        {
+            "trees": np.arange(1, trees + 1),
+            **{
+                name: [
+                    rmse(found, windows.rul)
+                    for found in model.staged_predict(window_statistics(windows))
+                ]
+                for name, windows in scored.items()
+            },
+        }
+    )
+
+
+def _fitted(train: Windows, seed: int, trees: int) -> ExtraTreesRegressor:
+    model = ExtraTreesRegressor(trees, max_features=0.3, random_state=seed)
+    return model.fit(window_statistics(train), train.rul)
+
+
+def _errors(model: ExtraTreesRegressor, windows: Windows, *, capped: bool = True) -> Floats:
+    true = np.minimum(windows.rul_uncapped, Recipe().rul_cap) if capped else windows.rul_uncapped
+    errors: Floats = model.predict(window_statistics(windows)) - true
+    return errors
+
+
+def _interval(errors: Floats | None) -> dict[str, float]:
+    if errors is None:
+        return {"low": math.nan, "high": math.nan}
+    found = rmse_over_engines(errors[None])
+    return {"low": found.low, "high": found.high}

@@ -1,0 +1,176 @@
+"""Search for the RUL weight of a fixed weighting: by grid, at random, and guided (legacy §9.1)."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+from scipy.special import expit, logit
+
+from rulbook.errors import unknown_name
+from rulbook.typing import Floats, Integers
+
+Strategy = Literal["grid", "random", "bayesian"]
+Scale = Literal["linear", "log_odds"]
+
+Evaluate = Callable[[Floats, Integers], npt.ArrayLike]
+"""Trains once for each RUL weight, shape (repeats, trainings), those of a row with the seed of that
+row, shape (repeats,), and returns the scores, shape (repeats, trainings), lower being better."""
+
+WEIGHT_RANGES: dict[Scale, tuple[float, float]] = {
+    "linear": (0.0, 1.0),
+    "log_odds": (1e-4, 1 - 1e-4),
+}
+"""Smallest and largest RUL weight of a search on each scale; a grid stays inside both."""
+
+RANDOM_STARTS = 3
+"""Random trainings before the guided search begins to guide.
+
+Optuna's own default is ten, which at a budget below ten leaves nothing but random search.
+"""
+
+_POSITION: dict[str, optuna.distributions.BaseDistribution] = {
+    "position": optuna.distributions.FloatDistribution(0.0, 1.0)
+}
+
+
+@dataclass(frozen=True)
+class Searches:
+    """What repeated searches with one strategy tried.
+
+    Attributes:
+        rul_weights: RUL weight of every training, in the order of the search, shape
+            (repeats, budget); the health weight is what is missing to 1.
+        scores: the score of every training, same shape, lower being better.
+    """
+
+    rul_weights: Floats
+    scores: Floats
+
+    @property
+    def best_so_far(self) -> Floats:
+        """Return the lowest score after each training, shape (repeats, budget)."""
+        return np.minimum.accumulate(self.scores, axis=1)
+
+    @property
+    def chosen(self) -> Floats:
+        """Return the RUL weight with the lowest score of each search, shape (repeats,)."""
+        best = np.argmin(self.scores, axis=1, keepdims=True)
+        return np.take_along_axis(self.rul_weights, best, axis=1)[:, 0]
+
+
+def weight_at(position: npt.ArrayLike, scale: Scale) -> Floats:
+    """Return the RUL weight at positions between 0 and 1 of a search range, same shape.
+
+    Args:
+        position: 0 is the smallest weight of the range, 1 the largest.
+        scale: ``"linear"`` in the weight itself, the scale on which the book lists its grid, or
+            ``"log_odds"``, linear in ``log(w / (1 - w))``, the logarithm of the ratio of the two
+            weights.
+
+    Raises:
+        UsageError: there is no such scale.
+
+    """
+    if scale not in WEIGHT_RANGES:
+        raise unknown_name("scale", scale, WEIGHT_RANGES)
+    low, high = WEIGHT_RANGES[scale]
+    where = np.asarray(position, dtype=np.float64)
+    if scale == "linear":
+        return low + (high - low) * where
+    weight: Floats = expit(logit(low) + (logit(high) - logit(low)) * where)
+    return weight
+
+
+def grid(budget: int, scale: Scale) -> Floats:
+    """Return ``budget`` RUL weights at equal distances inside a range, without its ends.
+
+    Nine on the linear scale are 0.1 to 0.9.
+
+    Raises:
+        UsageError: there is no such scale.
+
+    """
+    return weight_at(np.arange(1, budget + 1) / (budget + 1), scale)
+
+
+def search(
+    strategy: Strategy,
+    scale: Scale,
+    evaluate: Evaluate,
+    *,
+    budget: int = 9,
+    repeats: int = 8,
+    seed: int = 42,
+) -> Searches:
+    """Search several times with one strategy, ``budget`` trainings each.
+
+    Every strategy pays for the same number of trainings. Repeat r trains with the seed
+    ``seed + r`` throughout, whatever the strategy, so that the repeats of two strategies pair. A
+    score of NaN, from a training that diverged, counts as infinite.
+
+    Args:
+        strategy: ``"grid"`` (see ``grid``); ``"random"``, uniform over the range; or
+            ``"bayesian"``, Optuna's tree-structured Parzen estimator after ``RANDOM_STARTS``
+            random trainings.
+        scale: scale of the range, see ``weight_at``.
+        evaluate: what a training is. Strategies that do not look back hand all of their trainings
+            over at once; the guided one hands over one training of every repeat at a time.
+        budget: trainings a search, at least 1.
+        repeats: searches, at least 1.
+        seed: seed of the first search.
+
+    Raises:
+        UsageError: there is no such strategy or scale.
+        ValueError: ``budget`` or ``repeats`` is below 1.
+
+    """
+    if strategy not in get_args(Strategy):
+        raise unknown_name("search strategy", strategy, get_args(Strategy))
+    if min(budget, repeats) < 1:
+        raise ValueError(f"a search needs a budget and repeats of 1 or more: {budget}, {repeats}")
+    with _quiet_optuna():
+        studies = [_study(strategy, budget, seed + repeat) for repeat in range(repeats)]
+        seeds = seed + np.arange(repeats, dtype=np.int64)
+        together = 1 if strategy == "bayesian" else budget
+        weights, scores = np.empty((2, repeats, budget))
+        for first in range(0, budget, together):
+            trials = [[study.ask(_POSITION) for _ in range(together)] for study in studies]
+            positions = [[trial.params["position"] for trial in row] for row in trials]
+            tried = weight_at(positions, scale)
+            found = np.asarray(evaluate(tried, seeds), np.float64)
+            found = np.where(np.isnan(found), np.inf, found)
+            for study, row, values in zip(studies, trials, found, strict=True):
+                for trial, value in zip(row, values, strict=True):
+                    study.tell(trial, value)
+            weights[:, first : first + together] = tried
+            scores[:, first : first + together] = found
+    return Searches(weights, scores)
+
+
+def _study(strategy: Strategy, budget: int, seed: int) -> optuna.Study:
+    """Return an Optuna study that asks for the positions of one search, one after another."""
+    if strategy == "bayesian":
+        return optuna.create_study(
+            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_STARTS)
+        )
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    if strategy == "grid":
+        # Its GridSampler stops the study after the last point, which ask-and-tell does not allow.
+        for number in range(1, budget + 1):
+            study.enqueue_trial({"position": number / (budget + 1)})
+    return study
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Keep Optuna from logging every study and trial, and give the level back."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)

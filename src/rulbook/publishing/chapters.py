@@ -1,0 +1,75 @@
+"""The chapters of the book, found by their file names."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rulbook.errors import unknown_name
+from rulbook.publishing.layout import Layout
+
+_CHAPTER_FILE = re.compile(r"\d\d-[a-z0-9-]+\.md")
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter.
+
+    Attributes:
+        text: Its MyST text, ``book/NN-name.md``, the source of truth.
+        notebook: Its notebook without outputs, ``notebooks/NN-name.ipynb``.
+        executed: Its notebook with outputs.
+    """
+
+    text: Path
+    notebook: Path
+    executed: Path
+
+    @property
+    def name(self) -> str:
+        """The name that commands know it by, ``NN-name``."""
+        return self.text.stem
+
+    @property
+    def number(self) -> str:
+        """Its number, two digits, with which the names of its figures begin."""
+        return self.name[:2]
+
+    @property
+    def stamp(self) -> Path:
+        """What the executed notebook was made of."""
+        return self.executed.with_suffix(".stamp.json")
+
+
+def chapters(layout: Layout) -> list[Chapter]:
+    """Return every chapter, in the order of their numbers."""
+    return [
+        Chapter(
+            text=text,
+            notebook=layout.notebooks / f"{text.stem}.ipynb",
+            executed=layout.executed / f"{text.stem}.ipynb",
+        )
+        for text in sorted(layout.book.glob("*.md"))
+        if _CHAPTER_FILE.fullmatch(text.name)
+    ]
+
+
+def choose(layout: Layout, names: Sequence[str]) -> list[Chapter]:
+    """Return the chapters called ``names``, or all of them if ``names`` is empty.
+
+    Raises:
+        UsageError: There is no chapter of one of the names.
+    """
+    known = {chapter.name: chapter for chapter in chapters(layout)}
+    for name in names:
+        if name not in known:
+            raise unknown_name("chapter", name, known)
+    return [chapter for name, chapter in known.items() if not names or name in names]
+
+
+def forget_removed(layout: Layout) -> None:
+    """Delete what was made from chapters that are no longer there, their decisions included."""
+    kept = {path for chapter in chapters(layout) for path in (chapter.executed, chapter.stamp)}
+    for path in layout.executed.glob("*"):
+        if path not in kept:
+            path.unlink()

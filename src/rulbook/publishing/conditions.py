@@ -1,0 +1,71 @@
+"""Under which conditions a chapter was executed, kept in the metadata of its executed notebook."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any, Self
+
+import nbformat
+
+from rulbook.publishing.chapters import Chapter
+from rulbook.publishing.reads import Reads
+
+_KEY = "rulbook"
+_LIBRARIES = ("rulbook", "numpy", "scipy", "scikit-learn", "torch", "torchjd")
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How an execution went, and on what.
+
+    Attributes:
+        finished: Day on which it ended, as ``YYYY-MM-DD``.
+        seconds: How long it took.
+        parameters: Values of the ``parameters`` cell by name, as they were asked for.
+        records: Whether committed records were read.
+        data: Source by subset that was loaded, ``cmapss`` or ``simulated``.
+        devices: Types of the devices that computed.
+        versions: Version by name of Python and of the libraries that compute.
+    """
+
+    finished: str
+    seconds: float
+    parameters: Mapping[str, Any]
+    records: bool
+    data: Mapping[str, str]
+    devices: tuple[str, ...]
+    versions: Mapping[str, str]
+
+    @classmethod
+    def of_run(
+        cls, notebook: nbformat.NotebookNode, parameters: Mapping[str, Any], reads: Reads
+    ) -> Self:
+        """Return the conditions of a notebook that papermill has just executed here."""
+        run = notebook.metadata.papermill
+        return cls(
+            finished=run.end_time[:10],
+            seconds=run.duration,
+            parameters=parameters,
+            records=reads.records,
+            data=dict(reads.data),
+            devices=reads.devices or ("cpu",),
+            versions={
+                "python": platform.python_version(),
+                **{name: version(name) for name in _LIBRARIES},
+            },
+        )
+
+
+def write(notebook: nbformat.NotebookNode, conditions: Conditions) -> None:
+    """Put ``conditions`` in the place of papermill's metadata, which name paths of this machine."""
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata[_KEY] = asdict(conditions)
+
+
+def read(chapter: Chapter) -> Conditions | None:
+    """Return the conditions of the last execution, or ``None`` if the notebook holds none."""
+    if not chapter.executed.is_file():
+        return None
+    found = nbformat.read(chapter.executed, as_version=4).metadata.get(_KEY)
+    return Conditions(**found | {"devices": tuple(found["devices"])}) if found else None

@@ -1,0 +1,71 @@
+"""What the page of a chapter offers to take away: its paired notebook, its text and a script.
+
+Also the Sphinx extension that puts them into the download menu of the page.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+from sphinx.application import Sphinx
+
+from rulbook.publishing.chapters import chapters
+from rulbook.publishing.layout import Layout
+from rulbook.publishing.pairing import to_public_notebook
+from rulbook.publishing.site_config import addresses
+
+FOLDER = "downloads"
+"""Where the files are, below the root of the site."""
+
+ROOT = "root"
+"""The staged folder whose files go to the root of the site as they are."""
+
+_AFTER_THE_THEME = 900
+_KINDS = ((".ipynb", "Notebook"), (".md", "Text of the notebook"), (".py", "Python script"))
+
+
+def write_downloads(layout: Layout) -> None:
+    """Write the three files of every chapter into the staged folder."""
+    url = addresses(layout).repository_url
+    folder = layout.staged / ROOT / FOLDER
+    folder.mkdir(parents=True)
+    for chapter in chapters(layout):
+        notebook = to_public_notebook(chapter, url)
+        nbformat.write(notebook, folder / f"{chapter.name}.ipynb")
+        jupytext.write(notebook, folder / f"{chapter.name}.py", fmt="py:percent")
+        shutil.copy2(chapter.text, folder)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect the extension."""
+    app.connect("html-page-context", _offer, priority=_AFTER_THE_THEME)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _offer(
+    app: Sphinx, page: str, _template: str, context: dict[str, Any], _doctree: object
+) -> None:
+    """Offer the files in place of the theme's: its notebook is the executed one, for the page."""
+    for group in context["header_buttons"]:
+        if group["label"] == "download-buttons":
+            group["buttons"] = [
+                *(_button(page, suffix, words) for suffix, words in _KINDS if _is_there(app, page)),
+                *(button for button in group["buttons"] if button["type"] == "javascript"),
+            ]
+
+
+def _is_there(app: Sphinx, page: str) -> bool:
+    return (Path(app.srcdir) / ROOT / FOLDER / f"{page}.ipynb").is_file()
+
+
+def _button(page: str, suffix: str, words: str) -> dict[str, str]:
+    return {
+        "type": "link",
+        "url": f"{FOLDER}/{page}{suffix}",
+        "text": suffix,
+        "tooltip": words,
+        "icon": "fas fa-file",
+        "label": f"download-{suffix[1:]}-button",
+    }

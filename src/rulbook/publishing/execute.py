@@ -1,0 +1,336 @@
+"""Execute chapters with papermill, only those that need it, several at a time."""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import nbformat
+import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from rulbook import paths
+from rulbook.errors import RulbookError, unknown_name
+from rulbook.publishing import conditions, reads, stamps
+from rulbook.publishing.chapters import Chapter, forget_removed
+from rulbook.publishing.kernels import LookingKernelManager
+from rulbook.publishing.layout import Layout
+from rulbook.publishing.pairing import to_notebook
+
+if TYPE_CHECKING:
+    # These take seconds to import, and the processes that execute chapters do not need them.
+    from rulbook.data import RequestedSource
+    from rulbook.training.device import RequestedDevice
+
+CELL_SECONDS = 1800
+"""How long one cell may take; the slowest cell of the full profile takes a fraction of it."""
+
+INJECTED_TAG = "injected-parameters"
+"""Papermill's tag for the cell with which it replaces the values of the ``parameters`` cell."""
+
+_SENTENCE_CHARACTERS = 300
+
+
+PROFILES = ("quick", "full")
+"""How much a chapter computes: minutes on two CPU cores, or more repetitions."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What papermill puts into the ``parameters`` cell of every chapter.
+
+    Attributes:
+        profile: One of ``PROFILES``.
+        data: The data that chapters load; see ``rulbook.data.load``.
+        device: Where chapters compute; see ``rulbook.training.device.choose_device``.
+        seed: The seed of everything random in a chapter.
+    """
+
+    profile: Literal["quick", "full"] = "quick"
+    data: "RequestedSource" = "auto"
+    device: "RequestedDevice" = "auto"
+    seed: int = 42
+
+    def check(self) -> None:
+        """Raise the error that every chapter would meet, before any starts.
+
+        Raises:
+            UsageError: A name is unknown.
+            RulbookError: The device is not there, or real data is named and is not complete.
+        """
+        from rulbook import data
+        from rulbook.training.device import choose_device
+
+        if self.profile not in PROFILES:
+            raise unknown_name("profile", self.profile, PROFILES)
+        choose_device(self.device)
+        if data.resolve_source(self.data) == "cmapss":
+            for file in data.status().files:
+                if file.problem:
+                    raise RulbookError(file.problem)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the chapters that were asked for.
+
+    Attributes:
+        executed: Names of the chapters that ran.
+        up_to_date: Names of the chapters that did not have to.
+    """
+
+    executed: tuple[str, ...]
+    up_to_date: tuple[str, ...]
+
+
+def execute(
+    layout: Layout,
+    chapters: Sequence[Chapter],
+    parameters: Parameters,
+    *,
+    jobs: int = 1,
+    figures: bool = False,
+    cell_seconds: int = CELL_SECONDS,
+    console: Console | None = None,
+) -> Outcome:
+    """Execute the chapters whose inputs changed since they last ran.
+
+    A chapter that fails does not stop the others, and leaves its last good execution in place.
+
+    Args:
+        layout: The checkout.
+        chapters: The chapters that are wanted.
+        parameters: The values of their ``parameters`` cell.
+        jobs: How many chapters run at a time.
+        figures: Whether a chapter also runs again if a figure that it saved is gone.
+        cell_seconds: How long one cell may take.
+        console: Where progress is shown; standard error by default.
+
+    Raises:
+        RulbookError: A chapter failed; one sentence for each names the chapter, its cell and the
+            exception. Or the data that is asked for is not complete.
+    """
+    console = console or Console(stderr=True)
+    parameters.check()
+    forget_removed(layout)
+    inputs = stamps.Inputs.now(asdict(parameters), parameters.data)
+    reasons = {chapter: stamps.changes(chapter, inputs) for chapter in chapters}
+    if figures:
+        for chapter in chapters:
+            reasons[chapter] += _figures_gone(chapter)
+    stale = [chapter for chapter in chapters if reasons[chapter]]
+    for chapter in stale:
+        console.print(f"{chapter.name}: executing ({', '.join(reasons[chapter])})")
+    task = _Task(layout, inputs, parameters, cell_seconds)
+    failures = _run_all(stale, task, jobs, console) if stale else []
+    if failures:
+        raise RulbookError("\n".join(failures))
+    return Outcome(
+        executed=tuple(chapter.name for chapter in stale),
+        up_to_date=tuple(chapter.name for chapter in chapters if not reasons[chapter]),
+    )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker needs to know beside the chapter; it crosses a process boundary."""
+
+    layout: Layout
+    inputs: stamps.Inputs
+    parameters: Parameters
+    cell_seconds: int
+
+
+@dataclass(frozen=True)
+class _CellStarts:
+    chapter: str
+    position: int
+    cells: int
+
+
+class _Worker:
+    """What the process that executes chapters holds: the queue that its parent listens to."""
+
+    events: SimpleQueue[_CellStarts]
+
+
+def _run_all(chapters: Sequence[Chapter], task: _Task, jobs: int, console: Console) -> list[str]:
+    """Run every chapter, ``jobs`` at a time; return one sentence for each that failed."""
+    context = multiprocessing.get_context("spawn")
+    events: SimpleQueue[_CellStarts] = context.SimpleQueue()
+    failures: list[str] = []
+    with (
+        _progress(console) as progress,
+        ProcessPoolExecutor(jobs, context, _start_worker, (events, jobs)) as pool,
+    ):
+        running = {pool.submit(_run, chapter, task): chapter for chapter in chapters}
+        bars = {chapter.name: progress.add_task(chapter.name, total=None) for chapter in chapters}
+        try:
+            while running:
+                done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+                while not events.empty():
+                    event = events.get()
+                    progress.update(
+                        bars[event.chapter], completed=event.position, total=event.cells
+                    )
+                for future in done:
+                    chapter = running.pop(future)
+                    progress.remove_task(bars[chapter.name])
+                    failure = _failure(future, chapter)
+                    if failure:
+                        failures.append(failure)
+                    end = "failed" if failure else f"done in {future.result():.0f} s"
+                    console.print(f"{chapter.name}: {end}")
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return failures
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("cell {task.completed} of {task.total}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def _failure(future: Future[float], chapter: Chapter) -> str:
+    """Return the sentence on why a chapter failed, or nothing if it did not."""
+    try:
+        future.result()
+    except RulbookError as fault:
+        return str(fault)
+    except BrokenProcessPool:
+        return (
+            f"Chapter {chapter.name} was cut off because a process that executes chapters was "
+            "killed, often for want of memory: run it again, with --jobs 1."
+        )
+    return ""
+
+
+def _start_worker(events: SimpleQueue[_CellStarts], jobs: int) -> None:
+    _Worker.events = events
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # this environment's kernel before the user's
+    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # no debugger will attach
+
+
+def _end_with_parent() -> None:
+    """End this process, and so the kernel that it started, as soon as its parent is gone."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
+
+
+def _run(chapter: Chapter, task: _Task) -> float:
+    """Execute one chapter and, if it succeeds, put it and its stamp in their places.
+
+    Returns:
+        How many seconds it took.
+
+    Raises:
+        RulbookError: It failed; the sentence names the cell and the exception.
+    """
+    notebook = to_notebook(chapter)
+    unfinished = task.layout.unfinished / chapter.executed.name
+    note = unfinished.with_suffix(".reads")
+    note.unlink(missing_ok=True)
+    os.environ[reads.NOTE_VARIABLE] = str(note)
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    place = _Place(chapter.name)
+    started = time.time()
+
+    def cell_starts(cell: nbformat.NotebookNode, cell_index: int) -> None:
+        place.enter(cell)
+        _Worker.events.put(_CellStarts(chapter.name, cell_index, len(notebook.cells) + 1))
+
+    try:
+        executed = papermill.execute_notebook(
+            notebook,
+            unfinished,
+            parameters=asdict(task.parameters),
+            kernel_name="python3",
+            kernel_manager_class=LookingKernelManager,
+            progress_bar=False,
+            cwd=task.layout.root,
+            execution_timeout=task.cell_seconds,
+            extra_arguments=[f"--ext={reads.__name__}", "--log-level=CRITICAL"],
+            on_cell_start=cell_starts,
+        )
+    except PapermillExecutionError as fault:
+        raise place.failed(f"{fault.ename}: {fault.evalue}", unfinished) from fault
+    except CellTimeoutError as fault:
+        raise place.failed(f"it took over {task.cell_seconds} seconds", unfinished) from fault
+    except DeadKernelError as fault:
+        raise place.failed("its process died, often for want of memory", unfinished) from fault
+    read = reads.read_note(note)
+    note.unlink(missing_ok=True)
+    conditions.write(
+        executed, conditions.Conditions.of_run(executed, asdict(task.parameters), read)
+    )
+    nbformat.write(executed, unfinished)
+    stamp = stamps.Stamp(
+        inputs=task.inputs.of(chapter, reads_records=read.records),
+        figures=[path.name for path in _figures_of(chapter) if path.stat().st_mtime >= started],
+    )
+    chapter.stamp.unlink(missing_ok=True)
+    chapter.executed.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.replace(chapter.executed)
+    stamps.write(chapter, stamp)
+    return time.time() - started
+
+
+def figures_saved(chapter: Chapter) -> list[Path]:
+    """Return the figures that a chapter saved when it was last executed."""
+    stamp = stamps.read(chapter)
+    return [paths.figures() / name for name in stamp.figures] if stamp else []
+
+
+def _figures_gone(chapter: Chapter) -> list[str]:
+    return [f"{path.name} is gone" for path in figures_saved(chapter) if not path.is_file()]
+
+
+def _figures_of(chapter: Chapter) -> list[Path]:
+    return sorted(paths.figures().glob(f"{chapter.number}-*"))
+
+
+class _Place:
+    """The code cell that a chapter is in, as its author counts: what papermill adds is left out."""
+
+    def __init__(self, chapter: str) -> None:
+        self._chapter = chapter
+        self._number = 0
+        self._first_line = ""
+
+    def enter(self, cell: nbformat.NotebookNode) -> None:
+        """Move on to ``cell``."""
+        if cell.cell_type == "code" and INJECTED_TAG not in cell.metadata.get("tags", ()):
+            self._number += 1
+            self._first_line = next(iter(cell.source.splitlines()), "")
+
+    def failed(self, what: str, unfinished: Path) -> RulbookError:
+        """Return the sentence on what happened in the current cell."""
+        reason = " ".join(what.split())
+        if len(reason) > _SENTENCE_CHARACTERS:
+            reason = reason[:_SENTENCE_CHARACTERS] + " …"
+        return RulbookError(
+            f"Chapter {self._chapter} failed in code cell {self._number} (`{self._first_line}`): "
+            f"{reason}; the notebook as far as it came is '{unfinished}'."
+        )

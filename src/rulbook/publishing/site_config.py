@@ -1,0 +1,126 @@
+"""The configuration that Jupyter Book reads: the committed one, with the generated parts added.
+
+The public addresses are empty until the book has a home. What needs one of them (launch buttons,
+repository links, site map, link previews) is generated here, or left out.
+"""
+
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rulbook.errors import RulbookError
+from rulbook.publishing import web_assets
+from rulbook.publishing.layout import Layout
+
+_GITHUB, _GITLAB = "github.com", "gitlab.com"
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the book and its source are public; empty while they are not.
+
+    Attributes:
+        site_url: The address of the front page.
+        repository_url: The address of the repository, ``https://HOST/OWNER/NAME``.
+        jupyterhub_url: A hub with nbgitpuller on which readers may open the notebooks.
+    """
+
+    site_url: str
+    repository_url: str
+    jupyterhub_url: str
+
+
+def site_config(layout: Layout, assets: Path) -> dict[str, Any]:
+    """Return the whole configuration as Jupyter Book reads it.
+
+    Args:
+        layout: The checkout whose ``_config.yml`` is read.
+        assets: The folder of ``web_assets.provide``, copied to the root of the site.
+
+    Raises:
+        RulbookError: ``_config.yml`` is not YAML or lacks the block with the addresses, or the
+            repository is on a host for which there are no buttons.
+    """
+    config, public = _read(layout)
+    site_url, repository_url = public.site_url, public.repository_url
+    sphinx = config["sphinx"]
+    sphinx["config"].update(_local_scripts(assets))
+    if site_url:
+        config["html"]["baseurl"] = site_url
+        sphinx["config"]["extensions"] += ["sphinx_sitemap", "sphinxext.opengraph"]
+        sphinx["config"] |= {
+            "html_baseurl": site_url,
+            "sitemap_url_scheme": "{link}",
+            "ogp_site_url": site_url,
+        }
+    if repository_url:
+        # Pages of chapters are notebooks, and have the names of those that readers can launch.
+        config["repository"] = {
+            "url": repository_url,
+            "path_to_book": layout.notebooks.name,
+            "branch": "main",
+        }
+        config["launch_buttons"] = {
+            "notebook_interface": "jupyterlab",
+            "binderhub_url": "https://mybinder.org",
+            "jupyterhub_url": public.jupyterhub_url,
+        }
+        if _host(repository_url) == _GITHUB:
+            # Colab opens notebooks from no other host.
+            config["launch_buttons"]["colab_url"] = "https://colab.research.google.com"
+        config["html"].update(use_repository_button=True, use_issues_button=True)
+    return config
+
+
+def addresses(layout: Layout) -> Addresses:
+    """Return the public addresses.
+
+    Raises:
+        RulbookError: ``_config.yml`` is not YAML or lacks the block with the addresses, or the
+            repository is on a host for which there are no buttons.
+    """
+    return _read(layout)[1]
+
+
+def _read(layout: Layout) -> tuple[dict[str, Any], Addresses]:
+    """Return the committed configuration without our own block, and that block."""
+    path = layout.root / "_config.yml"
+    try:
+        config = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+        public = Addresses(**config.pop("rulbook"))
+    except (yaml.YAMLError, TypeError, ValueError, KeyError) as fault:
+        raise RulbookError(
+            f"'{path}' is not YAML with a block 'rulbook' of the addresses "
+            f"{', '.join(field.name for field in fields(Addresses))}: put them back, empty ones "
+            "are fine."
+        ) from fault
+    if public.repository_url and _host(public.repository_url) is None:
+        raise RulbookError(
+            f"The repository_url '{public.repository_url}' in '{path}' is none for which the pages "
+            "have buttons: write https://github.com/OWNER/NAME or https://gitlab.com/OWNER/NAME, "
+            "or leave it empty."
+        )
+    return config, public
+
+
+def _host(repository_url: str) -> str | None:
+    """Return the host of a repository, or ``None`` if its address is none that the theme knows."""
+    found = re.fullmatch(rf"https://({_GITHUB}|{_GITLAB})/[\w.-]+/[\w.-]+", repository_url)
+    return found[1] if found else None
+
+
+def _local_scripts(assets: Path) -> dict[str, Any]:
+    """Return the settings that make pages load our copies; paths are relative to ``_static``."""
+    return {
+        "html_extra_path": [str(assets)],
+        "mathjax_path": f"../{web_assets.MATHJAX}",
+        "nb_ipywidgets_js": {
+            f"../{web_assets.REQUIRE}": {},
+            f"../{web_assets.WIDGETS_SETUP}": {},
+            # The manager asks this address for widgets it does not know: our own site, not a CDN.
+            f"../{web_assets.WIDGETS}": {"data-jupyter-widgets-cdn": "_vendor/"},
+        },
+    }

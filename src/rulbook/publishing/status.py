@@ -1,0 +1,99 @@
+"""For the status page: what each chapter was executed on, how long it took, what it decided."""
+
+from collections.abc import Mapping
+from html import escape
+
+from rulbook.claims.collect import claims_table
+from rulbook.claims.ledger import CHAPTERS, Verdict, rows_of
+from rulbook.display.badges import MARKS
+from rulbook.publishing import conditions
+from rulbook.publishing.chapters import Chapter, chapters
+from rulbook.publishing.conditions import Conditions
+from rulbook.publishing.layout import Layout
+
+SOURCES: Mapping[str, str] = {"cmapss": "NASA's C-MAPSS", "simulated": "the simulated fleet"}
+"""What a reader sees for a source of data."""
+
+_SHORT: Mapping[str, str] = {"cmapss": "C-MAPSS", "simulated": "simulated"}
+_NOTHING = "–"
+
+
+def status_table(layout: Layout) -> str:
+    """Return one row a chapter: time, profile, data, device and number of verdicts, as HTML.
+
+    Raises:
+        RulbookError: An executed notebook cannot be read.
+    """
+    verdict = {row["id"]: row["verdict"] for row in claims_table(layout.executed)}
+    verdicts = {name: [verdict[claim.id] for claim in rows_of(name)] for name in CHAPTERS}
+    return _table({one: conditions.read(one) for one in chapters(layout)}, verdicts)
+
+
+def versions_in_words(layout: Layout) -> str:
+    """Return the days and versions that chapters were executed on and with, one line for each."""
+    found = [conditions.read(chapter) for chapter in chapters(layout)]
+    sets = {(one.finished, *one.versions.items()) for one in found if one}
+    return "\n".join(
+        f"- {day}: " + ", ".join(f"{name} {version}" for name, version in versions)
+        for day, *versions in sorted(sets)
+    )
+
+
+def data_in_words(layout: Layout) -> str:
+    """Return in a few words which data the chapters loaded."""
+    found = [conditions.read(chapter) for chapter in chapters(layout)]
+    used = sorted({source for one in found if one for source in one.data.values()})
+    return " and ".join(SOURCES[source] for source in used) or "no engine data"
+
+
+def _table(
+    known: Mapping[Chapter, Conditions | None], verdicts: Mapping[str, list[str | None]]
+) -> str:
+    heads = ("chapter", "time", "profile", "data", "records", "device")
+    marks = [
+        *((verdict.words, MARKS[verdict][0]) for verdict in Verdict),
+        ("without a verdict yet", MARKS[None][0]),
+    ]
+    head = "".join(f'<th scope="col">{words}</th>' for words in heads) + "".join(
+        f'<th scope="col"><abbr title="{words}">{mark}</abbr></th>' for words, mark in marks
+    )
+    body = ""
+    for chapter, found in known.items():
+        of_chapter = verdicts.get(chapter.name, [])
+        counts = [of_chapter.count(verdict) for verdict in (*Verdict, None)]
+        cells = [*_cells(found), *(str(count or _NOTHING) for count in counts)]
+        body += (
+            f'<tr><th scope="row"><a href="{chapter.name}.html">{chapter.name}</a></th>'
+            + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+            + "</tr>"
+        )
+    legend = ", ".join(f"{mark} {words}" for words, mark in marks)
+    return (
+        '<div class="rulbook-status" style="overflow-x:auto" tabindex="0" role="region" '
+        'aria-label="Chapters"><table class="table" id="status"><thead><tr>'
+        f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<p><small>{legend}</small></p>"
+    )
+
+
+def _cells(found: Conditions | None) -> list[str]:
+    """Return what the table says of one execution, without the name of its chapter."""
+    if found is None:
+        return [_NOTHING] * 5
+    by_source = {
+        source: ", ".join(subset for subset, its in found.data.items() if its == source)
+        for source in sorted(set(found.data.values()))
+    }
+    data = "; ".join(f"{_SHORT[source]}: {subsets}" for source, subsets in by_source.items())
+    return [
+        _duration(found.seconds),
+        str(found.parameters["profile"]),
+        data or _NOTHING,
+        "yes" if found.records else _NOTHING,
+        ", ".join(found.devices),
+    ]
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,212 @@
+"""What has been recorded of a study, and its runs as a table of measurements."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from rulbook.data.prepare import HEALTH_STATES, health_state
+from rulbook.metrics import health_accuracy, mean_error, nasa_score, recall_per_class, rmse
+from rulbook.models import ARCHITECTURES
+from rulbook.studies.catalogue import study
+from rulbook.studies.methods import method_of
+from rulbook.studies.sweep import Status, runs_folder, status
+from rulbook.training.config import RunConfig
+from rulbook.training.record import RunRecord, read_record
+from rulbook.typing import Floats
+
+METRICS = (
+    "rmse",
+    "rmse_uncapped",
+    "mean_error",
+    "nasa_score",
+    "health_accuracy",
+    *(f"recall_{state}" for state in HEALTH_STATES),
+)
+"""Columns of ``runs_table`` that hold a measurement on the test engines."""
+
+
+Runs = Mapping[tuple[str, str], Mapping[int, RunRecord]]
+"""Completed runs by subset and method, then by seed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What has been recorded of a study so far.
+
+    Attributes:
+        study: name of the study.
+        records: the records that are there, in the order of the study.
+        status: how many of its runs are done, have failed for good, and are missing.
+        seeds: the seeds of which every run is there.
+        seeds_begun: the seeds of which some, but not every run is there.
+
+    """
+
+    study: str
+    records: tuple[RunRecord, ...]
+    status: Status
+    seeds: tuple[int, ...]
+    seeds_begun: tuple[int, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run of the study is recorded."""
+        return self.status.done == self.status.total
+
+    def sentence(self) -> str:
+        """Return what stands beside every table: study, network, data, seeds, missing runs."""
+        counts = f"{self.status.done} of {self.status.total} runs recorded"
+        if self.status.missing:
+            counts += f", {self.status.missing} missing"
+        if self.status.failed:
+            counts += f", {self.status.failed} failed"
+        parts = [f"Study {self.study}: {counts}"]
+        if self.records:
+            sizes = {r.config.network for r in self.records} & set(ARCHITECTURES)
+            subsets = _in_words(sorted({r.config.subset for r in self.records}))
+            seeds = [str(seed) for seed in self.seeds]
+            seeds += [f"{seed} in part" for seed in self.seeds_begun]
+            parts += [
+                f"network: {_in_words(sorted(sizes)) or 'none'}",
+                f"data: C-MAPSS {subsets}",
+                f"{'seed' if len(seeds) == 1 else 'seeds'}: {_in_words(seeds)}",
+            ]
+        return "; ".join(parts) + "."
+
+
+def records_of(name: str) -> Evidence:
+    """Read the records of a study that are there.
+
+    Raises:
+        UsageError: there is no such study.
+        RulbookError: a record cannot be read.
+
+    """
+    configs = {config.key(): config for config in study(name).configs()}
+    files = {key: runs_folder() / f"{key}.json" for key in configs}
+    present = {key for key, path in files.items() if path.is_file()}
+    of_seed: dict[int, list[bool]] = {}
+    for key, config in configs.items():
+        of_seed.setdefault(config.seed, []).append(key in present)
+    return Evidence(
+        study=name,
+        records=tuple(read_record(files[key]) for key in configs if key in present),
+        status=status(configs.values()),
+        seeds=tuple(seed for seed, there in of_seed.items() if all(there)),
+        seeds_begun=tuple(s for s, there in of_seed.items() if any(there) and not all(there)),
+    )
+
+
+def completed_runs(records: Iterable[RunRecord]) -> Runs:
+    """Return the completed runs by subset and method, then by seed.
+
+    Runs that no row of the tables stands for are left out.
+
+    Raises:
+        ValueError: two records are of one subset, method and seed, so that they differ in a choice
+            that the table would not show.
+
+    """
+    runs: dict[tuple[str, str], dict[int, RunRecord]] = {}
+    for record in records:
+        method = method_of(record.config)
+        if method is None or record.test is None:
+            continue
+        of_method = runs.setdefault((record.config.subset, method.name), {})
+        if record.config.seed in of_method:
+            raise ValueError(
+                f"two records of {method.name} on {record.config.subset} with seed "
+                f"{record.config.seed} differ in a choice that no column shows"
+            )
+        of_method[record.config.seed] = record
+    return runs
+
+
+def errors_by_engine(runs: Iterable[RunRecord], *, capped: bool = True) -> Floats:
+    """Return predicted minus true RUL of each run's test engines, cycles, (runs, engines).
+
+    Args:
+        runs: completed runs on one subset.
+        capped: hold the true RUL at the cap of the training targets, the primary convention.
+
+    Raises:
+        ValueError: the runs do not have the same engines.
+
+    """
+    frames = [_predictions(run) for run in runs]
+    if any(not frame.index.equals(frames[0].index) for frame in frames):
+        raise ValueError("the runs were tested on different engines")
+    column = "capped_rul" if capped else "true_rul"
+    return np.stack([(frame["predicted_rul"] - frame[column]).to_numpy(float) for frame in frames])
+
+
+def runs_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Return one row a run with its measurements on the last window of each test engine.
+
+    Returns:
+        ``subset``, ``network``, ``method`` and ``label`` (``None`` for a run that no row of the
+        tables stands for), ``seed``, ``completed``, ``starts_dead``, ``epochs`` (trained),
+        ``selected_epoch`` (counted from 1, NaN without one), and ``METRICS``: errors in cycles,
+        shares between 0 and 1. Measurements are NaN for a run that diverged, and those of health
+        for one whose health head was not trained.
+
+    """
+    rows = []
+    for record in records:
+        method = method_of(record.config)
+        selected = record.selected_epoch
+        rows.append(
+            {
+                "subset": record.config.subset,
+                "network": record.config.network,
+                "method": method.name if method else None,
+                "label": method.label if method else None,
+                "seed": record.config.seed,
+                "completed": record.test is not None,
+                "starts_dead": record.starts_dead,
+                "epochs": len(record.epochs),
+                "selected_epoch": math.nan if selected is None else selected + 1,
+                **_measurements(record),
+            }
+        )
+    columns = ["subset", "network", "method", "label", "seed", "completed", "starts_dead"]
+    return pd.DataFrame(rows, columns=[*columns, "epochs", "selected_epoch", *METRICS])
+
+
+def _predictions(record: RunRecord) -> pd.DataFrame:
+    if record.test is None:
+        raise ValueError(f"the run {record.config.key()[:8]} diverged and predicts nothing")
+    frame = record.test.frame()
+    return frame.assign(capped_rul=frame["true_rul"].clip(upper=record.config.recipe.rul_cap))
+
+
+def _measurements(record: RunRecord) -> dict[str, float]:
+    if record.test is None:
+        return dict.fromkeys(METRICS, math.nan)
+    frame = _predictions(record)
+    predicted, true = frame["predicted_rul"], frame["capped_rul"]
+    found = {
+        "rmse": rmse(predicted, true),
+        "rmse_uncapped": rmse(predicted, frame["true_rul"]),
+        "mean_error": mean_error(predicted, true),
+        "nasa_score": nasa_score(predicted, true),
+    }
+    if _classifies_health(record.config):
+        state = health_state(frame["true_rul"], record.config.recipe.health_thresholds)
+        recalls = recall_per_class(frame["predicted_health"], state)
+        found["health_accuracy"] = health_accuracy(frame["predicted_health"], state)
+        found |= {f"recall_{s}": float(r) for s, r in zip(HEALTH_STATES, recalls, strict=True)}
+    return dict.fromkeys(METRICS, math.nan) | found
+
+
+def _classifies_health(config: RunConfig) -> bool:
+    """Return whether the run has a health classifier that was trained on the health states."""
+    is_network = config.network in ARCHITECTURES
+    return config.auxiliary == "health" and not (is_network and config.weighting == "single_task")
+
+
+def _in_words(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,0 +1,282 @@
+"""What a badge shows, and that what it records can be read back from an executed notebook."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import CapturedIO, capture_output
+
+from rulbook.claims.collect import collect
+from rulbook.claims.decision import Decision
+from rulbook.display import check, check_all, claims_of, glue
+from rulbook.display.badges import MARKS
+from rulbook.errors import RulbookError
+
+from ..ledger_rows import make_row
+
+UseLedger = Callable[..., Any]
+CONTRADICTION = {
+    "expected": "inconsistent",
+    "reason": "so",
+    "other": {"where": "there", "statement": "It is 708.", "printed": "708"},
+}
+WAITING = {"expected": None, "waiting": "records", "needs": "records", "tier": "statistical"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _shell() -> Iterator[None]:
+    """Outputs are captured as a kernel would send them only where there is a shell."""
+    InteractiveShell.instance()
+    yield
+    InteractiveShell.clear_instance()
+
+
+def outputs_of(cell: Callable[[], None]) -> list[dict[str, Any]]:
+    """Run a cell and return its outputs as a notebook stores them, after JSON and back."""
+    captured: CapturedIO
+    with capture_output() as captured:
+        cell()
+    return json.loads(
+        json.dumps(
+            [
+                {"output_type": "display_data", "data": shown.data, "metadata": shown.metadata}
+                for shown in captured.outputs
+            ],
+            allow_nan=False,
+        )
+    )
+
+
+def read_back(cell: Callable[[], None], folder: Path) -> list[Decision]:
+    """Return the decisions of a cell by way of a notebook on disk."""
+    notebook = {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {},
+        "cells": [
+            {"cell_type": "markdown", "metadata": {}, "source": "words"},
+            {"cell_type": "code", "metadata": {}, "source": "", "outputs": outputs_of(cell)},
+        ],
+    }
+    (folder / "06-equal-weights.ipynb").write_text(json.dumps(notebook), "utf-8")
+    decided = collect(folder)
+    assert {entry.chapter for entry in decided} <= {"06-equal-weights"}
+    return [entry.decision for entry in decided]
+
+
+def badge_of(cell: Callable[[], None]) -> str:
+    return str(outputs_of(cell)[0]["data"]["text/html"])
+
+
+def glued(cell: Callable[[], None]) -> dict[str, str]:
+    prefix = "application/papermill.record/"
+    return {
+        output["metadata"]["scrapbook"]["name"]: output["data"][f"{prefix}text/plain"]
+        for output in outputs_of(cell)
+        if "scrapbook" in output["metadata"]
+    }
+
+
+def words(html: str) -> str:
+    return re.sub(r"<[^>]+>", "", html)
+
+
+@pytest.mark.parametrize("kind", [float, np.float64, torch.tensor, np.array])
+def test_a_value_survives_the_notebook(
+    use_ledger: UseLedger, tmp_path: Path, kind: Callable[[float], object]
+) -> None:
+    use_ledger(make_row())
+    [decision] = read_back(lambda: check("n24.1-mean", kind(6.8125)), tmp_path)
+    assert decision == Decision("n24.1-mean", "refuted", measured=6.8125, shown="6.8125")
+
+
+def test_everything_a_badge_is_told_survives(use_ledger: UseLedger, tmp_path: Path) -> None:
+    use_ledger(make_row(needs="cmapss"))
+    [decision] = read_back(
+        lambda: check(
+            "n24.1-mean", 6.82, source="cmapss", interval=(6.5, np.float64(7.1)), note="five seeds"
+        ),
+        tmp_path,
+    )
+    assert decision.verdict == "reproduced"
+    assert decision.source == "cmapss"
+    assert tuple(decision.interval or ()) == (6.5, 7.1)
+    assert decision.note == "five seeds"
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"), [(math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf"), (False, False)]
+)
+def test_values_json_lacks_survive_as_words(
+    use_ledger: UseLedger, tmp_path: Path, value: object, stored: object
+) -> None:
+    use_ledger(make_row(printed=True) if isinstance(value, bool) else make_row())
+    [decision] = read_back(lambda: check("n24.1-mean", value), tmp_path)
+    assert decision.measured == stored
+    assert type(decision.measured) is type(stored)
+    assert decision.verdict == "refuted"
+
+
+def test_a_badge_shows_both_numbers_and_the_verdict_in_words(use_ledger: UseLedger) -> None:
+    use_ledger(make_row())
+    html = badge_of(lambda: check("n24.1-mean", 6.815))
+    assert words(html) == "book: 6.82 · ours: 6.815 · ✓ reproduced · n24.1-mean"
+    assert 'id="claim-n24.1-mean"' in html
+    assert 'href="report.html#claim-n24.1-mean"' in html
+    plain = outputs_of(lambda: check("n24.1-mean", 6.815))[0]["data"]["text/plain"]
+    assert plain == "n24.1-mean: book: 6.82 · ours: 6.815 · reproduced"
+
+
+def test_a_badge_says_when_the_verdict_moved_and_does_not_stop_the_notebook(
+    use_ledger: UseLedger,
+) -> None:
+    use_ledger(make_row())
+    told = words(badge_of(lambda: check("n24.1-mean", 7.5)))
+    assert (
+        told == "book: 6.82 · ours: 7.50 · ✗ refuted · the ledger expects reproduced · n24.1-mean"
+    )
+
+
+def test_a_badge_shows_interval_and_note(use_ledger: UseLedger) -> None:
+    use_ledger(make_row(unit="cycles"))
+    told = words(badge_of(lambda: check("n24.1-mean", 6.82, interval=(6.5, 7.1), note="FD002")))
+    assert "ours: 6.82 cycles [6.50 cycles, 7.10 cycles] · ✓ reproduced · FD002" in told
+
+
+def test_a_claim_in_words_stands_in_its_badge(use_ledger: UseLedger) -> None:
+    use_ledger(make_row(printed=True, statement="0.5 < 0.6 & so on."))
+    html = badge_of(lambda: check("n24.1-mean", True))
+    assert "book: 0.5 &lt; 0.6 &amp; so on. · ours: holds" in html
+
+
+def test_every_verdict_has_its_own_sign() -> None:
+    signs = [sign for sign, _ in MARKS.values()]
+    assert len(set(signs)) == len(signs) == 6
+
+
+def test_several_values_make_one_table(use_ledger: UseLedger, tmp_path: Path) -> None:
+    use_ledger(make_row(), make_row(id="n24.1-u-shape", printed=True))
+
+    def cell() -> None:
+        check_all({"n24.1-mean": 6.82, "n24.1-u-shape": False})
+
+    decisions = read_back(cell, tmp_path)
+    assert [(entry.claim, entry.verdict) for entry in decisions] == [
+        ("n24.1-mean", "reproduced"),
+        ("n24.1-u-shape", "refuted"),
+    ]
+    html = badge_of(cell)
+    assert html.count("<table>") == 1
+    assert 'tr id="claim-n24.1-mean"' in html
+    assert 'tr id="claim-n24.1-u-shape"' in html
+    assert set(glued(cell)) == {
+        *("n24.1-mean", "n24.1-mean-printed"),
+        *("n24.1-u-shape", "n24.1-u-shape-printed"),
+    }
+
+
+def test_simulated_data_compares_nothing(use_ledger: UseLedger, tmp_path: Path) -> None:
+    use_ledger(make_row(needs="cmapss"))
+
+    def cell() -> None:
+        check("n24.1-mean", 99.0, source="simulated")
+
+    [decision] = read_back(cell, tmp_path)
+    assert decision.verdict == "reproduced"
+    assert decision.recorded
+    assert decision.measured is None
+    assert "recorded on C-MAPSS" in words(badge_of(cell))
+    assert glued(cell)["n24.1-mean"] == "99.0"
+
+
+def test_simulated_data_needs_no_value(use_ledger: UseLedger) -> None:
+    use_ledger(make_row(needs="cmapss"))
+    values = glued(lambda: check("n24.1-mean", source="simulated"))
+    assert math.isnan(float(values["n24.1-mean"]))
+
+
+def test_a_claim_on_real_data_asks_where_the_value_came_from(use_ledger: UseLedger) -> None:
+    use_ledger(make_row(needs="cmapss"))
+    with pytest.raises(RulbookError, match=r"n24\.1-mean needs C-MAPSS: pass source=fleet\.source"):
+        check("n24.1-mean", 6.82)
+
+
+def test_simulated_data_is_compared_where_the_claim_needs_none(
+    use_ledger: UseLedger, tmp_path: Path
+) -> None:
+    use_ledger(make_row())
+    [decision] = read_back(lambda: check("n24.1-mean", 9.0, source="simulated"), tmp_path)
+    assert decision.verdict == "refuted"
+
+
+def test_a_measured_claim_needs_a_value(use_ledger: UseLedger) -> None:
+    use_ledger(make_row())
+    with pytest.raises(RulbookError, match=r"n24\.1-mean needs a value"):
+        check("n24.1-mean")
+
+
+def test_a_claim_that_waits_says_so(use_ledger: UseLedger, tmp_path: Path) -> None:
+    use_ledger(make_row(**WAITING))
+    assert "… waiting for records" in words(badge_of(lambda: check("n24.1-mean")))
+    [decision] = read_back(lambda: check("n24.1-mean"), tmp_path)
+    assert decision.verdict is None
+
+
+def test_a_claim_that_waits_is_decided_once_there_is_a_value(
+    use_ledger: UseLedger, tmp_path: Path
+) -> None:
+    use_ledger(make_row(**WAITING))
+    [decision] = read_back(lambda: check("n24.1-mean", 9.0), tmp_path)
+    assert decision.verdict == "not_reproduced"
+
+
+def test_what_the_text_settles_is_shown_with_and_without_a_value(
+    use_ledger: UseLedger, tmp_path: Path
+) -> None:
+    use_ledger(make_row(**CONTRADICTION))
+    assert read_back(lambda: check("n24.1-mean"), tmp_path)[0].verdict == "inconsistent"
+    [decision] = read_back(lambda: check("n24.1-mean", 6.82), tmp_path)
+    assert decision.verdict == "inconsistent"
+    assert decision.measured == 6.82
+
+
+def test_figures_are_glued_as_the_prose_needs_them(use_ledger: UseLedger) -> None:
+    use_ledger(make_row(printed="6.650"))
+    values = glued(lambda: check("n24.1-mean", np.float64(6.65)))
+    assert values == {"n24.1-mean": "6.65", "n24.1-mean-printed": "'6.650'"}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(np.float64(1.5), "1.5"), (torch.tensor(2.0), "2.0"), (7, "7"), (True, "True"), ("a", "'a'")],
+)
+def test_glue_stores_plain_values(value: object, text: str) -> None:
+    assert glued(lambda: glue("key", value)) == {"key": text}
+
+
+def test_glue_writes_what_the_builder_of_the_book_reads() -> None:
+    myst_nb = pytest.importorskip("myst_nb")
+    ours = outputs_of(lambda: glue("key", 1.25))
+    theirs = outputs_of(lambda: myst_nb.glue("key", 1.25, display=False))
+    assert ours == theirs
+
+
+def test_the_claims_of_a_section_open_a_chapter(use_ledger: UseLedger, tmp_path: Path) -> None:
+    use_ledger(
+        make_row(),
+        make_row(id="n24.1-other", **CONTRADICTION),
+        make_row(id="n4.1-here", section="004", chapter="01-why-multi-task"),
+    )
+    html = badge_of(lambda: claims_of("002"))
+    assert "2 claims: 1 reproduced, 1 inconsistent" in html
+    assert html.count("<tr>") == 3
+    assert "n4.1-here" not in html
+    assert read_back(lambda: claims_of("002"), tmp_path) == []
+    assert "1 claim: 1 reproduced" in badge_of(lambda: claims_of("01-why-multi-task"))

@@ -1,0 +1,137 @@
+"""Early gradient norms against gradients taken by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from rulbook.data.prepare import prepare
+from rulbook.experiments.gradient_norms import PLACES, early_gradient_norms, ratio_by_place
+from rulbook.gradients import norm, task_gradients
+from rulbook.losses import health_cross_entropy, rul_mse
+from rulbook.models import DualTaskModel, shared_parameters
+from rulbook.training import RunConfig
+from rulbook.training.loop import watch_first_steps
+
+
+@pytest.fixture(scope="module")
+def prepared(simulated_fleet):
+    return prepare(simulated_fleet)
+
+
+@pytest.fixture
+def no_dropout(monkeypatch):
+    monkeypatch.setattr(torch.nn.Dropout, "forward", lambda _, x: x)
+
+
+def norms_by_hand(prepared, seed, batch_size):
+    """Return both norms on the first random batch, from one plain backward pass a task."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = DualTaskModel.of_size("compact", prepared.n_features)
+        order = np.random.default_rng(seed).permutation(len(prepared.train))[:batch_size]
+        batch = prepared.train.take(order)
+        found = []
+        for task in range(2):
+            model.zero_grad()
+            rul, logits = model(torch.from_numpy(batch.x))
+            losses = (
+                ((rul - torch.from_numpy(batch.rul)) ** 2).mean(),
+                torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch.health)),
+            )
+            losses[task].backward()
+            squares = [p.grad.double().square().sum() for p in shared_parameters(model)]
+            found.append(float(torch.stack(squares).sum().sqrt()))
+    return found
+
+
+@pytest.mark.usefixtures("no_dropout")
+@pytest.mark.parametrize("seed", [42, 123])
+def test_norms_equal_those_taken_by_hand(prepared, seed):
+    rows = early_gradient_norms(prepared, seed=seed, batch_size=32, batches=2)
+    rul, health = norms_by_hand(prepared, seed, 32)
+    assert rows["norm_rul"][0] == pytest.approx(rul, rel=1e-4)
+    assert rows["norm_health"][0] == pytest.approx(health, rel=1e-4)
+    np.testing.assert_allclose(rows["ratio"], rows["norm_rul"] / rows["norm_health"], rtol=1e-6)
+    assert rows["cosine"].between(-1, 1).all()
+
+
+@pytest.mark.usefixtures("no_dropout")
+def test_training_moves_the_norms_and_the_same_batches_are_measured_again(prepared):
+    rows = early_gradient_norms(prepared, batch_size=16, batches=2, after_steps=(0, 0, 3))
+    assert rows["step"].tolist() == [0, 0, 0, 0, 3, 3]
+    assert rows["batch"].tolist() == [0, 1, 0, 1, 0, 1]
+    first, again, later = (rows["norm_health"].to_numpy()[i : i + 2] for i in (0, 2, 4))
+    np.testing.assert_allclose(first, again, rtol=1e-5)
+    assert not np.allclose(first, later, rtol=1e-2)
+
+
+def test_a_seed_gives_the_same_numbers_and_leaves_the_random_state_alone(prepared):
+    before = torch.random.get_rng_state()
+    runs = [early_gradient_norms(prepared, batch_size=16, batches=1) for _ in range(2)]
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert runs[0].equals(runs[1])
+
+
+def test_a_shut_rul_head_has_no_gradient(prepared, monkeypatch):
+    start = DualTaskModel.of_size
+
+    def shut(*arguments, **options):
+        model = start(*arguments, **options)
+        model.start_rul_at(-1e6)
+        return model
+
+    monkeypatch.setattr(DualTaskModel, "of_size", shut)
+    row = early_gradient_norms(prepared, batch_size=16, batches=1).iloc[0]
+    assert row["norm_rul"] == 0.0
+    assert row["ratio"] == 0.0
+    assert np.isnan(row["cosine"])
+
+
+def start(prepared, **choices):
+    config = RunConfig(subset="FD002", data_digest=prepared.digest, batch_size=32, **choices)
+    return config, watch_first_steps(config, prepared, 0)[1]
+
+
+def test_gradients_on_the_outputs_are_those_of_the_two_formulas(prepared):
+    config, model = start(prepared)
+    found = ratio_by_place(model, config, prepared, batches=2)
+    assert found["place"].tolist() == [*PLACES, *PLACES]
+    drawn = prepared.train.take(
+        np.random.default_rng(config.seed).choice(len(prepared.train), 32, replace=False)
+    )
+    torch.manual_seed(config.seed)
+    rul, logits = model(torch.from_numpy(drawn.x))
+    residual = rul - torch.from_numpy(drawn.rul)
+    slip = logits.softmax(1) - torch.eye(3)[torch.from_numpy(drawn.health)]
+    assert found["norm_rul"][0] == pytest.approx(2 * residual.norm().item() / 32, rel=1e-4)
+    assert found["norm_health"][0] == pytest.approx(slip.norm().item() / 32, rel=1e-4)
+    shared = shared_parameters(model)
+    torch.manual_seed(config.seed)
+    rul, logits = model(torch.from_numpy(drawn.x))
+    losses = (
+        rul_mse(rul, torch.from_numpy(drawn.rul)),
+        health_cross_entropy(logits, torch.from_numpy(drawn.health)),
+    )
+    norms = [float(norm(task_gradients(loss, shared, retain_graph=True))) for loss in losses]
+    assert found["norm_rul"][2] == pytest.approx(norms[0], rel=1e-3)
+    assert found["norm_health"][2] == pytest.approx(norms[1], rel=1e-3)
+
+
+def test_counting_in_caps_divides_the_ratio_at_the_start_by_about_the_cap(prepared):
+    ratios = []
+    for unit in ("cycles", "cap"):
+        config, model = start(prepared, target_unit=unit)
+        found = ratio_by_place(model, config, prepared).set_index("place")
+        ratios.append(found["ratio"])
+    cap = config.recipe.rul_cap
+    assert (ratios[0] / ratios[1] / cap).between(0.8, 1.25).all()
+
+
+def test_measuring_leaves_the_network_and_the_random_state_alone(prepared):
+    config, model = start(prepared)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+    ratio_by_place(model, config, prepared)
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())

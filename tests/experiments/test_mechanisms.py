@@ -1,0 +1,117 @@
+"""The experiments of §4.1: what must be equal is equal, and the tables hold what was trained."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.linear_model import LinearRegression
+
+from rulbook.data import Windows
+from rulbook.data.simulate import simulate
+from rulbook.experiments import ensemble, mechanisms
+from rulbook.metrics import rmse
+from rulbook.statistics import compare_over_seeds, holm
+
+SEEDS = (0, 4)
+train_briefly = partial(ensemble.train_networks, steps=40)
+
+
+@pytest.fixture(autouse=True)
+def _short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mechanisms, "train_networks", train_briefly)
+
+
+@pytest.fixture(scope="module")
+def rows() -> Windows:
+    every = ensemble.single_cycles(simulate("FD001")).train
+    return every.take(np.arange(0, len(every), 5))
+
+
+def test_label_efficiency_compares_trainings_of_the_same_rows(rows):
+    found = mechanisms.label_efficiency(rows, rows, engines=(2, 3), seeds=SEEDS)
+    assert len(found) == 2 * 2 * len(mechanisms.LABELLINGS)
+    np.testing.assert_allclose(found["gap"], found["test_rmse"] - found["train_rmse"])
+
+    alone = train_briefly(rows, [ensemble.SINGLE_TASK], [4], engines=[3])
+    drawn = np.isin(rows.unit, ensemble.drawn_engines(rows, 4, 3))
+    predicted = alone.predict(rows)[0][0, 0]
+    row = found.query("engines == 3 and seed == 4 and training == 'single task'").iloc[0]
+    assert row["test_rmse"] == pytest.approx(rmse(predicted, rows.rul), rel=1e-3)
+    assert row["train_rmse"] == pytest.approx(rmse(predicted[drawn], rows.rul[drawn]), rel=1e-3)
+
+
+def test_an_untrained_trunk_is_the_start_of_the_others(rows):
+    found = mechanisms.representation_transfer(rows, rows, SEEDS)
+    assert set(found["trunk"]) == set(mechanisms.TRUNKS)
+    start = ensemble.train_networks(rows, [ensemble.EQUAL_WEIGHTS], SEEDS, steps=0)
+    z = start.features(rows)[1, 0]
+    expected = rmse(LinearRegression().fit(z, rows.rul).predict(z), rows.rul)
+    row = found.query("trunk == 'untrained' and seed == 4").iloc[0]
+    assert row["rmse"] == pytest.approx(expected)
+
+
+def test_without_weight_no_auxiliary_task_is_felt(rows):
+    found = mechanisms.auxiliary_tasks(rows, rows, SEEDS)
+    alone = found[found["rul_weight"] == 1].pivot(index="seed", columns="auxiliary", values="rmse")
+    for auxiliary in mechanisms.AUXILIARIES:
+        np.testing.assert_allclose(alone[auxiliary], alone["health"], rtol=1e-4)
+    together = found[found["rul_weight"] < 0.01].pivot_table(
+        index="seed", columns="auxiliary", values="rmse"
+    )
+    assert (together["serial number"] != together["health"]).all()
+
+
+def test_differences_are_paired_by_seed_and_corrected_over_all_rows():
+    frame = pd.DataFrame(
+        [
+            {"size": size, "way": way, "seed": seed, "error": 10 * seed + offset * (1 + seed / 10)}
+            for size, offsets in ((2, {"a": 0.0, "b": -1.0, "c": 3.0}), (4, {"a": 0.0, "b": 2.0}))
+            for way, offset in offsets.items()
+            for seed in range(4)
+        ]
+    )
+    found = mechanisms.paired_differences(
+        frame.sample(frac=1, random_state=0), "error", variant="way", reference="a", within="size"
+    ).set_index(["size", "way"])
+    assert set(found.index) == {(2, "b"), (2, "c"), (4, "b")}
+    mean = 1 + np.mean(range(4)) / 10
+    assert found["difference"].to_dict() == pytest.approx(
+        {(2, "b"): -mean, (2, "c"): 3 * mean, (4, "b"): 2 * mean}
+    )
+    expected = compare_over_seeds(
+        frame.query("size == 2 and way == 'c'")["error"],
+        frame.query("size == 2 and way == 'a'")["error"],
+    )
+    assert found.loc[(2, "c"), "low"] == pytest.approx(expected.low)
+    np.testing.assert_allclose(found["p_holm"], holm(found["p_value"]))
+    alone = mechanisms.paired_differences(
+        frame.query("size == 4"), "error", variant="way", reference="a"
+    )
+    assert alone["difference"].item() == pytest.approx(2 * mean)
+    assert "size" not in alone
+
+
+def test_heads_are_timed_on_the_trunk_that_is_given(monkeypatch):
+    runs = []
+
+    def features(x: torch.Tensor) -> torch.Tensor:
+        runs.append(len(x))
+        return x
+
+    monkeypatch.setattr(mechanisms, "_seconds", lambda work, n: (work(n), float(n))[1])
+    found = mechanisms.time_heads(features, torch.zeros(3, 8), heads=(1, 5))
+    assert found.to_dict("list") == {
+        "heads": [1, 5],
+        "shared_seconds": [1.0, 5.0],
+        "separate_seconds": [1.0, 5.0],
+    }
+    assert runs == [3] * (1 + (1 + 1) + (1 + 5))
+
+
+def test_seconds_are_those_of_one_call():
+    calls = []
+    found = mechanisms._seconds(calls.append, 7, at_least=0.02)
+    assert set(calls) == {7}
+    assert 0.02 <= found * len(calls) < 1.0

@@ -1,0 +1,48 @@
+import io
+import json
+import sys
+
+import nbformat
+import pytest
+from rich.console import Console
+
+from rulbook.publishing import conditions, reads
+from rulbook.publishing.execute import Parameters, execute
+
+
+@pytest.mark.slow
+def test_an_execution_keeps_what_was_read_and_where_it_computed(layout, write):
+    loads = write(
+        "01-loads",
+        "from rulbook.data import load",
+        "for subset in ('FD003', 'FD001', 'FD001'):\n    load(subset, data)",
+        "from rulbook.training.device import choose_device\nchoose_device(device)",
+    )
+    idle = write("02-idle", "x = 1")
+    parameters = Parameters(data="simulated", device="cpu", seed=7)
+    execute(layout, [loads, idle], parameters, jobs=2, console=Console(file=io.StringIO()))
+    found = conditions.read(loads)
+    assert found is not None
+    assert found.data == {"FD001": "simulated", "FD003": "simulated"}
+    assert found.devices == ("cpu",)
+    assert not found.records
+    assert found.parameters["seed"] == 7
+    assert found.seconds > 0
+    assert found.versions["python"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}.")
+    nothing_read = conditions.read(idle)
+    assert nothing_read is not None
+    assert nothing_read.data == {}
+    assert not list(layout.unfinished.glob("*"))
+    metadata = nbformat.read(loads.executed, as_version=4).metadata
+    assert str(layout.root) not in json.dumps(metadata)
+
+
+def test_a_chapter_without_an_execution_or_without_conditions_has_none(tiny):
+    assert conditions.read(tiny) is None
+    tiny.executed.parent.mkdir(parents=True)
+    nbformat.write(nbformat.v4.new_notebook(), tiny.executed)
+    assert conditions.read(tiny) is None
+
+
+def test_a_note_that_is_not_there_says_that_nothing_was_read(tmp_path):
+    assert reads.read_note(tmp_path / "none") == reads.Reads(records=False, data=(), devices=())

@@ -1,0 +1,52 @@
+"""The explorer of the front page, which is no notebook, and the figure beside it."""
+
+import re
+import shutil
+
+import pytest
+
+from rulbook import paths
+from rulbook.claims.collect import claims_table
+from rulbook.claims.ledger import SECTIONS
+from rulbook.publishing import front_page
+
+
+def test_the_figure_names_every_section_and_its_counts(tmp_path):
+    rows = claims_table(tmp_path)
+    alt = front_page.verdicts_by_section(rows).alt
+    for number, section in SECTIONS.items():
+        words = re.search(rf"{re.escape(section.name)}: ([^;.]*)", alt)
+        assert words
+        counts = sum(int(count) for count in re.findall(r"\d+", words[1]))
+        assert counts == sum(row["section"] == number for row in rows)
+
+
+def test_the_figure_is_saved_with_those_of_the_chapters(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "figures", lambda: tmp_path / "figures")
+    rows = claims_table(tmp_path)
+    saved = front_page.save_figure(rows)
+    before = [path.read_bytes() for path in saved]
+    assert [path.name for path in saved] == ["index-verdicts.png", "index-verdicts.svg"]
+    front_page.save_figure(rows)
+    assert [path.read_bytes() for path in saved] == before
+
+
+@pytest.mark.slow
+def test_the_explorer_answers_on_a_page_that_is_no_notebook(assets, tmp_path, visit):
+    shutil.copytree(assets, tmp_path, dirs_exist_ok=True)
+    html = front_page.embedded(front_page.tug_of_war())
+    page_file = tmp_path / "index.html"
+    page_file.write_text(f"<!DOCTYPE html><meta charset='utf-8'><body>{html}", encoding="utf-8")
+    opened = visit(page_file.as_uri())
+    reading = opened.page.locator(".rulbook-explorer .rulbook-explorer-reading")
+    reading.wait_for()
+    assert "RUL pulling 10 times" in reading.inner_text()
+    opened.page.locator(".noUi-handle").press("ArrowRight")
+    opened.page.get_by_role("button", name="balancing").click()
+    opened.page.wait_for_function(
+        "document.querySelector('.rulbook-explorer .rulbook-explorer-reading').innerText"
+        ".includes('balancing weights and RUL pulling 30 times')"
+    )
+    assert "+0.000" in reading.inner_text()
+    assert opened.asked_elsewhere == []
+    assert opened.complaints == []

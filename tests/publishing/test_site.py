@@ -1,0 +1,261 @@
+import re
+import shutil
+import threading
+from functools import partial
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import nbformat
+import pytest
+import yaml
+
+from rulbook.errors import RulbookError
+from rulbook.publishing import pairing, site, web_assets
+from rulbook.publishing.layout import Layout
+from rulbook.publishing.site import build_site, stage
+
+
+@pytest.fixture
+def executed(layout, tiny):
+    """A checkout whose one chapter has an executed notebook, written by hand."""
+    pairing.pair(layout)
+    tiny.executed.parent.mkdir(parents=True)
+    shutil.copy2(tiny.notebook, tiny.executed)
+    (layout.book / "index.md").write_text("# Book\n")
+    _contents(layout, "01-tiny")
+    return layout
+
+
+def _contents(layout, *pages):
+    listed = "".join(f"  - file: {page}\n" for page in (*pages, "report"))
+    (layout.root / "_toc.yml").write_text(f"format: jb-book\nroot: index\nchapters:\n{listed}")
+
+
+def test_staged_are_pages_and_executed_chapters_each_once(executed, tmp_path):
+    (executed.book / "claims.yml").write_text("claims: []\n")
+    (executed.book / "_static" / "house.css").write_text("p {}")
+    stage(executed, tmp_path)
+    staged = {path.relative_to(executed.staged).as_posix() for path in executed.staged.rglob("*.*")}
+    assert staged == {
+        "01-tiny.ipynb",
+        "_config.yml",
+        "_static/favicon.svg",
+        "_static/house.css",
+        "_toc.yml",
+        "index.md",
+        "references.bib",
+        "report.md",
+        "root/404.html",
+        "root/downloads/01-tiny.ipynb",
+        "root/downloads/01-tiny.md",
+        "root/downloads/01-tiny.py",
+    }
+
+
+@pytest.mark.parametrize("site_url", ["", "https://example.org/rulbook/"])
+def test_the_page_for_unknown_addresses_links_home(executed, tmp_path, site_url):
+    config = executed.root / "_config.yml"
+    config.write_text(config.read_text().replace('site_url: ""', f'site_url: "{site_url}"'))
+    stage(executed, tmp_path)
+    page = (executed.staged / "root" / "404.html").read_text()
+    assert f'href="{site_url}index.html"' in page
+    assert "$" not in page
+    staged = yaml.safe_load((executed.staged / "_config.yml").read_text())
+    assert staged["sphinx"]["config"]["html_extra_path"] == [str(tmp_path), "root"]
+
+
+def test_downloads_are_the_paired_notebook_the_text_and_a_script(executed, tiny, tmp_path):
+    stage(executed, tmp_path)
+    folder = executed.staged / "root" / "downloads"
+    notebook = nbformat.read(folder / tiny.notebook.name, as_version=4)
+    assert notebook == nbformat.read(tiny.notebook, as_version=4)
+    assert (folder / tiny.text.name).read_bytes() == tiny.text.read_bytes()
+    compile((folder / "01-tiny.py").read_text(), "01-tiny.py", "exec")
+
+
+def test_staging_forgets_pages_that_are_gone(executed, tmp_path):
+    (executed.book / "old.md").write_text("# Old\n")
+    _contents(executed, "01-tiny", "old")
+    stage(executed, tmp_path)
+    (executed.book / "old.md").unlink()
+    _contents(executed, "01-tiny")
+    stage(executed, tmp_path)
+    assert not (executed.staged / "old.md").exists()
+
+
+def test_a_chapter_that_was_not_executed_is_named(executed, tiny, tmp_path):
+    tiny.executed.unlink()
+    with pytest.raises(RulbookError, match="rulbook execute 01-tiny"):
+        stage(executed, tmp_path)
+
+
+def test_a_page_missing_in_the_table_of_contents_is_named(executed, tmp_path):
+    (executed.book / "forgotten.md").write_text("# Forgotten\n")
+    with pytest.raises(RulbookError, match=r"page forgotten is not in .*_toc\.yml"):
+        stage(executed, tmp_path)
+
+
+def test_a_page_that_only_the_table_of_contents_has_is_named(executed, tmp_path):
+    _contents(executed, "01-tiny", "unwritten")
+    with pytest.raises(RulbookError, match=r"_toc\.yml' names unwritten"):
+        stage(executed, tmp_path)
+
+
+@pytest.mark.slow
+def test_pages_are_not_built_again_when_nothing_changed(built, monkeypatch):
+    monkeypatch.setattr(site, "_run_jupyter_book", lambda *_: pytest.fail("built again"))
+    assert build_site(built) is False
+
+
+@pytest.mark.slow
+def test_pages_are_built_again_when_our_script_for_the_widgets_changed(
+    built, tmp_path, monkeypatch
+):
+    layout, script = Layout(tmp_path / "copy"), tmp_path / "setup.js"
+    shutil.copytree(built.root, layout.root)
+    script.write_text("// Another one.\n")
+    monkeypatch.setattr(web_assets, "_OUR_SCRIPT", script)
+    assert build_site(layout) is True
+    assert (layout.html / web_assets.WIDGETS_SETUP).read_text() == script.read_text()
+
+
+@pytest.mark.slow
+def test_a_warning_is_an_error_and_leaves_the_old_pages(built, tmp_path):
+    layout = Layout(tmp_path / "copy")
+    shutil.copytree(built.root, layout.root)
+    (layout.book / "index.md").write_text("# Book\n\n[nowhere](missing.md)\n")
+    old = layout.index.read_bytes()
+    with pytest.raises(RulbookError, match=r"Jupyter Book reported .*missing\.md.*pages\.log"):
+        build_site(layout)
+    assert layout.index.read_bytes() == old
+    assert "missing.md" in (layout.build / "pages.log").read_text()
+    assert not list(layout.build.glob("tmp*"))
+
+
+@pytest.mark.slow
+def test_pages_with_public_addresses_have_a_site_map_and_launch_buttons(built, tmp_path):
+    layout = Layout(tmp_path / "copy")
+    shutil.copytree(built.root, layout.root)
+    assert not list(layout.html.glob("sitemap*"))
+    assert "colab" not in (layout.html / "01-tiny.html").read_text()
+    config = yaml.safe_load((layout.root / "_config.yml").read_text())
+    config["rulbook"] = {
+        "site_url": "https://example.org/rulbook/",
+        "repository_url": "https://github.com/example/rulbook",
+        "jupyterhub_url": "https://hub.example.org",
+    }
+    (layout.root / "_config.yml").write_text(yaml.safe_dump(config))
+    build_site(layout)
+    page = (layout.html / "01-tiny.html").read_text()
+    assert "https://example.org/rulbook/01-tiny.html" in (layout.html / "sitemap.xml").read_text()
+    assert "github/example/rulbook/blob/main/notebooks/01-tiny.ipynb" in page
+    assert "gh/example/rulbook/main?urlpath=lab/tree/notebooks/01-tiny.ipynb" in page
+    assert "https://hub.example.org/hub/user-redirect/git-pull?" in page
+    assert 'href="downloads/01-tiny.ipynb"' in page
+    first = nbformat.read(layout.html / "downloads" / "01-tiny.ipynb", as_version=4).cells[0]
+    assert "git+https://github.com/example/rulbook" in first.source
+    assert 'property="og:url"' in page
+
+
+class _Addresses(HTMLParser):
+    """Collects what a page loads, and what it links to."""
+
+    def __init__(self):
+        super().__init__()
+        self.loaded, self.linked = [], []
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if tag in {"script", "img", "iframe", "source"} and attributes.get("src"):
+            self.loaded.append(attributes["src"])
+        if tag == "link" and attributes.get("href"):
+            self.loaded.append(attributes["href"])
+        if tag == "a" and attributes.get("href"):
+            self.linked.append(attributes["href"])
+
+
+def _addresses(page):
+    parser = _Addresses()
+    parser.feed(page.read_text(encoding="utf-8"))
+    return parser
+
+
+@pytest.mark.slow
+def test_pages_load_nothing_from_another_host_and_nothing_that_is_missing(built):
+    for page in built.html.glob("*.html"):
+        for address in _addresses(page).loaded:
+            if address.startswith(("data:", "#")):
+                continue
+            parts = urlsplit(address)
+            assert not parts.netloc, (page.name, address)
+            assert (page.parent / parts.path).is_file(), (page.name, address)
+
+
+@pytest.mark.slow
+def test_scripts_are_loaded_only_where_they_are_needed(built):
+    def loads(page, script):
+        loaded = _addresses(built.html / page).loaded
+        return any(address.split("?")[0].endswith(script) for address in loaded)
+
+    assert loads("01-tiny.html", web_assets.MATHJAX)
+    assert loads("01-tiny.html", web_assets.WIDGETS)
+    assert not loads("index.html", web_assets.WIDGETS)
+    assert not loads("search.html", web_assets.MATHJAX)
+
+
+@pytest.mark.slow
+def test_only_chapters_offer_downloads(built):
+    def offered(page):
+        return [a for a in _addresses(built.html / page).linked if a.startswith("downloads/")]
+
+    kinds = (".ipynb", ".md", ".py")
+    assert offered("01-tiny.html") == [f"downloads/01-tiny{kind}" for kind in kinds]
+    assert offered("index.html") == offered("search.html") == []
+    assert all((built.html / address).is_file() for address in offered("01-tiny.html"))
+
+
+@pytest.mark.slow
+def test_the_page_for_unknown_addresses_finds_the_front_page_from_any_depth(built, visit):
+    class Handler(SimpleHTTPRequestHandler):
+        def send_error(self, code, *_):
+            page = (built.html / "404.html").read_bytes()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(b"" if self.command == "HEAD" else page)
+
+        def log_message(self, *_):
+            pass
+
+    served = partial(Handler, directory=built.html.parent)
+    with ThreadingHTTPServer(("127.0.0.1", 0), served) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}/html/"
+        for wrong in ("nowhere.html", "a/b/c/nowhere.html"):
+            page = visit(base + wrong).page
+            page.wait_for_function(
+                "home => document.links[0].href === home + 'index.html'", arg=base
+            )
+        server.shutdown()
+
+
+@pytest.mark.slow
+def test_pages_name_no_content_delivery_network(built):
+    for page in built.html.glob("*.html"):
+        assert not re.search(r"jsdelivr|unpkg|cdnjs|googleapis", page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+def test_a_page_works_from_disk_with_the_network_off(built, visit):
+    opened = visit((built.html / "01-tiny.html").as_uri())
+    page = opened.page
+    page.wait_for_selector("p mjx-container")
+    page.wait_for_selector(".widget-label mjx-container")
+    assert page.locator(".jupyter-widgets svg text").all_text_contents() == ["zero"]
+    page.locator(".noUi-handle").press("ArrowRight")
+    page.get_by_text("one", exact=True).wait_for()
+    assert page.locator(".jupyter-widgets svg text").all_text_contents() == ["one"]
+    page.evaluate("document.fonts.ready")
+    assert opened.asked_elsewhere == []
+    assert opened.complaints == []

@@ -1,0 +1,51 @@
+"""What holds of the texts of all chapters and pages: glossary, exercises, boxes, numbers."""
+
+import re
+
+import pytest
+
+from rulbook.publishing.chapters import chapters
+from rulbook.publishing.layout import of_checkout
+
+LAYOUT = of_checkout()
+CHAPTERS = {chapter.name: chapter.text.read_text(encoding="utf-8") for chapter in chapters(LAYOUT)}
+PAGES = {page.stem: page.read_text(encoding="utf-8") for page in LAYOUT.book.glob("*.md")}
+TERM = re.compile(r"\{term\}`(?:[^<`]*<)?([^<>`]+)>?`")
+each_chapter = pytest.mark.parametrize("text", CHAPTERS.values(), ids=CHAPTERS)
+
+
+def glossary_words():
+    blocks = re.findall(r":::\{glossary\}\n(.*?)\n:::", PAGES["glossary"], flags=re.DOTALL)
+    return {line for block in blocks for line in block.splitlines() if line[:1].strip()}
+
+
+def test_most_words_of_the_glossary_are_used_by_a_page_other_than_the_glossary():
+    used = {
+        word for name, text in PAGES.items() if name != "glossary" for word in TERM.findall(text)
+    }
+    assert used <= glossary_words()
+    assert len(used) >= 0.7 * len(glossary_words())
+
+
+@each_chapter
+def test_a_chapter_sends_to_the_glossary_once_a_word(text):
+    words = TERM.findall(text)
+    assert len(words) >= 5
+    assert len(words) == len(set(words))
+
+
+@each_chapter
+def test_every_exercise_has_a_solution_and_boxes_are_for_nothing_else(text):
+    exercises = re.findall(r"^\*\*\d\.\*\*", text.split("\n## Exercises\n")[1], flags=re.MULTILINE)
+    boxes = re.findall(r"^:{3,}\{.*", text, flags=re.MULTILINE)
+    hidden = re.findall(r"^:{3,}\{admonition\} Solution\n:class: dropdown$", text, re.MULTILINE)
+    assert len(exercises) >= 3
+    assert len(exercises) == len(boxes) == len(hidden)
+
+
+@each_chapter
+def test_what_is_numbered_is_referred_to(text):
+    equations = re.findall(r"^\$\$ \(([a-z0-9-]+)\)$", text, flags=re.MULTILINE)
+    labels = re.findall(r"^:label: (.+)$", text, flags=re.MULTILINE)
+    assert set(equations) == set(re.findall(r"\{eq\}`([^`]+)`", text))
+    assert set(labels) == set(re.findall(r"\[(?:Table|Figure)\]\(#([a-z0-9-]+)\)", text))

@@ -1,0 +1,335 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rulbook import paths
+from rulbook.errors import RulbookError, UsageError
+from rulbook.metrics import rmse
+from rulbook.statistics import compare_over_engines, compare_over_seeds, holm
+from rulbook.studies.catalogue import SEEDS, study
+from rulbook.studies.claim_rules import (
+    beats_every_one,
+    every_seed_in,
+    higher_than_none,
+    lower_than_all,
+)
+from rulbook.studies.comparison import (
+    HIGHER,
+    LOWER,
+    TIE,
+    compare_groups,
+    comparison_table,
+    comparisons_of,
+    estimates_of,
+    estimates_table,
+    rmse_by_seed,
+)
+from rulbook.studies.evidence import (
+    METRICS,
+    Evidence,
+    completed_runs,
+    errors_by_engine,
+    records_of,
+    runs_table,
+)
+from rulbook.studies.sweep import Status, runs_folder
+
+BETTER, WORSE = {"noise": 4.0}, {"noise": 30.0}
+
+
+@pytest.fixture
+def some_records(make_record):
+    """Two seeds of four methods, one clearly better than the reference and one clearly worse."""
+    spreads = {"fixed_050": {}, "gaba": BETTER, "dwa": WORSE, "single_task": {"noise": 10.2}}
+    return [
+        make_record(name, seed=seed, **spread)
+        for seed in SEEDS[:2]
+        for name, spread in spreads.items()
+    ]
+
+
+# Reading --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    folder = tmp_path / "results"
+    monkeypatch.setattr(paths, "results", lambda: folder)
+    return folder
+
+
+def test_nothing_recorded_is_said_so(results):
+    evidence = records_of("imbalance")
+    assert (evidence.records, evidence.seeds, evidence.seeds_begun) == ((), (), ())
+    assert evidence.status.missing == evidence.status.total == 20
+    assert not evidence.complete
+    assert evidence.sentence() == "Study imbalance: 0 of 20 runs recorded, 20 missing."
+
+
+def test_records_of_a_study_are_its_own_and_what_is_missing_is_counted(results, make_record):
+    make_record("gaba").write(runs_folder())
+    for subset in ("FD001", "FD002", "FD003", "FD004"):
+        make_record(subset=subset, observe_every=1).write(runs_folder())
+    make_record(subset="FD001", seed=123, observe_every=1).write(runs_folder())
+    evidence = records_of("imbalance")
+    assert {r.config.weighting for r in evidence.records} == {"fixed_050"}
+    assert (evidence.status.done, evidence.status.missing) == (5, 15)
+    assert (evidence.seeds, evidence.seeds_begun) == ((42,), (123,))
+    assert evidence.sentence() == (
+        "Study imbalance: 5 of 20 runs recorded, 15 missing; network: compact; "
+        "data: C-MAPSS FD001, FD002, FD003 and FD004; seeds: 42 and 123 in part."
+    )
+
+
+def test_a_whole_study_is_complete(results, make_record):
+    for config in study("long").configs():
+        make_record(subset=config.subset).model_copy(update={"config": config}).write(runs_folder())
+    evidence = records_of("long")
+    assert evidence.complete
+    assert evidence.seeds == (42,)
+    assert "missing" not in evidence.sentence()
+
+
+def test_an_unknown_study_and_a_broken_record_are_named(results):
+    with pytest.raises(UsageError, match="nonsense"):
+        records_of("nonsense")
+    key = next(study("long").configs()).key()
+    runs_folder().mkdir(parents=True)
+    (runs_folder() / f"{key}.json").write_text("{")
+    with pytest.raises(RulbookError, match=key):
+        records_of("long")
+
+
+# The rule -------------------------------------------------------------------------------------
+
+
+def test_a_claim_is_decided_when_every_seed_of_every_method_is_in(make_record):
+    methods, subsets = ("fixed_050", "gaba"), ("FD002", "FD004")
+    records = [make_record(m, s, seed) for m in methods for s in subsets for seed in SEEDS]
+    assert every_seed_in(records, subsets, methods)
+    for absent in range(len(records)):
+        rest = records[:absent] + records[absent + 1 :]
+        assert not every_seed_in(rest, subsets, methods)
+    assert every_seed_in(records, ["FD002"], methods)
+    assert not every_seed_in(records, ["FD001"], methods)
+
+
+def test_a_diverged_run_counts_as_recorded_but_a_method_that_only_diverges_decides_nothing(
+    make_record,
+):
+    some = [make_record("gradnorm", seed=seed, diverged=seed == 789) for seed in SEEDS]
+    none = [make_record("gradnorm", seed=seed, diverged=True) for seed in SEEDS]
+    assert every_seed_in(some, ["FD002"], ["gradnorm"])
+    assert not every_seed_in(none, ["FD002"], ["gradnorm"])
+
+
+def test_a_run_outside_the_tables_decides_nothing(make_record):
+    records = [make_record(seed=seed, weighting="cagrad") for seed in SEEDS]
+    assert not every_seed_in(records, ["FD002"], ["fixed_050"])
+    assert completed_runs(records) == {}
+
+
+# Runs -----------------------------------------------------------------------------------------
+
+
+def test_two_records_of_one_row_are_refused(make_record):
+    with pytest.raises(ValueError, match="no column shows"):
+        completed_runs([make_record(), make_record(optimiser="sgd")])
+
+
+def test_measurements_follow_their_definitions(make_record):
+    record = make_record(bias=3.0)
+    frame = record.test.frame()
+    row = runs_table([record]).iloc[0]
+    capped = np.minimum(frame["true_rul"], 125)
+    assert row["rmse"] == rmse(frame["predicted_rul"], capped)
+    assert row["rmse_uncapped"] == rmse(frame["predicted_rul"], frame["true_rul"])
+    assert row["mean_error"] == pytest.approx((frame["predicted_rul"] - capped).mean())
+    true_state = np.select([capped > 80, capped > 30], [0, 1], 2)
+    assert row["health_accuracy"] == (frame["predicted_health"] == true_state).mean()
+    critical = frame["predicted_health"][true_state == 2]
+    assert row["recall_critical"] == pytest.approx((critical == 2).mean())
+
+
+def test_an_untrained_health_head_has_no_health_metrics_and_a_classifier_has(make_record):
+    table = runs_table([make_record(name) for name in ("single_task", "constant", "gaba")])
+    untrained = table.set_index("method")["health_accuracy"].isna()
+    assert untrained.to_dict() == {"single_task": True, "constant": False, "gaba": False}
+    assert table["rmse"].notna().all()
+
+
+def test_a_diverged_run_is_a_row_without_measurements(make_record):
+    row = runs_table([make_record(diverged=True)]).iloc[0]
+    assert not row["completed"]
+    assert row[list(METRICS)].isna().all()
+
+
+def test_capping_the_truth_touches_only_engines_above_the_cap(make_record):
+    record = make_record()
+    change = errors_by_engine([record])[0] - errors_by_engine([record], capped=False)[0]
+    above = np.maximum(record.test.frame()["true_rul"].to_numpy() - 125, 0)
+    np.testing.assert_allclose(change, above)
+
+
+def test_runs_on_different_engines_are_not_mixed(make_record):
+    record = make_record()
+    other = record.test.model_copy(update={"unit": [u + 1 for u in record.test.unit]})
+    with pytest.raises(ValueError, match="different engines"):
+        errors_by_engine([record, record.model_copy(update={"test": other})])
+
+
+# Estimates ------------------------------------------------------------------------------------
+
+
+def test_estimates_are_over_seeds_and_engines(some_records):
+    table = estimates_table(some_records, "FD002").set_index("method")
+    assert list(table.index) == ["single_task", "fixed_050", "dwa", "gaba"]
+    by_seed = runs_table(some_records).query("method == 'gaba'")["rmse"]
+    row = table.loc["gaba"]
+    assert row["seeds"] == 2
+    assert row["rmse_mean"] == pytest.approx(by_seed.mean())
+    assert row["rmse_sd"] == pytest.approx(by_seed.std(ddof=1))
+    assert row["rmse"] == pytest.approx(math.sqrt((by_seed**2).mean()))
+    assert row["low"] < row["rmse"] < row["high"]
+    assert rmse_by_seed(some_records, "FD002", "gaba").value == pytest.approx(by_seed.mean())
+
+
+def test_one_seed_has_an_interval_over_engines_and_no_spread_over_seeds(make_record):
+    row = estimates_table([make_record()], "FD002").iloc[0]
+    assert row["seeds"] == 1
+    assert np.isfinite([row["low"], row["high"]]).all()
+    assert np.isnan(row["rmse_sd"])
+
+
+def test_diverged_and_dead_runs_are_counted_and_not_averaged(make_record):
+    records = [make_record(), make_record(seed=123, diverged=True, starts_dead=True)]
+    row = estimates_table(records, "FD002").iloc[0]
+    assert (row["seeds"], row["diverged"], row["starts_dead"]) == (1, 1, 1)
+    assert row["rmse_mean"] == runs_table(records)["rmse"].iloc[0]
+
+
+def test_a_method_that_only_diverged_has_a_row_without_an_estimate(make_record):
+    row = estimates_table([make_record(diverged=True)], "FD002").iloc[0]
+    assert row["seeds"] == 0
+    assert np.isnan(row["rmse"])
+
+
+def test_no_records_give_empty_tables_with_their_columns(make_record):
+    assert estimates_table([], "FD002").empty
+    assert "outcome" in comparison_table([], "FD002").columns
+    assert comparison_table([make_record()], "FD002").empty
+    with pytest.raises(ValueError, match="no completed run"):
+        rmse_by_seed([], "FD002", "gaba")
+
+
+# Comparisons ----------------------------------------------------------------------------------
+
+
+def test_comparisons_are_those_of_the_statistics_module(some_records):
+    table = comparison_table(some_records, "FD002").set_index("method")
+    runs = completed_runs(some_records)
+    for name in ("gaba", "dwa", "single_task"):
+        mine, base = (errors_by_engine(runs["FD002", m].values()) for m in (name, "fixed_050"))
+        engines = compare_over_engines(mine, base)
+        seeds = compare_over_seeds(*(np.sqrt((e**2).mean(axis=1)) for e in (mine, base)))
+        row = table.loc[name]
+        assert (row["difference"], row["p_value"]) == (engines.difference, engines.p_value)
+        assert row["smallest_detectable"] == engines.smallest_detectable
+        assert row["seed_p_value"] == pytest.approx(seeds.p_value)
+    assert table["p_holm"].tolist() == holm(table["p_value"].tolist())
+    assert table["seed_p_holm"].tolist() == holm(table["seed_p_value"].tolist())
+    assert table["outcome"].to_dict() == {"gaba": LOWER, "dwa": HIGHER, "single_task": TIE}
+
+
+def test_swapping_the_two_methods_turns_the_sign(some_records):
+    one = comparison_table(some_records, "FD002", reference="dwa", methods=["gaba"]).iloc[0]
+    other = comparison_table(some_records, "FD002", reference="gaba", methods=["dwa"]).iloc[0]
+    assert one["difference"] == pytest.approx(-other["difference"])
+    assert (one["outcome"], other["outcome"]) == (LOWER, HIGHER)
+
+
+def test_the_order_of_the_records_does_not_matter(some_records):
+    forwards = comparison_table(some_records, "FD002")
+    backwards = comparison_table(some_records[::-1], "FD002")
+    np.testing.assert_allclose(
+        forwards.drop(columns=["method", "label", "outcome"]).to_numpy(float),
+        backwards.drop(columns=["method", "label", "outcome"]).to_numpy(float),
+    )
+
+
+def test_only_seeds_that_both_have_are_compared(make_record):
+    records = [make_record(seed=s) for s in SEEDS] + [
+        make_record("gaba", seed=42),
+        make_record("gaba", seed=123, diverged=True),
+        make_record("dwa", seed=7),
+    ]
+    table = comparison_table(records, "FD002")
+    assert table["method"].tolist() == ["gaba"]
+    assert table["seeds"].tolist() == [1]
+    assert table["seed_p_value"].isna().all()
+    assert table["p_holm"].notna().all()
+
+
+def test_a_method_against_itself_is_a_tie_of_zero(make_record):
+    base = make_record()
+    same = make_record("gaba").model_copy(update={"test": base.test})
+    row = comparison_table([base, same], "FD002").iloc[0]
+    assert (row["difference"], row["outcome"], row["p_value"]) == (0.0, TIE, 1.0)
+
+
+def test_correction_is_over_the_family_that_is_asked_for(some_records):
+    whole = comparison_table(some_records, "FD002").set_index("method")
+    alone = comparison_table(some_records, "FD002", methods=["single_task"]).iloc[0]
+    assert alone["p_holm"] == alone["p_value"] == whole.loc["single_task", "p_value"]
+
+
+def test_groups_are_compared_over_all_of_their_runs(some_records):
+    found = compare_groups(some_records, "FD002", ["gaba", "dwa"], ["fixed_050"])
+    runs = completed_runs(some_records)
+    first = [run for name in ("gaba", "dwa") for run in runs["FD002", name].values()]
+    second = runs["FD002", "fixed_050"].values()
+    assert found == compare_over_engines(errors_by_engine(first), errors_by_engine(second))
+    alone = compare_groups(some_records, "FD002", ["dwa"], ["fixed_050"])
+    by_table = comparison_table(some_records, "FD002").set_index("method").loc["dwa"]
+    assert alone.difference == by_table["difference"]
+    with pytest.raises(ValueError, match="no completed run of grace on FD002"):
+        compare_groups(some_records, "FD002", ["grace"], ["fixed_050"])
+
+
+def test_rankings_take_ties_for_ties(some_records):
+    assert lower_than_all(some_records, "FD002", "gaba", ["fixed_050", "dwa", "single_task"])
+    assert not lower_than_all(some_records, "FD002", "fixed_050", ["single_task", "dwa"])
+    assert higher_than_none(some_records, "FD002", "fixed_050", ["single_task", "dwa"])
+    assert not higher_than_none(some_records, "FD002", "fixed_050", ["gaba"])
+    assert not higher_than_none(some_records, "FD002", "dwa", ["gaba", "fixed_050"])
+
+
+def test_the_best_of_all_waits_for_every_seed_and_one_tie_settles_that_it_is_not(some_records):
+    seeds, subset = SEEDS[:2], ["FD002"]
+    beaten, tied = ["fixed_050", "dwa"], ["single_task", "dwa"]
+    assert beats_every_one(some_records, subset, "gaba", beaten, seeds) is True
+    assert beats_every_one(some_records, subset, "gaba", [*beaten, "pcgrad"], seeds) is None
+    assert beats_every_one(some_records, subset, "fixed_050", [*tied, "pcgrad"], seeds) is False
+    assert beats_every_one(some_records, subset, "pcgrad", tied, seeds) is None
+    assert beats_every_one(some_records, ["FD004", "FD002"], "fixed_050", tied, seeds) is False
+    assert beats_every_one(some_records, ["FD004", "FD002"], "gaba", beaten, seeds) is None
+    assert beats_every_one(some_records, subset, "fixed_050", tied, SEEDS) is None
+
+
+def test_a_ranking_with_an_absent_method_is_refused(some_records):
+    with pytest.raises(ValueError, match="pcgrad"):
+        lower_than_all(some_records, "FD002", "gaba", ["pcgrad"])
+
+
+def test_evidence_gives_the_tables_of_its_records_and_a_copy_to_each_reader(some_records):
+    evidence = Evidence("core-a", tuple(some_records), Status(8, 0, 252), (), SEEDS[:2])
+    first = estimates_of(evidence, "FD002")
+    pd.testing.assert_frame_equal(first, estimates_table(some_records, "FD002"))
+    first["rmse"] = 0.0
+    assert (estimates_of(evidence, "FD002")["rmse"] > 0).all()
+    pd.testing.assert_frame_equal(
+        comparisons_of(evidence, "FD002", ["gaba"], reference="dwa"),
+        comparison_table(some_records, "FD002", methods=["gaba"], reference="dwa"),
+    )
