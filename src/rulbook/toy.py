@@ -9,7 +9,6 @@ dimensionless.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from scipy.special import ndtr
 from torch import Tensor, nn
 
 from rulbook.errors import RulbookError, unknown_name
+from rulbook.optimisers import OPTIMISERS
 from rulbook.typing import Floats
 
 RUL_OPTIMUM = 1.0
@@ -25,9 +25,6 @@ RUL_OPTIMUM = 1.0
 
 HEALTH_OPTIMUM = -1.0
 """θ at which the health loss of the toy is zero (§12.4)."""
-
-OPTIMISERS = ("sgd", "adam", "adamw")
-"""The optimisers that ``run`` and ``descend`` know, all with PyTorch's defaults."""
 
 
 # The landscape -----------------------------------------------------------------------------------
@@ -286,13 +283,12 @@ def adamw_shift(rho: float, lr: float, weight_decay: float, beta1: float = 0.9) 
 def _optimiser(
     name: str, parameters: Sequence[nn.Parameter], lr: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    kinds: dict[str, Any] = dict(
-        zip(OPTIMISERS, (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW), strict=True)
-    )
-    if name not in kinds:
+    if name not in OPTIMISERS:
         raise unknown_name("optimiser", name, OPTIMISERS)
-    found: torch.optim.Optimizer = kinds[name](parameters, lr=lr, weight_decay=weight_decay)
-    return found
+    optimiser: torch.optim.Optimizer = OPTIMISERS[name](  # type: ignore[index]
+        parameters, lr=lr, weight_decay=weight_decay
+    )
+    return optimiser
 
 
 # Toy Pareto fronts -------------------------------------------------------------------------------

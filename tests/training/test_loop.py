@@ -7,6 +7,7 @@ import torch
 
 from rulbook.training import loop, train
 from rulbook.training.auxiliary import auxiliary_labels
+from rulbook.training.evaluation import Evaluator
 from rulbook.training.loop import average_decay
 
 RECORDED = {"wall_seconds", "source_digest", "versions"}
@@ -60,13 +61,13 @@ def test_the_test_engines_are_looked_at_once_and_after_the_last_epoch(
     simulated, short_run, monkeypatch
 ):
     seen = []
-    predict = loop._Run._predict
+    predict = Evaluator.predict
 
     def watched(self, model, windows):
         seen.append("test" if windows is simulated.test else "other")
         return predict(self, model, windows)
 
-    monkeypatch.setattr(loop._Run, "_predict", watched)
+    monkeypatch.setattr(Evaluator, "predict", watched)
     train(short_run, simulated)
     assert seen.count("test") == 1
     assert seen[-1] == "test"

@@ -14,7 +14,9 @@ from torch.nn import functional
 from rulbook.data import HEALTH_STATES, Fleet, Prepared, Recipe, Windows
 from rulbook.data.prepare import prepare
 from rulbook.models import DualTaskMLP
-from rulbook.training.config import Optimiser, RunConfig
+from rulbook.optimisers import OPTIMISERS, Optimiser
+from rulbook.randomness import seeded
+from rulbook.training.config import RunConfig
 from rulbook.typing import Floats, Integers
 
 STEPS = 800
@@ -242,8 +244,7 @@ def _pool(windows: Windows, seed: int, engines: int | None) -> npt.NDArray[np.in
 
 
 def _start(in_dim: int, n_classes: int, seed: int, mean_rul: float) -> DualTaskMLP:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = DualTaskMLP(in_dim, n_classes=n_classes)
     nn.init.constant_(network.head_rul.bias, mean_rul)
     return network
@@ -261,8 +262,7 @@ def _batches(seeds: Sequence[int], pools: Sequence[npt.NDArray[np.intp]], steps:
 def _optimiser(
     parameters: list[Tensor] | list[nn.Parameter], steps: int, rule: UpdateRule
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-    optimiser: torch.optim.Optimizer = kinds[rule.optimiser](
+    optimiser: torch.optim.Optimizer = OPTIMISERS[rule.optimiser](
         parameters, lr=rule.learning_rate, weight_decay=rule.weight_decay, fused=True
     )
     return optimiser, torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=steps)

@@ -12,8 +12,9 @@ from rulbook.data.prepare import Prepared
 from rulbook.gradients import GradientGeometry, Gradients, geometry, norm, task_gradients
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.models import DualTaskModel, Size, shared_parameters
+from rulbook.randomness import seeded
 from rulbook.training.config import RunConfig
-from rulbook.training.loop import cycles_per_unit
+from rulbook.training.evaluation import cycles_per_unit
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -52,10 +53,8 @@ def early_gradient_norms(
 
     """
     protocol = RunConfig(subset=prepared.subset, data_digest=prepared.digest)
-    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
     rows = []
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
+    with seeded(seed, device):
         model = DualTaskModel.of_size(network, prepared.n_features).to(device).train()
         optimiser = torch.optim.AdamW(
             model.parameters(), lr=protocol.learning_rate, weight_decay=protocol.weight_decay
@@ -145,8 +144,7 @@ def ratio_by_place(
     device = shared[0].device
     random = np.random.default_rng(config.seed)
     rows = []
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(config.seed)
+    with seeded(config.seed, device):
         for number in range(batches):
             drawn = prepared.train.take(
                 random.choice(len(prepared.train), config.batch_size, replace=False)

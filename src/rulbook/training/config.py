@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from rulbook.data.prepare import Recipe
 from rulbook.losses import InnerLoss
 from rulbook.models import Architecture, Size
+from rulbook.optimisers import Optimiser
 
 PROTOCOL = 1
 """Raised when a change of code moves a run's numbers; records of older protocols are not read.
@@ -21,7 +22,6 @@ PROTOCOL_LABEL = "the protocol"
 """What tables call the choices that every other one is held against."""
 
 Baseline = Literal["gradient_boosting", "constant"]
-Optimiser = Literal["adamw", "adam", "sgd"]
 Auxiliary = Literal["health", "shuffled", "serial_number"]
 Precision = Literal["float32", "bfloat16"]
 

@@ -13,17 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from rulbook.data.prepare import Prepared, Windows
-from rulbook.losses import health_cross_entropy, inner_rul_loss, rul_mse
-from rulbook.metrics import health_accuracy, linear_probe, mean_error, recall_per_class, rmse
+from rulbook.data.prepare import Prepared
+from rulbook.losses import health_cross_entropy, inner_rul_loss
 from rulbook.models import ARCHITECTURES, DualTaskModel, shared_parameters, task_parameters
+from rulbook.optimisers import OPTIMISERS
+from rulbook.randomness import seeded
 from rulbook.training.auxiliary import auxiliary_labels
 from rulbook.training.config import RunConfig
+from rulbook.training.evaluation import Evaluator, cycles_per_unit
 from rulbook.training.packing import PackedParameters
 from rulbook.training.record import (
     EpochRecord,
     ProbeScores,
-    RulHealthMetrics,
     RunRecord,
     TestPredictions,
     source_digest,
@@ -32,10 +33,6 @@ from rulbook.training.record import (
 )
 from rulbook.weighting.base import BaseMTLLoss, NonFiniteLossError, StepInfo
 from rulbook.weighting.registry import get_loss
-
-_EVALUATION_BATCH = 1024
-_PROBE_WINDOWS = 4000
-"""Training windows that the linear probe is fitted on, taken at equal distances."""
 
 
 def train(
@@ -59,9 +56,7 @@ def train(
 
     """
     started = time.perf_counter()
-    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(config.seed)
+    with seeded(config.seed, device):
         run = _Run(config, prepared, torch.device(device))
         message = run.fit(on_epoch)
     selected = run.best_epoch
@@ -114,10 +109,8 @@ def watch_first_steps(
 
     """
     config = config.model_copy(update={"observe_every": 1})
-    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
     rows: list[dict[str, float]] = []
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(config.seed)
+    with seeded(config.seed, device):
         run = _Run(config, prepared, torch.device(device))
         while len(rows) < steps:
             epoch = [
@@ -155,11 +148,6 @@ def new_model(config: RunConfig, prepared: Prepared) -> DualTaskModel:
     if config.rul_bias == "training_mean":
         model.start_rul_at(float(prepared.train.rul.mean()) / cycles_per_unit(config))
     return model
-
-
-def cycles_per_unit(config: RunConfig) -> float:
-    """Return how many cycles one unit of the network's RUL output stands for."""
-    return float(config.recipe.rul_cap) if config.target_unit == "cap" else 1.0
 
 
 def average_decay(step: int, total_steps: int, largest: float) -> float:
@@ -203,6 +191,7 @@ class _Run:
     def __init__(self, config: RunConfig, prepared: Prepared, device: torch.device) -> None:
         self.config, self.prepared, self.device = config, prepared, device
         self.unit = cycles_per_unit(config)
+        self.evaluator = Evaluator(config, device)
         self.model = new_model(config, prepared).to(device)
         self.shared = shared_parameters(self.model)
         self.heads = task_parameters(self.model)
@@ -234,7 +223,7 @@ class _Run:
     def fit(self, on_epoch: Callable[[int, EpochRecord], None] | None) -> str:
         """Train until the last epoch or until patience is out; return what went wrong, if so."""
         best = math.inf
-        self.probe_at_start = self._probe(self.model)
+        self.probe_at_start = self.evaluator.probe(self.model, self.prepared)
         for index in range(self.config.max_epochs):
             try:
                 record = self._epoch()
@@ -253,13 +242,14 @@ class _Run:
                 break
             if self.step >= self._warm_up_steps():
                 self.plateau.step(found)
-        self.raw_validation_rmse = self._evaluate(self.model, self.prepared.validation).rmse
+        last = self.evaluator.evaluate(self.model, self.prepared.validation)
+        self.raw_validation_rmse = last.rmse
         return ""
 
     def predict_test(self) -> TestPredictions:
         """Return the selected epoch's predictions for the last window of each test engine."""
         test = self.prepared.test
-        rul, logits = self._predict(self._selected(), test)
+        rul, logits = self.evaluator.predict(self._selected(), test)
         return TestPredictions(
             unit=test.unit.tolist(),
             true_rul=test.rul_uncapped.astype(int).tolist(),
@@ -269,7 +259,7 @@ class _Run:
 
     def probe_selected(self) -> ProbeScores:
         """Return the linear probe on the selected epoch's trunk."""
-        return self._probe(self._selected())
+        return self.evaluator.probe(self._selected(), self.prepared)
 
     def _averaged_model(self) -> DualTaskModel:
         """Return the network with averaged weights and the current batch statistics."""
@@ -288,11 +278,6 @@ class _Run:
             and self.best_epoch is not None
             and index - self.best_epoch >= patience
         )
-
-    def _precision(self) -> torch.autocast:
-        """Return the context in which the network is to be called, and nothing else."""
-        lower = self.config.precision == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=lower)
 
     def _clip_norm(self) -> float:
         return math.inf if self.config.clip_norm is None else self.config.clip_norm
@@ -320,8 +305,9 @@ class _Run:
             seen.add(*step)
         rul, health = _to_array(seen.rul), _to_array(seen.health)
         self.weighting.end_epoch({"rul": float(rul.mean()), "health": float(health.mean())})
-        evaluated = self._averaged_model()
+        averaged, prepared = self._averaged_model(), self.prepared
         watch = self.config.watch_test
+        evaluate = self.evaluator.evaluate
         return EpochRecord(
             rul_loss=rul.mean(),
             health_loss=health.mean(),
@@ -331,11 +317,9 @@ class _Run:
             gradients=summarise_gradients(
                 _to_array(seen.norm_rul), _to_array(seen.norm_health), _to_array(seen.cosine)
             ),
-            validation=self._evaluate(evaluated, self.prepared.validation),
-            test=self._evaluate(evaluated, self.prepared.test) if watch else None,
-            test_every_window=(
-                self._evaluate(evaluated, self.prepared.test_every_window) if watch else None
-            ),
+            validation=evaluate(averaged, prepared.validation),
+            test=evaluate(averaged, prepared.test) if watch else None,
+            test_every_window=(evaluate(averaged, prepared.test_every_window) if watch else None),
         )
 
     def _batches(self) -> Iterator[Tensor]:
@@ -346,7 +330,7 @@ class _Run:
 
     def _losses(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         config = self.config
-        with self._precision():
+        with self.evaluator.precision():
             rul, logits = self.model(self.x[rows])
         rul_loss = inner_rul_loss(
             config.inner_loss, rul, self.rul[rows] / self.unit, config.recipe.rul_cap / self.unit
@@ -378,60 +362,9 @@ class _Run:
         """Return whether the final ReLU is shut for every one of a batch of windows."""
         rows = np.linspace(0, len(self.x) - 1, self.config.batch_size).astype(int)
         model = copy.deepcopy(self.model)  # a pass in training mode moves the batch statistics
-        with torch.no_grad(), self._precision():
+        with torch.no_grad(), self.evaluator.precision():
             rul, _ = model(self.x[torch.from_numpy(rows)])
         return bool((rul == 0).all())
-
-    @torch.no_grad()
-    def _predict(self, model: DualTaskModel, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-        model.eval()
-        with self._precision():
-            parts = [model(batch.to(self.device)) for batch in _evaluation_batches(windows)]
-        rul = torch.cat([part[0] for part in parts]).cpu().double().numpy() * self.unit
-        logits = torch.cat([part[1] for part in parts]).cpu().double().numpy()
-        return rul, logits
-
-    def _evaluate(self, model: DualTaskModel, windows: Windows) -> RulHealthMetrics:
-        rul, logits = self._predict(model, windows)
-        predicted = logits.argmax(1)
-        return RulHealthMetrics(
-            rmse=rmse(rul, windows.rul),
-            mean_error=mean_error(rul, windows.rul),
-            rul_loss=float(rul_mse(rul, windows.rul)),
-            health_loss=float(health_cross_entropy(logits, windows.health)),
-            health_accuracy=health_accuracy(predicted, windows.health),
-            health_recall=recall_per_class(predicted, windows.health).tolist(),
-        )
-
-    @torch.no_grad()
-    def _features(self, model: DualTaskModel, windows: Windows, rows: np.ndarray) -> np.ndarray:
-        model.eval()
-        x = torch.from_numpy(windows.x[rows])
-        with self._precision():
-            parts = [model.features(b.to(self.device)) for b in torch.split(x, _EVALUATION_BATCH)]
-        features: np.ndarray = torch.cat(parts).cpu().double().numpy()
-        return features
-
-    def _probe(self, model: DualTaskModel) -> ProbeScores:
-        fit, score = self.prepared.train, self.prepared.validation
-        rows = np.linspace(0, len(fit.x) - 1, min(_PROBE_WINDOWS, len(fit.x))).astype(int)
-        every = np.arange(len(score.x))
-        found = linear_probe(
-            self._features(model, fit, rows),
-            fit.health[rows],
-            self._features(model, score, every),
-            score.health,
-        )
-        return ProbeScores(
-            accuracy=found.accuracy,
-            balanced_accuracy=found.balanced_accuracy,
-            recall=found.recall.tolist(),
-            majority_share=found.majority_share,
-        )
-
-
-def _evaluation_batches(windows: Windows) -> Iterator[Tensor]:
-    yield from torch.split(torch.from_numpy(windows.x), _EVALUATION_BATCH)
 
 
 def _optimiser(
@@ -442,8 +375,7 @@ def _optimiser(
         {"params": list(weighting.parameters()), "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-    optimiser: torch.optim.Optimizer = kinds[config.optimiser](
+    optimiser: torch.optim.Optimizer = OPTIMISERS[config.optimiser](
         groups, lr=config.learning_rate, fused=True
     )
     return optimiser

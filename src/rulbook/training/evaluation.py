@@ -1,0 +1,101 @@
+"""What a network predicts for windows, how far off it is, and what its trunk can be read for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rulbook.data.prepare import Prepared, Windows
+from rulbook.losses import health_cross_entropy, rul_mse
+from rulbook.metrics import health_accuracy, linear_probe, mean_error, recall_per_class, rmse
+from rulbook.models import DualTaskModel
+from rulbook.training.config import RunConfig
+from rulbook.training.record import ProbeScores, RulHealthMetrics
+from rulbook.typing import Floats
+
+_BATCH = 1024
+_PROBE_WINDOWS = 4000
+"""Training windows that the linear probe is fitted on, taken at equal distances."""
+
+
+def cycles_per_unit(config: RunConfig) -> float:
+    """Return how many cycles one unit of the network's RUL output stands for."""
+    return float(config.recipe.rul_cap) if config.target_unit == "cap" else 1.0
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """How the networks of one run are called outside of training.
+
+    Attributes:
+        config: the run; its precision and target unit are used.
+        device: where the networks are.
+
+    """
+
+    config: RunConfig
+    device: torch.device
+
+    def precision(self) -> torch.autocast:
+        """Return the context in which a network is to be called, and nothing else."""
+        lower = self.config.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=lower)
+
+    def predict(self, model: nn.Module, windows: Windows) -> tuple[Floats, Floats]:
+        """Return RUL in cycles, (N,), and health logits, (N, 3); leaves ``model`` in eval mode."""
+        parts = self._batchwise(model, model, windows.x)
+        rul = _to_floats([part[0] for part in parts]) * cycles_per_unit(self.config)
+        return rul, _to_floats([part[1] for part in parts])
+
+    def evaluate(self, model: nn.Module, windows: Windows) -> RulHealthMetrics:
+        """Return how well ``model`` predicts ``windows``."""
+        rul, logits = self.predict(model, windows)
+        predicted = logits.argmax(1)
+        return RulHealthMetrics(
+            rmse=rmse(rul, windows.rul),
+            mean_error=mean_error(rul, windows.rul),
+            rul_loss=float(rul_mse(rul, windows.rul.astype(np.float64))),
+            health_loss=float(health_cross_entropy(logits, windows.health)),
+            health_accuracy=health_accuracy(predicted, windows.health),
+            health_recall=recall_per_class(predicted, windows.health).tolist(),
+        )
+
+    def features(self, model: DualTaskModel, x: np.ndarray) -> Floats:
+        """Return z of windows ``x``, (N, cycles, features), as (N, 32)."""
+        return _to_floats(self._batchwise(model, model.features, x))
+
+    def probe(self, model: DualTaskModel, prepared: Prepared) -> ProbeScores:
+        """Return how well a linear classifier reads the health state of validation windows off z.
+
+        It is fitted on training windows.
+        """
+        fit, score = prepared.train, prepared.validation
+        rows = np.linspace(0, len(fit) - 1, min(_PROBE_WINDOWS, len(fit))).astype(int)
+        scores = linear_probe(
+            self.features(model, fit.x[rows]),
+            fit.health[rows],
+            self.features(model, score.x),
+            score.health,
+        )
+        return ProbeScores(
+            accuracy=scores.accuracy,
+            balanced_accuracy=scores.balanced_accuracy,
+            recall=scores.recall.tolist(),
+            majority_share=scores.majority_share,
+        )
+
+    @torch.no_grad()
+    def _batchwise(
+        self, model: nn.Module, call: Callable[[Tensor], Any], x: np.ndarray
+    ) -> list[Any]:
+        model.eval()
+        with self.precision():
+            return [call(b.to(self.device)) for b in torch.split(torch.from_numpy(x), _BATCH)]
+
+
+def _to_floats(parts: Sequence[Tensor]) -> Floats:
+    values: Floats = torch.cat(list(parts)).cpu().double().numpy()
+    return values
