@@ -30,13 +30,20 @@ def api_pages() -> dict[str, str]:
     ]
     pages = {OVERVIEW: "\n".join(overview)}
     for package in packages:
-        own = [package / "__init__.py", *sorted(package.glob("[!_]*.py"))]
+        inner = sorted(path.parent for path in package.glob("*/__init__.py"))
+        folders = (package, *inner)
+        own = [path for folder in folders for path in _modules_of(folder)]
         pages[_page(package)] = "\n".join([f"# `{_module(own[0])}`", "", *_documented(own)])
     return pages
 
 
 def _page(package: Path) -> str:
     return f"{OVERVIEW}-{package.name}"
+
+
+def _modules_of(package: Path) -> list[Path]:
+    """Return the files of a package's own modules, the package's first."""
+    return [package / "__init__.py", *sorted(package.glob("[!_]*.py"))]
 
 
 def _module(path: Path) -> str:
@@ -50,10 +57,10 @@ def _summary(path: Path) -> str:
 
 
 def _documented(modules: list[Path]) -> list[str]:
-    """Return a section a module; a subpackage itself has none, its page is its section."""
+    """Return a section a module; the package of a page has none, the page is its section."""
     blocks = []
     for path in modules:
-        if path.name != "__init__.py":
+        if path.name != "__init__.py" or path.parent.parent != _ROOT:
             blocks.append(f"## `{_module(path)}`\n")
         blocks.append(f"```{{eval-rst}}\n.. automodule:: {_module(path)}\n```\n")
     return blocks

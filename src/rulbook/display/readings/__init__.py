@@ -1,0 +1,1 @@
+"""What the chapters say about their tables: sentences that follow what was computed."""
