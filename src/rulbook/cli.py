@@ -285,7 +285,7 @@ def claims(
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine has and lacks, with the way out beside each problem."""
+    """Say what this machine has and lacks, with what to do beside each problem."""
     from rulbook import paths
     from rulbook.publishing.doctor import examine
     from rulbook.publishing.layout import Layout
@@ -298,7 +298,7 @@ def doctor() -> None:
         if finding.needed:
             blocked.append(finding.name)
     if blocked:
-        raise RulbookError(f"The book cannot be built before this is mended: {', '.join(blocked)}.")
+        raise RulbookError(f"The book cannot be built before this is put right: {', '.join(blocked)}.")
 
 
 @data_app.command("status")

@@ -1,10 +1,10 @@
-"""The errors a reader can meet, each one clear sentence with the way out."""
+"""The errors a reader can meet, each one clear sentence that says what to do."""
 
 from collections.abc import Iterable
 
 
 class RulbookError(Exception):
-    """The work could not be done; the message names the thing and the way out."""
+    """The work could not be done; the message names the thing and says what to do."""
 
     exit_code = 1
 

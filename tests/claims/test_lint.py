@@ -58,7 +58,7 @@ def test_a_typed_figure_is_found(text: str) -> None:
     assert len(complaints(text)) == 1
 
 
-LAWFUL = [
+ALLOWED = [
     "The error is {glue:text}`n24.1-mean:.2f` cycles.",
     "At `lr=0.05` nothing happens.",
     "With $\\rho = 0.5$ it holds.",
@@ -78,7 +78,7 @@ LAWFUL = [
 ]
 
 
-@pytest.mark.parametrize("text", LAWFUL)
+@pytest.mark.parametrize("text", ALLOWED)
 def test_what_is_no_typed_figure_passes(text: str) -> None:
     assert complaints(text) == []
 

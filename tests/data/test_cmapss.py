@@ -101,7 +101,7 @@ class TestWhichDataIsUsed:
 
 @pytest.mark.usefixtures("no_real_data")
 class TestFaults:
-    """Every fault is one sentence that names the thing and the way out; none falls back."""
+    """Every fault is one sentence that names the thing and says what to do; none falls back."""
 
     def test_unknown_subset(self) -> None:
         with pytest.raises(UsageError) as fault:

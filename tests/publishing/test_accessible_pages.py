@@ -1,4 +1,4 @@
-"""What is mended on a page before it is written."""
+"""What is corrected on a page before it is written."""
 
 from rulbook.publishing.accessible_pages import unbroken
 

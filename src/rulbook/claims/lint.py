@@ -1,6 +1,6 @@
 """Find figures that were typed into the book's prose instead of being computed or quoted.
 
-A figure with a decimal point, a percent or multiplication sign or a unit has three lawful ways into
+A figure with a decimal point, a percent or multiplication sign or a unit has three ways into
 a page: a ``{glue}`` role that shows what a cell computed, or a printed figure of the ledger, which
 is free in the chapter that decides its claim and elsewhere after a comment line that names it::
 
@@ -69,7 +69,7 @@ def typed_figures(
     ledger = read_ledger() if ledger is None else ledger
     tokens = _parser().parse(text)
     named = dict(_quoted_ids(tokens))
-    lawful = {
+    allowed = {
         number
         for claim in ledger.values()
         if claim.chapter == page or claim.id in named
@@ -84,7 +84,7 @@ def typed_figures(
         StrayNumber(page, line, f"the figure in “{around}” is neither glued nor in the ledger")
         for line, prose in _prose(tokens)
         for figure, around in _figures(prose)
-        if figure not in lawful
+        if figure not in allowed
     ]
 
 

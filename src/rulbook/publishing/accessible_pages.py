@@ -1,4 +1,4 @@
-"""A Sphinx extension that mends what theme and writer get wrong.
+"""A Sphinx extension that corrects what theme and writer get wrong.
 
 For assistive technology, names and roles; for everyone, a line that begins with the comma after a
 formula, or with the percent sign after a glued figure.
@@ -26,7 +26,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def _mend(
     _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object
 ) -> None:
-    """Mend one page before it is written."""
+    """Correct one page before it is written."""
     if "body" in context:
         # Docutils gives entries of bibliographies a role that is deprecated, and no list's item.
         body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')

@@ -1,4 +1,4 @@
-"""What this machine has of what the book needs, with the way out beside each problem."""
+"""What this machine has of what the book needs, with what to do beside each problem."""
 
 import os
 import platform
