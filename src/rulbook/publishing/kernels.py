@@ -4,7 +4,7 @@ ZeroMQ tells a waiting program only once that something happened on a socket, an
 socket next takes that notice away. While a cell with an ``Output`` widget runs, nbclient answers
 its messages on the socket on which the reply of the cell comes in, past asyncio, which may then
 wait for a notice that never comes: the cell is finished, and papermill waits until the cell's time
-is up. So it looks again now and then.
+is up. This client therefore looks again now and then.
 """
 
 import queue
