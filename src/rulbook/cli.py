@@ -298,7 +298,9 @@ def doctor() -> None:
         if finding.needed:
             blocked.append(finding.name)
     if blocked:
-        raise RulbookError(f"The book cannot be built before this is put right: {', '.join(blocked)}.")
+        raise RulbookError(
+            f"The book cannot be built before this is put right: {', '.join(blocked)}."
+        )
 
 
 @data_app.command("status")

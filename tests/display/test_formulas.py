@@ -1,0 +1,108 @@
+"""Explorers of formulas: the scripts compute what the package computes."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+
+from rulbook import toy
+from rulbook.display import formulas
+
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
+NAMES = ("trajectory", "frontier", "contributions", "knobs")
+
+
+def computed(name: str, expression: str) -> object:
+    """Return the value of an expression over the functions of one script."""
+    program = f"{formulas.asset(f'{name}.js')}\nconsole.log(JSON.stringify({expression}));"
+    done = subprocess.run(
+        ["node", "--input-type=module", "-"],
+        input=program,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return json.loads(done.stdout)
+
+
+@needs_node
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize(("rho", "rate"), [(1.0, 0.05), (30.0, 0.01), (500.0, 0.003)])
+def test_the_course_is_that_of_pytorch(rho, rate, optimiser):
+    ours = toy.run(rho, optimiser, 120, rate, dtype=torch.float64)["theta"]
+    scripted = computed("trajectory", f"course({rho}, {rate}, '{optimiser}', 120)")
+    np.testing.assert_allclose(scripted, ours, rtol=1e-9, atol=1e-12)
+
+
+@needs_node
+@pytest.mark.parametrize("rho", [1.0, 37.0, 1000.0])
+def test_the_limit_and_the_fixed_point_are_those_of_the_toy(rho):
+    scripted = computed("trajectory", f"[stabilityLimit({rho}), fixedPoint({rho})]")
+    assert scripted == pytest.approx([toy.stability_limit(rho), toy.fixed_point(rho)])
+
+
+@needs_node
+@pytest.mark.parametrize("weight", [0.0, 0.3, 0.5, 0.99])
+def test_a_weight_selects_the_point_that_a_search_of_the_front_finds(weight):
+    front = toy.convex_front()
+    searched = front[toy.weighted_sum_minimisers(front, [weight])[0]]
+    assert computed("frontier", f"convexPoint({weight})") == pytest.approx(searched, abs=0.02)
+
+
+@needs_node
+def test_at_the_balancing_weight_both_losses_contribute_the_same():
+    share = computed("contributions", "rulShare(balancingWeight(250, 0.5), 250, 0.5)")
+    assert share == pytest.approx(0.5)
+
+
+@needs_node
+def test_a_grid_over_free_weights_grows_as_a_power():
+    assert computed("knobs", "trainings(4, 11)") == 11**3
+
+
+@needs_node
+@pytest.mark.parametrize("name", NAMES)
+def test_every_script_is_a_module_that_can_render(name):
+    program = f"{formulas.script(name)}".replace("export default", "const shown =")
+    done = subprocess.run(
+        ["node", "--input-type=module", "-"],
+        input=f"{program}\nconsole.log(typeof shown.render);",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.strip() == "function"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: formulas.trajectory_explorer(caption="c"),
+        lambda: formulas.frontier_explorer(caption="c"),
+        lambda: formulas.contribution_explorer(250.0, 0.5, caption="c"),
+        lambda: formulas.knobs_explorer(caption="c"),
+    ],
+    ids=NAMES,
+)
+def test_an_explorer_carries_its_script_its_settings_and_a_picture_for_paper(made):
+    explorer = made()
+    state = explorer.widget.get_state()
+    assert "render" in state["_esm"]
+    assert state["settings"]
+    assert "<svg" in explorer.still
+    assert explorer.caption in explorer.still
+
+
+def test_measured_points_lie_between_the_extremes_of_each_loss():
+    points = [
+        {"weight": w, "rul_loss": r, "health_loss": h}
+        for w, r, h in ((0.1, 400.0, 0.4), (0.5, 200.0, 0.5), (0.9, 300.0, 0.9))
+    ]
+    placed = formulas.frontier_explorer(points=points, caption="c").widget.data["points"]
+    assert [point["rul"] for point in placed] == pytest.approx([1.0, 0.0, 0.5])
+    assert [point["health"] for point in placed] == pytest.approx([0.0, 0.2, 1.0])
