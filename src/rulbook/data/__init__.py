@@ -12,6 +12,7 @@ raises ``RulbookError`` with one sentence if it cannot. ``resolve_source("auto")
 
 from rulbook.data.cmapss import (
     COLUMNS,
+    SOURCE_NAMES,
     SUBSETS,
     DataStatus,
     FileStatus,
@@ -30,6 +31,7 @@ from rulbook.data.prepare import (
 __all__ = [
     "COLUMNS",
     "HEALTH_STATES",
+    "SOURCE_NAMES",
     "SUBSETS",
     "DataStatus",
     "FileStatus",

@@ -32,6 +32,11 @@ COLUMNS = ("unit", "cycle", *SETTINGS, *SENSORS)
 
 Source = Literal["cmapss", "simulated"]
 
+SOURCE_NAMES: Mapping[str, str] = MappingProxyType(
+    {"cmapss": "NASA's C-MAPSS", "simulated": "the simulated fleet"}
+)
+"""What a reader sees for a source."""
+
 SHA256: Mapping[str, str] = MappingProxyType(
     {
         "train_FD001.txt": "963b5e22825b34d8b21c69e1aeb4af3e647050eb672ee8834ba4b5d91d2de0f8",

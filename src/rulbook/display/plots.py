@@ -2,9 +2,10 @@
 
 In a chapter::
 
-    figure, axes = plots.panels()
-    axes.plot(steps, theta, color=plots.COLOURS["rul"])
-    plots.save_figure(figure, "04-trajectories", alt="…")
+    costs.first_program(histories).save("04-first-program-diverges")
+
+where ``costs`` is a module of ``rulbook.display.figures``, whose functions draw with ``panels`` and
+return a ``DescribedFigure``.
 
 A panel is at most five inches wide: on a phone its text is then still ten pixels high. Several
 panels stand below each other for the same reason.
@@ -14,7 +15,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 from cycler import cycler
@@ -108,6 +109,25 @@ class Drawing:
 
     def __repr__(self) -> str:
         return f"[figure: {self.alt}]"
+
+
+class DescribedFigure(NamedTuple):
+    """A figure with its words: what a function of ``rulbook.display.figures`` returns.
+
+    Attributes:
+        figure: a figure from ``panels``.
+        alt: what it shows, in a sentence or two.
+        caption: text below it on the page.
+
+    """
+
+    figure: Figure
+    alt: str
+    caption: str = ""
+
+    def save(self, name: str) -> Drawing:
+        """Save it under ``name`` as ``save_figure`` does, and return it for the page."""
+        return save_figure(self.figure, name, self.alt, self.caption)
 
 
 def save_figure(figure: Figure, name: str, alt: str, caption: str = "") -> Drawing:

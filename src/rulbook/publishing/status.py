@@ -5,14 +5,12 @@ from html import escape
 
 from rulbook.claims.collect import claims_table
 from rulbook.claims.ledger import CHAPTERS, Verdict, rows_of
+from rulbook.data.cmapss import SOURCE_NAMES
 from rulbook.display.badges import MARKS
 from rulbook.publishing import conditions
 from rulbook.publishing.chapters import Chapter, chapters
 from rulbook.publishing.conditions import Conditions
 from rulbook.publishing.layout import Layout
-
-SOURCES: Mapping[str, str] = {"cmapss": "NASA's C-MAPSS", "simulated": "the simulated fleet"}
-"""What a reader sees for a source of data."""
 
 _SHORT: Mapping[str, str] = {"cmapss": "C-MAPSS", "simulated": "simulated"}
 _NOTHING = "–"
@@ -43,7 +41,7 @@ def data_in_words(layout: Layout) -> str:
     """Return in a few words which data the chapters loaded."""
     found = [conditions.read(chapter) for chapter in chapters(layout)]
     used = sorted({source for one in found if one for source in one.data.values()})
-    return " and ".join(SOURCES[source] for source in used) or "no engine data"
+    return " and ".join(SOURCE_NAMES[source] for source in used) or "no engine data"
 
 
 def _table(
