@@ -2,7 +2,7 @@
 // what is seen. Controls are the browser's own, so that keyboard and screen reader work.
 
 const COLOURS = { rul: "#1b7fbd", health: "#d1590a", both: "#118a5f", limit: "#c62828" };
-const SIZE = { width: 340, height: 210, left: 52, right: 12, top: 12, bottom: 40 };
+const SIZE = { width: 340, height: 210, left: 58, right: 18, top: 12, bottom: 40 };
 
 const create = (tag, attributes = {}, ...children) => {
   const drawn = /^(svg|g|path|line|circle|rect|text|clipPath|defs|title)$/.test(tag);
@@ -17,10 +17,10 @@ const create = (tag, attributes = {}, ...children) => {
 const number = (value, digits = 3) => {
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "undefined";
   const size = Math.abs(value);
-  const text = size !== 0 && (size < 1e-3 || size >= 1e5)
-    ? value.toExponential(1)
-    : String(Number(value.toPrecision(digits)));
-  return text.replace("-", "−");
+  if (size === 0 || (size >= 1e-3 && size < 1e5)) return String(Number(value.toPrecision(digits))).replace("-", "−");
+  const [factor, power] = value.toExponential(1).split("e");
+  const raised = [...power.replace("+", "")].map((sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)]).join("");
+  return `${factor === "1.0" ? "" : `${factor.replace("-", "−")} × `}10${raised}`;
 };
 
 /** A labelled range, on a logarithmic scale if asked; calls `changed` with its value. */
@@ -28,7 +28,7 @@ const slider = ({ label, low, high, value, step, logarithmic = false, shown = nu
   const inside = logarithmic ? Math.log10 : Number;
   const outside = (position) => (logarithmic ? 10 ** position : Number(position));
   const input = create("input", {
-    type: "range", min: inside(low), max: inside(high), step: step ?? (logarithmic ? 0.01 : "any"),
+    type: "range", min: inside(low), max: inside(high), step: step ?? "any",
     "aria-label": label,
   });
   const output = create("output", { "aria-hidden": "true" });
@@ -73,6 +73,7 @@ const panel = ({ title, x, y, xlabel, ylabel }) => {
   const clip = create("clipPath", { id },
     create("rect", { x: left, y: top, width: width - left - right, height: height - top - bottom }));
   const drawing = create("g", { "clip-path": `url(#${id})` });
+  const marks = create("g");
   const frame = create("g", { class: "formula-axes" });
   for (const tick of x.ticks) {
     frame.append(create("line", { x1: across(tick), x2: across(tick), y1: top, y2: height - bottom }));
@@ -85,7 +86,7 @@ const panel = ({ title, x, y, xlabel, ylabel }) => {
   frame.append(create("text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, xlabel));
   frame.append(create("text",
     { transform: `translate(12 ${(top + height - bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, ylabel));
-  svg.append(create("defs", {}, clip), frame, drawing);
+  svg.append(create("defs", {}, clip), frame, drawing, marks);
   const at = (event) => {
     const box = svg.getBoundingClientRect();
     const where = (client, start, length, full) => ((client - start) / length) * full;
@@ -101,7 +102,7 @@ const panel = ({ title, x, y, xlabel, ylabel }) => {
   return {
     svg,
     at,
-    clear: () => drawing.replaceChildren(),
+    clear: () => [drawing, marks].forEach((layer) => layer.replaceChildren()),
     line: (points, colour, { dash = "", wide = 1.8 } = {}) => {
       const path = points
         .filter(([a, b]) => Number.isFinite(a) && Number.isFinite(b))
@@ -111,7 +112,7 @@ const panel = ({ title, x, y, xlabel, ylabel }) => {
         { d: path, fill: "none", stroke: colour, "stroke-width": wide, "stroke-dasharray": dash }));
     },
     dot: (a, b, colour, label, radius = 5) =>
-      drawing.append(create("circle", { cx: across(a), cy: up(b), r: radius, fill: colour },
+      marks.append(create("circle", { cx: across(a), cy: up(b), r: radius, fill: colour },
         create("title", {}, label))),
     write: (a, b, text, colour, anchor = "start") =>
       drawing.append(create("text", { x: across(a), y: up(b), fill: colour, "text-anchor": anchor }, text)),

@@ -81,7 +81,8 @@ const view = (el, { rho, rate, steps }) => {
     place.line([[0, goal], [steps, goal]], COLOURS.both, { dash: "2 3" });
     for (const [name, path] of Object.entries(paths)) {
       const [colour, dash] = styles[name];
-      const seen = [0, ...path].slice(0, state.shown + 1);
+      const left = path.findIndex((theta) => Math.abs(theta) > 9);
+      const seen = [0, ...path].slice(0, Math.min(state.shown, left < 0 ? steps : left + 1) + 1);
       place.line(seen.map((theta, step) => [step, theta]), colour, { dash });
       losses.line(seen.map((theta, step) => [step, rulLoss(state.rho, theta)]), colour, { dash, wide: 2.4 });
       losses.line(seen.map((theta, step) => [step, healthLoss(theta)]), colour, { dash, wide: 1.1 });
@@ -98,6 +99,7 @@ const view = (el, { rho, rate, steps }) => {
     }
     const told = (name, label) => {
       const theta = paths[name][step - 1];
+      if (!(Math.abs(theta) < 1e6)) return `${label} has diverged`;
       return `${label} θ ${number(theta)}, RUL loss ${number(rulLoss(state.rho, theta))}, health loss ${number(healthLoss(theta))}`;
     };
     const verdict = state.rate < limit ? "below" : "at or above";
