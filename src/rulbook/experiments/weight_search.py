@@ -1,7 +1,6 @@
 """Search for the RUL weight of a fixed weighting: by grid, at random, and guided (legacy §9.1)."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,6 +10,7 @@ import optuna
 from scipy.special import expit, logit
 
 from rulbook.errors import unknown_name
+from rulbook.optuna_log import quiet_optuna
 from rulbook.typing import Floats, Integers
 
 Strategy = Literal["grid", "random", "bayesian"]
@@ -132,7 +132,7 @@ def search(
         raise unknown_name("search strategy", strategy, get_args(Strategy))
     if min(budget, repeats) < 1:
         raise ValueError(f"a search needs a budget and repeats of 1 or more: {budget}, {repeats}")
-    with _quiet_optuna():
+    with quiet_optuna():
         studies = [_study(strategy, budget, seed + repeat) for repeat in range(repeats)]
         seeds = seed + np.arange(repeats, dtype=np.int64)
         together = 1 if strategy == "bayesian" else budget
@@ -163,14 +163,3 @@ def _study(strategy: Strategy, budget: int, seed: int) -> optuna.Study:
         for number in range(1, budget + 1):
             study.enqueue_trial({"position": number / (budget + 1)})
     return study
-
-
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Keep Optuna from logging every study and trial, and give the level back."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(level)

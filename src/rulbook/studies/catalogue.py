@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 
 from rulbook.data import cmapss
 from rulbook.data.prepare import Recipe
 from rulbook.errors import unknown_name
 from rulbook.models import ARCHITECTURES, Architecture
+from rulbook.studies.competence_search import competence_trials
 from rulbook.studies.conditions import training_condition
 from rulbook.studies.methods import AMNL_SWEEP, METHODS, method
 from rulbook.studies.tuning import chosen_config
@@ -213,6 +215,12 @@ def _sgd(subsets: tuple[str, ...]) -> Iterator[RunConfig]:
                     yield condition.applied_to(other, chosen.learning_rate)
 
 
+def _competence(subset: str) -> Iterator[RunConfig]:
+    """Yield the runs of the recorded trials and of the next one."""
+    for runs in competence_trials(base_config(subset)):
+        yield from runs
+
+
 def _book_batch(subsets: tuple[str, ...]) -> Iterator[RunConfig]:
     yield from _under("book-batch", _BOOK_BATCH_METHODS[subsets], subsets)
 
@@ -270,6 +278,14 @@ _ALL = (
         "What do the verdicts on FD002 and FD004 become under plain SGD that arrives?",
         lambda: _sgd(_SIX_OPERATING_CONDITIONS),
     ),
+    *(
+        Study(
+            f"competence-{subset.lower()}",
+            f"Under which settings is the network worth its training on {subset}?",
+            partial(_competence, subset),
+        )
+        for subset in _ONE_OPERATING_CONDITION
+    ),
     Study(
         "window-split-fd002",
         "Which errors does FD002 report when windows are held out instead of engines?",
@@ -297,6 +313,11 @@ _ALL = (
     Study("test-selection", "What does selecting the epoch on the test set gain?", _test_selection),
     Study("dropout", "What does the book's dropout rate do to a short training?", _dropout),
     Study("default-bias", "How many seeds start with a dead RUL head?", _default_bias),
+    Study(
+        "precision-fd001",
+        "Does mixed precision move the RMSE of FD001?",
+        lambda: _with(("fixed_050", "single_task"), ("FD001",), precision="bfloat16"),
+    ),
     Study("precision", "Does mixed precision move the RMSE?", _precision),
     Study("paper-size", "Does the book's own network size change the picture?", _paper_size),
 )

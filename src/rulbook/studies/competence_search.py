@@ -1,0 +1,104 @@
+"""A search for settings under which the network is worth its training, on validation engines.
+
+The protocol's batch and rate were chosen on FD002. Where a tree ensemble beats the network that
+they give by more than ``COMPETENCE_MARGIN``, other settings are looked for: for the single task and
+for equal weights together, on one seed, by their validation RMSE. No other method is looked at,
+and no test engine.
+
+Each trial is a pair of recorded runs, so the search is resumed by replaying it: the sampler, whose
+random state is fixed, is told of the recorded trials in their order and asked for the next one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from statistics import mean
+from typing import Any
+
+import optuna
+
+from rulbook.data.prepare import RUL_CAP
+from rulbook.models import ARCHITECTURES
+from rulbook.optuna_log import quiet_optuna
+from rulbook.studies.methods import method
+from rulbook.studies.sweep import runs_folder
+from rulbook.studies.tuning import best_validation_rmse
+from rulbook.training.config import RunConfig
+from rulbook.training.record import read_record
+
+COMPETENCE_MARGIN = 1.0
+"""Cycles of validation RMSE by which a network may stay behind gradient boosting."""
+
+METHODS_SEARCHED = ("single_task", "fixed_050")
+MAX_TRIALS = 20
+"""Two trainings each."""
+
+_SPACE: dict[str, optuna.distributions.BaseDistribution] = {
+    "batch_size": optuna.distributions.CategoricalDistribution([64, 128, 256]),
+    "learning_rate": optuna.distributions.FloatDistribution(3e-4, 3e-3, log=True),
+    "weight_decay": optuna.distributions.FloatDistribution(1e-5, 1e-2, log=True),
+    "dropout": optuna.distributions.CategoricalDistribution([0.0, 0.05, 0.1, 0.2]),
+    "target_unit": optuna.distributions.CategoricalDistribution(["cycles", "cap"]),
+    "clip_norm": optuna.distributions.CategoricalDistribution([1.0, 5.0, None]),
+    "patience": optuna.distributions.CategoricalDistribution([10, 20]),
+}
+_MAX_EPOCHS = 60
+
+
+def competence_trials(base: RunConfig) -> Iterator[tuple[RunConfig, ...]]:
+    """Yield the runs of each trial, those recorded and the first one that is not.
+
+    Args:
+        base: the protocol on one subset and seed; the trials are changes of it.
+
+    """
+    with quiet_optuna():
+        search = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+        for _ in range(MAX_TRIALS):
+            trial = search.ask(_SPACE)
+            runs = _runs(base, trial.params)
+            yield runs
+            score = _score(runs)
+            if score is None:
+                return
+            search.tell(trial, score)
+
+
+def best_trial(base: RunConfig) -> RunConfig | None:
+    """Return the equal-weight run of the trial with the lowest mean validation RMSE.
+
+    ``None`` until every trial is recorded.
+    """
+    scored = [(score, runs) for runs in competence_trials(base) if (score := _score(runs))]
+    if len(scored) < MAX_TRIALS:
+        return None
+    _, runs = min(scored, key=lambda pair: pair[0])
+    return runs[METHODS_SEARCHED.index("fixed_050")]
+
+
+def _runs(base: RunConfig, choices: dict[str, Any]) -> tuple[RunConfig, ...]:
+    changes = {name: _rounded(value) for name, value in choices.items() if name != "dropout"}
+    architecture = replace(
+        ARCHITECTURES["compact"],
+        convolution_dropout=choices["dropout"],
+        recurrent_dropout=choices["dropout"],
+    )
+    changes |= {"architecture": architecture, "max_epochs": _MAX_EPOCHS}
+    return tuple(
+        method(name).applied_to(base).model_copy(update=changes) for name in METHODS_SEARCHED
+    )
+
+
+def _rounded(value: object) -> object:
+    """Return a drawn number with three digits, so that what is printed is what was run."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value
+
+
+def _score(runs: tuple[RunConfig, ...]) -> float | None:
+    """Return the mean validation RMSE, cycles; ``None`` while a run is missing.
+
+    A run that diverged counts as one that is off by the whole cap.
+    """
+    paths = [runs_folder() / f"{run.key()}.json" for run in runs]
+    if not all(path.is_file() for path in paths):
+        return None
+    return mean(min(best_validation_rmse(read_record(path)), RUL_CAP) for path in paths)
