@@ -10,9 +10,11 @@ from sklearn.metrics import balanced_accuracy_score, root_mean_squared_error
 from rulbook.metrics import (
     balanced_accuracy,
     health_accuracy,
+    late_share,
     linear_probe,
     majority_share,
     mean_error,
+    nasa_penalties,
     nasa_score,
     recall_per_class,
     rmse,
@@ -25,7 +27,15 @@ pairs = st.lists(st.tuples(cycles, cycles), min_size=1, max_size=30).map(
 states = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=40).map(
     lambda rows: (np.array(rows)[:, 0], np.array(rows)[:, 1])
 )
-METRICS = (rmse, mean_error, nasa_score, health_accuracy, balanced_accuracy, recall_per_class)
+METRICS = (
+    rmse,
+    mean_error,
+    nasa_score,
+    late_share,
+    health_accuracy,
+    balanced_accuracy,
+    recall_per_class,
+)
 
 
 class TestRul:
@@ -56,6 +66,25 @@ class TestRul:
         assert nasa_score([87.0], [100.0]) == pytest.approx(math.e - 1)
         assert nasa_score([110.0, 87.0], [100.0, 100.0]) == pytest.approx(2 * (math.e - 1))
         assert nasa_score([100.0], [100.0]) == 0.0
+
+    @given(pairs)
+    def test_nasa_score_is_the_sum_of_penalties(self, pair: tuple[np.ndarray, np.ndarray]) -> None:
+        predicted, true = pair
+        penalties = nasa_penalties(predicted - true)
+        assert (penalties >= 0).all()
+        assert nasa_score(predicted, true) == penalties.sum()
+        assert (nasa_penalties((predicted - true)[:, np.newaxis]).ravel() == penalties).all()
+
+    def test_late_share_by_hand(self) -> None:
+        assert late_share([11.0, 9.0, 10.0, 30.0], [10.0] * 4) == 0.5
+
+    @given(pairs)
+    def test_late_shares_of_both_sides_leave_the_exact_ones(
+        self, pair: tuple[np.ndarray, np.ndarray]
+    ) -> None:
+        predicted, true = pair
+        exact = np.mean(predicted == true)
+        assert late_share(predicted, true) + late_share(true, predicted) == pytest.approx(1 - exact)
 
     @given(pairs)
     def test_nasa_score_is_a_sum_that_punishes_lateness(

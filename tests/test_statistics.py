@@ -6,10 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from rulbook import statistics
 from rulbook.metrics import rmse
 from rulbook.statistics import (
+    Outcome,
+    compare_crossed,
     compare_over_engines,
     compare_over_seeds,
+    estimate_crossed,
     holm,
     over_seeds,
     rmse_over_engines,
@@ -150,6 +154,286 @@ class TestOverEngines:
             for _ in range(200)
         )
         assert 2 <= rejected <= 22
+
+
+def crossed_noise(
+    random: np.random.Generator, seeds: int, engines: int, spreads: tuple[float, float, float]
+) -> np.ndarray:
+    """Return noise of seeds, of engines and of single cells, (seeds, engines)."""
+    by_seed, by_engine, by_cell = spreads
+    return (
+        random.normal(0.0, by_seed, size=(seeds, 1))
+        + random.normal(0.0, by_engine, size=(1, engines))
+        + random.normal(0.0, by_cell, size=(seeds, engines))
+    )
+
+
+def squared_errors(
+    random: np.random.Generator, factor: float, common: np.ndarray, by_seed: float = 0.3
+) -> np.ndarray:
+    """Return squared errors of a method that shares its engines' difficulty with the others."""
+    own = crossed_noise(random, 5, len(common), (by_seed, 0.0, 4.0))
+    return np.square(factor * common + own)
+
+
+class TestCompareCrossed:
+    @pytest.fixture
+    def common(self) -> np.ndarray:
+        return np.random.default_rng(1).normal(0.0, 14.0, size=100)
+
+    @pytest.fixture
+    def few_resamples(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """End every bootstrap after its first resamples: for simulations of many data sets."""
+        monkeypatch.setattr(statistics, "MAXIMUM_RESAMPLES", statistics.RESAMPLES)
+
+    @pytest.mark.slow
+    @pytest.mark.usefixtures("few_resamples")
+    @pytest.mark.parametrize(
+        "spreads", [(0.0, 1.0, 1.0), (0.1, 1.0, 1.0), (0.3, 1.0, 0.5), (1.0, 0.0, 0.0)]
+    )
+    def test_interval_covers_the_truth_whatever_varies(
+        self, spreads: tuple[float, float, float]
+    ) -> None:
+        random = np.random.default_rng(2)
+        family = [
+            (0.7 + crossed_noise(random, 5, 50, spreads), np.zeros((5, 50))) for _ in range(400)
+        ]
+        found = compare_crossed(family, "mean")
+        covered = np.mean([c.low <= 0.7 <= c.high for c in found])
+        # Two standard errors of the share of 400 are 2.2 points; noise of cells counts double.
+        assert 0.928 <= covered <= 0.99
+
+    @pytest.mark.slow
+    @pytest.mark.usefixtures("few_resamples")
+    def test_the_family_keeps_its_level(self) -> None:
+        random = np.random.default_rng(3)
+        families = [
+            [(crossed_noise(random, 5, 40, (0.3, 1.0, 1.0)), np.zeros((5, 40))) for _ in range(10)]
+            for _ in range(40)
+        ]
+        wrong = sum(
+            any(c.outcome is not Outcome.TIE for c in compare_crossed(family, "mean"))
+            for family in families
+        )
+        assert wrong <= 6
+
+    def test_without_noise_of_seeds_it_is_the_bootstrap_over_engines(
+        self, common: np.ndarray
+    ) -> None:
+        random = np.random.default_rng(4)
+        errors = np.tile(common, (5, 1))
+        other = np.tile(1.03 * common + random.normal(0.0, 4.0, size=100), (5, 1))
+        crossed = compare_crossed([(np.square(errors), np.square(other))])[0]
+        engines = compare_over_engines(errors, other)
+        assert crossed.difference == pytest.approx(engines.difference)
+        assert (crossed.low, crossed.high) == pytest.approx((engines.low, engines.high), abs=0.04)
+        assert crossed.p_value == pytest.approx(engines.p_value, abs=0.02)
+        assert crossed.smallest_detectable == pytest.approx(engines.smallest_detectable, rel=0.1)
+
+    def test_without_noise_of_engines_it_is_the_paired_t_over_seeds(self) -> None:
+        first = np.array([3.1, 2.4, 4.0, 2.9, 3.3])
+        second = np.array([2.0, 2.2, 3.1, 3.0, 2.3])
+        across = np.ones((1, 30))
+        crossed = compare_crossed([(first[:, None] * across, second[:, None] * across)], "mean")[0]
+        seeds = compare_over_seeds(first, second)
+        assert crossed.difference == pytest.approx(seeds.difference)
+        assert crossed.p_value == pytest.approx(seeds.p_value, rel=0.15)
+        assert crossed.high - crossed.low == pytest.approx(seeds.high - seeds.low, rel=0.1)
+        assert crossed.smallest_detectable == pytest.approx(seeds.smallest_detectable, rel=0.1)
+
+    def test_noise_of_seeds_widens_the_interval(self, common: np.ndarray) -> None:
+        def width(by_seed: float) -> float:
+            random = np.random.default_rng(5)
+            first, second = (squared_errors(random, 1.0, common, by_seed) for _ in range(2))
+            comparison = compare_crossed([(first, second)])[0]
+            return comparison.high - comparison.low
+
+        assert width(0.0) < width(2.0) < width(6.0)
+
+    def test_order_of_engines_seeds_and_pairs_does_not_matter(self, common: np.ndarray) -> None:
+        random = np.random.default_rng(6)
+        base = squared_errors(random, 1.0, common)
+        family = [(squared_errors(random, factor, common), base) for factor in (1.02, 0.7, 1.5)]
+        engines, seeds = random.permutation(100), random.permutation(5)
+        moved = [(first[seeds][:, engines], second[seeds][:, engines]) for first, second in family]
+        straight, back = compare_crossed(family), compare_crossed(moved[::-1])[::-1]
+        assert [c.outcome for c in straight] == [c.outcome for c in back]
+        for one, other in zip(straight, back, strict=True):
+            assert one.difference == pytest.approx(other.difference)
+            assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=0.1)
+
+    def test_swapping_the_methods_turns_the_sign(self, common: np.ndarray) -> None:
+        random = np.random.default_rng(7)
+        first, second = squared_errors(random, 1.0, common), squared_errors(random, 1.2, common)
+        there = compare_crossed([(first, second)])[0]
+        back = compare_crossed([(second, first)])[0]
+        assert there.difference == -back.difference
+        assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
+        assert there.p_value == back.p_value
+
+    @pytest.mark.parametrize("axis", [0, 1])
+    def test_pairing_is_what_finds_small_differences(self, axis: int) -> None:
+        random = np.random.default_rng(8)
+        spreads = (2.0, 0.0, 0.1) if axis == 0 else (0.0, 2.0, 0.1)
+        losses = 10.0 + crossed_noise(random, 5, 40, spreads)
+        paired = compare_crossed([(losses + 0.4, losses)], "mean")[0]
+        shuffled = compare_crossed([(losses + 0.4, np.flip(losses, axis))], "mean")[0]
+        assert paired.outcome is Outcome.HIGHER
+        assert shuffled.outcome is Outcome.TIE
+
+    def test_a_random_state_moves_no_outcome(self, common: np.ndarray) -> None:
+        random = np.random.default_rng(9)
+        common = common[:40]
+        base = squared_errors(random, 1.0, common)
+        family = [
+            (squared_errors(random, factor, common), base) for factor in np.linspace(0.6, 1.4, 5)
+        ]
+        outcomes = {
+            tuple(c.outcome for c in compare_crossed(family, margin=0.5, random_state=state))
+            for state in range(5)
+        }
+        assert len(outcomes) == 1
+        assert {Outcome.LOWER, Outcome.HIGHER, Outcome.TIE} <= set(outcomes.pop())
+
+    def test_an_outcome_that_hangs_on_the_random_state_is_undecided(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(statistics, "RESAMPLES", statistics.MAXIMUM_RESAMPLES)
+        losses = crossed_noise(np.random.default_rng(10), 5, 12, (0.3, 1.0, 1.0))
+        zero = np.zeros_like(losses)
+        bound = compare_crossed([(losses, zero)], "mean")[0].low
+        on_the_edge = compare_crossed([(losses - bound, zero)], "mean", margin=0.1)[0]
+        assert on_the_edge.p_holm == pytest.approx(0.05, abs=1e-4)
+        assert on_the_edge.outcome is Outcome.UNDECIDED
+        beside_it = compare_crossed([(losses - bound + 0.05, zero)], "mean")[0]
+        assert beside_it.outcome is Outcome.HIGHER
+
+    def test_resamples_are_added_where_the_level_is_near(self, common: np.ndarray) -> None:
+        random = np.random.default_rng(11)
+        base = squared_errors(random, 1.0, common)
+        far, near = compare_crossed(
+            [(squared_errors(random, factor, common), base) for factor in (2.0, 1.08)]
+        )
+        assert far.resamples == statistics.RESAMPLES < near.resamples
+        assert near.resamples <= statistics.MAXIMUM_RESAMPLES
+
+    @pytest.mark.parametrize("seeds", [1, 4])
+    def test_no_outcome_with_fewer_than_five_seeds(self, seeds: int, common: np.ndarray) -> None:
+        random = np.random.default_rng(12)
+        base = squared_errors(random, 1.0, common)
+        clear = squared_errors(random, 2.0, common)
+        few = compare_crossed([(clear[:seeds], base[:seeds])], margin=0.5)[0]
+        assert few.outcome is Outcome.TOO_FEW_SEEDS
+        assert few.difference > 5
+        assert few.seeds == seeds
+        assert math.isnan(few.low)
+        assert math.isnan(few.p_holm)
+        assert few.is_equivalent is few.is_no_worse is None
+
+        alone = compare_crossed([(clear, base)])
+        beside = compare_crossed([(clear[:seeds], base[:seeds]), (clear, base)])
+        assert beside[1] == alone[0]
+        assert alone[0].outcome is Outcome.HIGHER
+
+    def test_equivalence_needs_a_margin_and_little_noise(self) -> None:
+        random = np.random.default_rng(13)
+        zero = np.zeros((5, 60))
+        quiet, noisy = (crossed_noise(random, 5, 60, (0.0, sd, sd)) for sd in (0.3, 3.0))
+        off = quiet + 0.3
+        found = compare_crossed([(quiet, zero), (noisy, zero), (off, zero)], "mean", margin=0.5)
+        assert [c.outcome for c in found] == [Outcome.EQUIVALENT, Outcome.TIE, Outcome.HIGHER]
+        assert [c.is_equivalent for c in found] == [True, False, True]
+        without = compare_crossed([(quiet, zero)], "mean")[0]
+        assert without.outcome is Outcome.TIE
+        assert math.isnan(without.p_equivalent)
+        assert without.is_equivalent is None
+
+    @pytest.mark.parametrize("shift", [-1.0, 0.3, 0.45, 1.0])
+    def test_no_worse_is_the_one_sided_bound(self, shift: float) -> None:
+        noise = crossed_noise(np.random.default_rng(14), 5, 400, (0.0, 2.0, 0.0))
+        losses = noise - noise.mean() + shift
+        found = compare_crossed([(losses, np.zeros_like(losses))], "mean", margin=0.5)[0]
+        error = losses[0].std(ddof=1) / math.sqrt(400)
+        expected = stats.norm.sf((0.5 - shift) / error)
+        assert found.p_no_worse == pytest.approx(expected, abs=0.02)
+        assert found.is_no_worse is bool(expected < 0.05)
+        assert found.is_equivalent is bool(
+            max(expected, stats.norm.sf((0.5 + shift) / error)) < 0.05
+        )
+
+    def test_correction_is_holms_and_costs_power(self) -> None:
+        random = np.random.default_rng(15)
+        zero = np.zeros((5, 40))
+        shifts = (0.0, 0.3, 0.6, 0.9, 1.5)
+        family = [(shift + crossed_noise(random, 5, 40, (0.1, 1.0, 1.0)), zero) for shift in shifts]
+        found = compare_crossed(family, "mean")
+        assert [c.p_holm for c in found] == holm([c.p_value for c in found])
+        by_p_value = sorted(found, key=lambda c: c.p_value)
+        assert (np.diff([c.p_holm for c in by_p_value]) >= 0).all()
+        alone = compare_crossed(family[:1], "mean")[0]
+        assert found[0].smallest_detectable > alone.smallest_detectable
+        assert alone.p_holm == alone.p_value
+
+    @pytest.mark.slow
+    @pytest.mark.usefixtures("few_resamples")
+    def test_power_at_the_smallest_detectable_difference(self) -> None:
+        random = np.random.default_rng(16)
+        spreads = (0.2, 1.0, 1.0)
+        zero = np.zeros((5, 40))
+        noise = [crossed_noise(random, 5, 40, spreads) for _ in range(120)]
+        typical = float(
+            np.median(
+                [compare_crossed([(n, zero)], "mean")[0].smallest_detectable for n in noise[:20]]
+            )
+        )
+        found = [compare_crossed([(n + typical, zero)], "mean")[0].outcome for n in noise]
+        assert 0.7 <= np.mean([outcome is Outcome.HIGHER for outcome in found]) <= 0.97
+
+    def test_a_sum_is_the_mean_times_the_engines(self, common: np.ndarray) -> None:
+        random = np.random.default_rng(17)
+        pair = (squared_errors(random, 1.0, common), squared_errors(random, 1.1, common))
+        mean, total = (compare_crossed([pair], statistic)[0] for statistic in ("mean", "sum"))
+        assert total.difference == pytest.approx(100 * mean.difference)
+        assert (total.low, total.high) == pytest.approx((100 * mean.low, 100 * mean.high))
+        assert total.p_value == mean.p_value
+
+    def test_a_method_is_equivalent_to_itself(self, common: np.ndarray) -> None:
+        losses = squared_errors(np.random.default_rng(18), 1.0, common)
+        same = compare_crossed([(losses, losses)], margin=0.5)[0]
+        assert (same.difference, same.low, same.high, same.p_value) == (0.0, 0.0, 0.0, 1.0)
+        assert same.outcome is Outcome.EQUIVALENT
+
+    def test_no_pairs_no_comparisons(self) -> None:
+        assert compare_crossed([]) == []
+
+    def test_refuses_what_is_not_paired(self) -> None:
+        losses = np.ones((5, 10))
+        with pytest.raises(ValueError, match="one shape"):
+            compare_crossed([(losses, losses[:4])])
+        with pytest.raises(ValueError, match="same engines"):
+            compare_crossed([(losses, losses), (losses[:, 1:], losses[:, 1:])])
+        with pytest.raises(ValueError, match="two or more engines"):
+            compare_crossed([(losses[:, :1], losses[:, :1])])
+        with pytest.raises(ValueError, match="finite"):
+            compare_crossed([(losses * np.inf, losses)])
+
+
+class TestEstimateCrossed:
+    def test_value_is_the_rmse_and_seeds_widen_its_interval(self) -> None:
+        random = np.random.default_rng(1)
+        errors = random.normal(0.0, 14.0, size=(1, 120)) * np.ones((5, 1))
+        still = estimate_crossed(np.square(errors))
+        engines = rmse_over_engines(errors)
+        assert still.value == pytest.approx(engines.value)
+        assert (still.low, still.high) == pytest.approx((engines.low, engines.high), abs=0.1)
+        restless = estimate_crossed(np.square(errors * random.uniform(0.7, 1.3, size=(5, 1))))
+        assert restless.high - restless.low > 1.3 * (still.high - still.low)
+        assert restless.n == 5
+
+    def test_few_seeds_have_no_interval(self) -> None:
+        estimate = estimate_crossed(np.full((4, 10), 4.0))
+        assert estimate.value == 2.0
+        assert math.isnan(estimate.low)
 
 
 class TestCompareOverSeeds:

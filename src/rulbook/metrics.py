@@ -59,9 +59,35 @@ def nasa_score(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     Raises:
         ValueError: The shapes differ or there is no sample.
     """
-    errors = _errors(predicted, true)
     with np.errstate(over="ignore"):
-        return float(np.sum(np.expm1(np.where(errors < 0, -errors / 13, errors / 10))))
+        return float(np.sum(nasa_penalties(_errors(predicted, true))))
+
+
+def nasa_penalties(errors: npt.ArrayLike) -> Floats:
+    """Return what each error adds to ``nasa_score``.
+
+    Args:
+        errors: Predicted minus true RUL in cycles, any shape.
+
+    Returns:
+        Penalties, at least 0, without a unit, float64, the shape of ``errors``.
+    """
+    late_by = np.asarray(errors, dtype=np.float64)
+    penalties: Floats = np.expm1(np.where(late_by < 0, -late_by / 13, late_by / 10))
+    return penalties
+
+
+def late_share(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Return the share of samples, between 0 and 1, whose predicted end of life is too late.
+
+    Args:
+        predicted: Predicted RUL in cycles, shape (samples,).
+        true: True RUL in cycles, same shape.
+
+    Raises:
+        ValueError: The shapes differ or there is no sample.
+    """
+    return float(np.mean(_errors(predicted, true) > 0))
 
 
 def health_accuracy(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:

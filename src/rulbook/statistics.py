@@ -1,13 +1,16 @@
-"""Intervals and tests: between methods on the same engines, and over seeds.
+"""Intervals and tests: between methods on the same engines, over seeds, and over both.
 
-The primary comparison of two methods is the paired bootstrap over test engines; the secondary one
-the paired t over seeds, corrected by Holm over the family of comparisons. Beside a tie stands the
-smallest difference that could have been seen, so that "no difference" never means "too few data".
+``compare_crossed`` leaves engines and seeds to chance together, and decides a whole family of
+comparisons, corrected by Holm. ``compare_over_engines`` and ``compare_over_seeds`` look at one
+source of chance each. Beside a tie stands the smallest difference that could have been seen, so
+that "no difference" never means "too few data".
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +25,42 @@ POWER = 0.8
 """Power at which a difference counts as one that could have been seen."""
 
 RESAMPLES = 10_000
-"""Bootstrap resamples of the test engines."""
+"""Bootstrap resamples of the test engines; of a crossed bootstrap, the fewest."""
+
+MAXIMUM_RESAMPLES = 320_000
+"""Resamples at which a crossed bootstrap ends, whatever its Monte-Carlo error."""
+
+MINIMUM_SEEDS = 5
+"""Seeds below which a comparison has no outcome."""
+
+MARGIN = 0.5
+"""Difference in RMSE, in cycles, below which two methods count as equivalent."""
+
+Statistic = Literal["root_mean", "mean", "sum"]
+"""What is made of losses by engine: an RMSE of squared errors, a share, a score."""
 
 _BOOTSTRAP_SEED = 0
 _BATCH = 1000
+
+_CROSSED_BATCH = 10_000
+
+_ERRORS_TO_STOP, _ERRORS_TO_DECIDE = 10.0, 3.0
+"""Monte-Carlo errors between a corrected p-value and the level at which resampling ends, and below
+which an outcome hangs on the random state."""
+
+
+class Outcome(StrEnum):
+    """What the tests of a comparison say of its first method's losses."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+    EQUIVALENT = "equivalent"
+    """Not told apart, and shown to differ by less than the margin."""
+    TIE = "tie"
+    """Not told apart, and not shown to be equivalent either."""
+    UNDECIDED = "undecided"
+    """The p-value is too near the level: the outcome hangs on the random state."""
+    TOO_FEW_SEEDS = "too few seeds"
 
 
 @dataclass(frozen=True)
@@ -171,6 +206,131 @@ def compare_over_engines(errors: npt.ArrayLike, other_errors: npt.ArrayLike) -> 
     )
 
 
+@dataclass(frozen=True)
+class CrossedComparison:
+    """A difference between two methods, with engines and seeds both left to chance.
+
+    With fewer than ``MINIMUM_SEEDS`` seeds there is nothing but the difference: intervals, p-values
+    and the smallest detectable difference are NaN.
+
+    Attributes:
+        difference: First minus second, in the unit of the statistic.
+        low: Lower end of the interval of the difference, of this comparison alone.
+        high: Upper end of the interval of the difference, of this comparison alone.
+        p_value: Two-sided p-value of no difference, of this comparison alone.
+        p_holm: The same, corrected by Holm over the family.
+        p_no_worse: One-sided p-value of "higher by the margin or more", corrected over the family;
+            NaN without a margin.
+        p_equivalent: The larger one of the p-values of "higher" and of "lower by the margin or
+            more", corrected over the family; NaN without a margin.
+        smallest_detectable: Smallest true difference that is found with 80 % power at this noise,
+            whatever the rest of the family shows: at the level over the number of comparisons.
+        seeds: Number of paired seeds.
+        engines: Number of engines.
+        resamples: Number of resamples behind the p-values.
+        outcome: What the tests say, corrected over the family.
+        is_no_worse: Whether the first is shown to be higher by less than the margin; ``None``
+            without a margin, with too few seeds, or where it hangs on the random state.
+        is_equivalent: Whether the two are shown to differ by less than the margin; ``None`` as
+            before.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    p_holm: float
+    p_no_worse: float
+    p_equivalent: float
+    smallest_detectable: float
+    seeds: int
+    engines: int
+    resamples: int
+    outcome: Outcome
+    is_no_worse: bool | None
+    is_equivalent: bool | None
+
+
+def estimate_crossed(losses: npt.ArrayLike, statistic: Statistic = "root_mean") -> Estimate:
+    """Return a statistic with its interval by the crossed bootstrap over engines and seeds.
+
+    Args:
+        losses: Loss of every engine under every seed, shape (seeds, engines).
+        statistic: What is made of the losses, as for ``compare_crossed``.
+
+    Returns:
+        The statistic, whose ``n`` is the number of seeds. Interval and standard error are NaN with
+        fewer than ``MINIMUM_SEEDS`` seeds.
+
+    Raises:
+        ValueError: ``losses`` is no matrix of finite numbers, or has fewer than two engines.
+    """
+    matrix = _losses(losses)
+    value = float(_statistic(matrix.mean(), statistic, matrix.shape[1]))
+    if len(matrix) < MINIMUM_SEEDS:
+        return Estimate(value, math.nan, math.nan, math.nan, len(matrix))
+    random = np.random.default_rng(_BOOTSTRAP_SEED)
+    (drawn,) = _crossed_differences([(matrix, np.zeros_like(matrix))], statistic, RESAMPLES, random)
+    low, high = np.quantile(drawn, _two_sided(1 - CONFIDENCE))
+    return Estimate(value, float(low), float(high), float(drawn.std(ddof=1)), len(matrix))
+
+
+def compare_crossed(
+    family: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]],
+    statistic: Statistic = "root_mean",
+    *,
+    margin: float | None = None,
+    random_state: int = _BOOTSTRAP_SEED,
+) -> list[CrossedComparison]:
+    """Compare pairs of methods by a crossed bootstrap over test engines and seeds.
+
+    Another fleet and other seeds would both move a difference. So engines and seeds are drawn anew
+    with replacement, independently of each other and alike for both methods of a pair (the
+    pigeonhole bootstrap; Owen, 2007). It counts noise that belongs to one engine under one seed up
+    to three times, which errs on the side of ties.
+
+    Departure: five seeds are few, and a percentile interval over five values is too narrow: its
+    spread by the root of 4/5, its tails by those of Student's t. In every resample, what the drawn
+    seeds move is therefore stretched by the root of S / (S - 1) and by the root of ν over a draw of
+    χ² with ν = S - 1 degrees of freedom, the draw that turns a normal variable into Student's t.
+    Where engines alone vary, this is the paired bootstrap of ``compare_over_engines``; where seeds
+    alone vary, it is close to the paired t test of ``compare_over_seeds``.
+
+    Resamples are added until the Monte-Carlo error of every corrected p-value is below a tenth of
+    its distance from the level, or until there are ``MAXIMUM_RESAMPLES``. An outcome whose p-value
+    is within three Monte-Carlo errors of the level even then is undecided.
+
+    Equivalence is shown by two one-sided tests (Schuirmann, 1987), non-inferiority by one of them.
+
+    Args:
+        family: The pairs that Holm's correction is over: losses of the first and of the second
+            method, each of shape (seeds, engines), seeds and engines in the same order. Pairs may
+            differ in seeds, but not in engines.
+        statistic: What is made of the mean loss over seeds and engines: its root (squared errors
+            to RMSE), itself (a share), or the sum over engines (a score).
+        margin: Largest difference that does not matter, in the unit of the statistic. Without one,
+            equivalence and non-inferiority are not tested.
+        random_state: Seed of the resampling.
+
+    Returns:
+        One comparison a pair. Pairs with fewer than ``MINIMUM_SEEDS`` seeds have no outcome and do
+        not count in the correction of the others.
+
+    Raises:
+        ValueError: Losses are no matrix of finite numbers, the shapes of a pair differ, the pairs
+            differ in engines, or there are fewer than two engines.
+    """
+    pairs = [_pair_of_losses(first, second) for first, second in family]
+    if len({first.shape[1] for first, _ in pairs}) > 1:
+        raise ValueError("the pairs of a family must have the same engines")
+    enough = [pair for pair in pairs if len(pair[0]) >= MINIMUM_SEEDS]
+    tested = iter(_tested(enough, statistic, margin, np.random.default_rng(random_state)))
+    return [
+        next(tested) if len(pair[0]) >= MINIMUM_SEEDS else _untested(pair, statistic)
+        for pair in pairs
+    ]
+
+
 def compare_over_seeds(values: npt.ArrayLike, other_values: npt.ArrayLike) -> Comparison:
     """Compare two methods by a paired t test over seeds.
 
@@ -281,3 +441,239 @@ def _vector(values: npt.ArrayLike) -> Floats:
     if data.ndim != 1 or data.size == 0:
         raise ValueError(f"one value a seed is needed, not an array of shape {data.shape}")
     return data
+
+
+_Pair = tuple[Floats, Floats]
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The p-values of one hypothesis over a family, and the Monte-Carlo errors of the corrected."""
+
+    p_values: Floats
+    corrected: Floats
+    errors: Floats
+
+    def is_clear(self, errors: float) -> npt.NDArray[np.bool_]:
+        """Return which corrected p-values are more than so many errors away from the level."""
+        clear: npt.NDArray[np.bool_] = (
+            np.abs(self.corrected - (1 - CONFIDENCE)) > errors * self.errors
+        )
+        return clear
+
+    def rejects(self, index: int) -> bool | None:
+        """Return whether a hypothesis is rejected; ``None`` where that hangs on the resamples."""
+        if not self.is_clear(_ERRORS_TO_DECIDE)[index]:
+            return None
+        return bool(self.corrected[index] < 1 - CONFIDENCE)
+
+
+def _test(beyond: npt.ArrayLike, resamples: npt.ArrayLike, sides: int) -> _Test:
+    """Return the test of a family where so many of the resamples lie beyond the hypothesis."""
+    drawn = np.asarray(resamples, dtype=np.float64)
+    tail = (1 + np.asarray(beyond)) / (1 + drawn)
+    p_values = np.minimum(1.0, sides * tail)
+    step = sides * np.sqrt(tail * (1 - tail) / drawn)
+    # Holm's correction is monotone in its input, so it carries an error through.
+    corrected, above, below = (
+        np.array(holm(shifted.tolist()))
+        for shifted in (p_values, p_values + step, np.maximum(0.0, p_values - step))
+    )
+    return _Test(p_values, corrected, np.maximum(above - corrected, corrected - below))
+
+
+def _tested(
+    pairs: Sequence[_Pair],
+    statistic: Statistic,
+    margin: float | None,
+    random: np.random.Generator,
+) -> list[CrossedComparison]:
+    """Compare pairs that all have enough seeds, with as many resamples as each one needs."""
+    draws: list[Floats] = [np.empty(0) for _ in pairs]
+    unclear, resamples, tests = list(range(len(pairs))), RESAMPLES, []
+    while unclear:
+        more = _crossed_differences([pairs[i] for i in unclear], statistic, resamples, random)
+        for index, drawn in zip(unclear, more, strict=True):
+            draws[index] = np.concatenate([draws[index], drawn])
+        tests = _tests(draws, margin)
+        clear = np.all([test.is_clear(_ERRORS_TO_STOP) for test in tests], axis=0)
+        unclear = [
+            index
+            for index, drawn in enumerate(draws)
+            if not clear[index] and drawn.size < MAXIMUM_RESAMPLES
+        ]
+        resamples = max((draws[index].size for index in unclear), default=0)
+    return [
+        _comparison(pair, statistic, drawn, tests, index)
+        for index, (pair, drawn) in enumerate(zip(pairs, draws, strict=True))
+    ]
+
+
+def _tests(draws: Sequence[Floats], margin: float | None) -> list[_Test]:
+    """Return the tests of no difference and, with a margin, of no worse and of equivalent."""
+    sizes = [drawn.size for drawn in draws]
+
+    def at_least(bound: float) -> npt.NDArray[np.int_]:
+        return np.array([np.count_nonzero(drawn >= bound) for drawn in draws])
+
+    def at_most(bound: float) -> npt.NDArray[np.int_]:
+        return np.array([np.count_nonzero(drawn <= bound) for drawn in draws])
+
+    tests = [_test(np.minimum(at_least(0.0), at_most(0.0)), sizes, sides=2)]
+    if margin is not None:
+        too_high, too_low = at_least(margin), at_most(-margin)
+        tests += [_test(beyond, sizes, sides=1) for beyond in (too_high, too_low)]
+    return tests
+
+
+def _crossed_differences(
+    pairs: Sequence[_Pair], statistic: Statistic, resamples: int, random: np.random.Generator
+) -> list[Floats]:
+    """Return resampled differences of each pair, shape (resamples,), all from the same draws."""
+    batches = [
+        _batch_of_differences(pairs, statistic, min(_CROSSED_BATCH, resamples - begun), random)
+        for begun in range(0, resamples, _CROSSED_BATCH)
+    ]
+    return [np.concatenate(drawn) for drawn in zip(*batches, strict=True)]
+
+
+def _batch_of_differences(
+    pairs: Sequence[_Pair], statistic: Statistic, resamples: int, random: np.random.Generator
+) -> list[Floats]:
+    engines = pairs[0][0].shape[1]
+    picked = random.integers(engines, size=(resamples, engines))
+    picked += engines * np.arange(resamples)[:, np.newaxis]
+    counts = np.bincount(picked.ravel(), minlength=resamples * engines)
+    engine_shares = counts.reshape(resamples, engines) / engines
+    of_seeds = {}
+    for seeds in sorted({len(first) for first, _ in pairs}):
+        shares = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
+        degrees = seeds - 1
+        stretch = np.sqrt(seeds / degrees * degrees / random.chisquare(degrees, resamples))
+        of_seeds[seeds] = shares, stretch
+    differences = []
+    for first, second in pairs:
+        shares, stretch = of_seeds[len(first)]
+        by_seed = [engine_shares @ losses.T for losses in (first, second)]
+        every_seed, drawn_seeds = (
+            _statistic(means[0], statistic, engines) - _statistic(means[1], statistic, engines)
+            for means in (
+                [losses.mean(axis=1) for losses in by_seed],
+                [np.einsum("rs,rs->r", losses, shares) for losses in by_seed],
+            )
+        )
+        differences.append(every_seed + stretch * (drawn_seeds - every_seed))
+    return differences
+
+
+def _comparison(
+    pair: _Pair, statistic: Statistic, drawn: Floats, tests: Sequence[_Test], index: int
+) -> CrossedComparison:
+    difference_test, *margin_tests = tests
+    difference = _difference(pair, statistic)
+    low, high = np.quantile(drawn, _two_sided(1 - CONFIDENCE))
+    p_no_worse = p_equivalent = math.nan
+    is_no_worse = is_equivalent = None
+    if margin_tests:
+        too_high, too_low = margin_tests
+        p_no_worse = float(too_high.corrected[index])
+        p_equivalent = max(p_no_worse, float(too_low.corrected[index]))
+        is_no_worse = too_high.rejects(index)
+        is_equivalent = _both(is_no_worse, too_low.rejects(index))
+    return CrossedComparison(
+        difference=difference,
+        low=float(low),
+        high=float(high),
+        p_value=float(difference_test.p_values[index]),
+        p_holm=float(difference_test.corrected[index]),
+        p_no_worse=p_no_worse,
+        p_equivalent=p_equivalent,
+        smallest_detectable=_smallest_detectable(drawn, comparisons=len(difference_test.p_values)),
+        seeds=len(pair[0]),
+        engines=pair[0].shape[1],
+        resamples=drawn.size,
+        outcome=_outcome(difference, difference_test.rejects(index), is_equivalent),
+        is_no_worse=is_no_worse,
+        is_equivalent=is_equivalent,
+    )
+
+
+def _untested(pair: _Pair, statistic: Statistic) -> CrossedComparison:
+    return CrossedComparison(
+        difference=_difference(pair, statistic),
+        low=math.nan,
+        high=math.nan,
+        p_value=math.nan,
+        p_holm=math.nan,
+        p_no_worse=math.nan,
+        p_equivalent=math.nan,
+        smallest_detectable=math.nan,
+        seeds=pair[0].shape[0],
+        engines=pair[0].shape[1],
+        resamples=0,
+        outcome=Outcome.TOO_FEW_SEEDS,
+        is_no_worse=None,
+        is_equivalent=None,
+    )
+
+
+def _outcome(difference: float, differs: bool | None, is_equivalent: bool | None) -> Outcome:
+    if differs is None:
+        return Outcome.UNDECIDED
+    if differs:
+        return Outcome.LOWER if difference < 0 else Outcome.HIGHER
+    return Outcome.EQUIVALENT if is_equivalent else Outcome.TIE
+
+
+def _both(first: bool | None, second: bool | None) -> bool | None:
+    """Return whether both hold; ``None`` where that is open."""
+    if first is False or second is False:
+        return False
+    return True if first and second else None
+
+
+def _smallest_detectable(drawn: Floats, comparisons: int) -> float:
+    """Return the difference that is found with the wanted power at Holm's strictest level.
+
+    It is half the width of the interval at that level and the quantile of the noise at that power,
+    both read from the resamples; for a normal variable that is ``smallest_detectable_difference``.
+    """
+    low, high = np.quantile(drawn, _two_sided((1 - CONFIDENCE) / comparisons))
+    lacking, reached = np.quantile(drawn, [1 - POWER, POWER])
+    return float((high - low + reached - lacking) / 2)
+
+
+def _two_sided(level: float) -> list[float]:
+    return [level / 2, 1 - level / 2]
+
+
+def _statistic(mean_loss: Floats, statistic: Statistic, engines: int) -> Floats:
+    if statistic == "root_mean":
+        roots: Floats = np.sqrt(mean_loss)
+        return roots
+    return mean_loss * engines if statistic == "sum" else mean_loss
+
+
+def _difference(pair: _Pair, statistic: Statistic) -> float:
+    first, second = (_statistic(losses.mean(), statistic, losses.shape[1]) for losses in pair)
+    return float(first - second)
+
+
+def _pair_of_losses(first: npt.ArrayLike, second: npt.ArrayLike) -> _Pair:
+    pair = _losses(first), _losses(second)
+    if pair[0].shape != pair[1].shape:
+        raise ValueError(
+            f"the losses of a pair must be of one shape, not {pair[0].shape} and {pair[1].shape}"
+        )
+    return pair
+
+
+def _losses(losses: npt.ArrayLike) -> Floats:
+    matrix = np.asarray(losses, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] < 1 or matrix.shape[1] < 2:
+        raise ValueError(
+            f"losses must be of shape (seeds, two or more engines), not {matrix.shape}"
+        )
+    if not np.isfinite(matrix).all():
+        raise ValueError("losses must be finite numbers")
+    return matrix
