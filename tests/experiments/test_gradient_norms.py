@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from rulbook.data.prepare import prepare
-from rulbook.experiments.gradient_norms import PLACES, early_gradient_norms, ratio_by_place
+from rulbook.experiments.gradient_norms import (
+    PLACES,
+    Start,
+    early_gradient_norms,
+    ratio_by_place,
+    ratios_on_outputs,
+    short_runs_by_unit,
+    starts_by_setting,
+)
 from rulbook.gradients import norm, task_gradients
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.models import DualTaskModel, shared_parameters
@@ -135,3 +143,30 @@ def test_measuring_leaves_the_network_and_the_random_state_alone(prepared):
     assert torch.equal(state, torch.get_rng_state())
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_the_ratio_on_the_outputs_is_that_of_the_formula_in_any_unit(prepared):
+    windows = prepared.train.take(np.arange(64))
+    table = ratios_on_outputs(windows, {"0": 0.0, "60": 60.0}, {"cycles": 1.0, "caps": 125.0})
+    np.testing.assert_allclose(table["by the formula"], table["by PyTorch"], rtol=1e-5)
+    in_cycles, in_caps = (
+        table.loc[table["unit"] == unit, "by PyTorch"].to_numpy() for unit in ("cycles", "caps")
+    )
+    np.testing.assert_allclose(in_cycles / in_caps, 125.0, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_short_runs_are_measured_before_and_after_in_both_units(prepared):
+    traces, by_place = short_runs_by_unit(prepared, steps=3, seed=42)
+    assert set(traces) == {"cycles", "caps"}
+    assert by_place["after steps"].tolist() == [0, 3, 0, 3]
+    start = by_place[by_place["after steps"] == 0].set_index("target in")["shared trunk"]
+    assert start["cycles"] > 100 * start["caps"]
+
+
+@pytest.mark.slow
+def test_a_start_at_the_training_mean_leaves_no_network_dead(prepared):
+    rows = starts_by_setting(prepared, [Start("compact", 64, "training_mean", (42, 123))])
+    (row,) = rows.to_dict("records")
+    assert row["started dead"] == 0
+    assert 0 < row["lowest"] <= row["median"] <= row["highest"]

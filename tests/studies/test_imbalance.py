@@ -1,12 +1,22 @@
+import math
+
 import numpy as np
 import pytest
 
+from rulbook.studies.claim_rules import required_weight_quadruples
 from rulbook.studies.imbalance import (
+    batches_of_an_epoch,
+    binned,
     gradients_by_epoch,
+    last_median_ratio,
     protocol_runs,
     ratio_counts,
     ratio_quantile,
+    ratio_summary,
+    required_weight_growth,
     share_above,
+    start_summary,
+    typical_cosine,
 )
 from rulbook.training.record import RATIO_BIN_EDGES
 
@@ -68,3 +78,53 @@ def test_no_steps_have_no_quantile():
         ratio_quantile(nothing, 0.5)
     with pytest.raises(ValueError, match="no steps"):
         share_above(nothing, 500)
+
+
+def test_counts_of_binned_ratios_are_kept_at_the_ends():
+    assert binned([1e-9, 1e9]).sum() == 2
+
+
+def test_batches_of_an_epoch_hold_every_window():
+    counted = batches_of_an_epoch({"FD001": 100, "FD002": 64}, (32, 64))
+    assert counted["batches of 32"].tolist() == [4, 2]
+    assert counted["batches of 64"].tolist() == [2, 1]
+
+
+def test_growth_starts_at_one_and_follows_the_median_ratio(make_record):
+    ratios = [10.0, 20.0, 50.0]
+    record = make_record(epochs=tuple(epoch(14.0, [ratio] * 3) for ratio in ratios))
+    growth = required_weight_growth([record])
+    assert growth["FD002"].tolist() == pytest.approx([1.0, 2.0, 5.0])
+
+
+@pytest.mark.parametrize(("at_thirty", "quadruples"), [(45.0, True), (35.0, False)])
+def test_quadrupling_needs_four_times_the_first_epoch_at_epoch_thirty(
+    make_record, at_thirty, quadruples
+):
+    ratios = [10.0] + [30.0] * 28 + [at_thirty]
+    record = make_record(epochs=tuple(epoch(14.0, [ratio] * 3) for ratio in ratios))
+    assert required_weight_quadruples([record]) is quadruples
+
+
+def test_the_summary_has_the_first_the_highest_and_the_last_median(make_record):
+    record = make_record(epochs=tuple(epoch(14.0, [ratio] * 3) for ratio in (10.0, 90.0, 40.0)))
+    (row,) = ratio_summary([record]).to_dict("records")
+    assert row["median, epoch 1"] == pytest.approx(10.0)
+    assert row["highest median of an epoch"] == pytest.approx(90.0)
+    assert row["median, last epoch"] == pytest.approx(40.0)
+    assert row["steps"] == 9
+    assert last_median_ratio([record], "FD002") == pytest.approx(40.0)
+    assert math.isnan(last_median_ratio([record], "FD001"))
+
+
+def test_dead_seeds_are_counted_apart_from_the_measured_ones(make_record):
+    living = make_record(epochs=(epoch(14.0, [100.0] * 4),))
+    dead = make_record(seed=123, epochs=(epoch(14.0, [0.001] * 4),), starts_dead=True)
+    (row,) = start_summary([living, dead]).to_dict("records")
+    assert (row["seeds"], row["started dead"], row["batches"]) == (2, 1, 4)
+    assert row["median"] == pytest.approx(100.0, rel=0.3)
+
+
+def test_the_typical_cosine_is_that_of_the_steps(make_record):
+    record = make_record(epochs=(epoch(14.0, [10.0] * 3), epoch(14.0, [10.0])))
+    assert typical_cosine([record]) == pytest.approx(0.25)

@@ -128,7 +128,7 @@ class Explorer:
 
     def _ipython_display_(self) -> None:
         publish({"text/html": self.default_frame, "text/plain": f"[explorer: {self.caption}]"}, {})
-        display(self.widget)  # type: ignore[no-untyped-call]
+        display(self.widget)
 
 
 def explorer(

@@ -32,4 +32,4 @@ def glue(name: str, value: object) -> None:
 
 def publish(data: Mapping[str, str], metadata: Mapping[str, object]) -> None:
     """Write one output of the running cell: its content by MIME type, and its metadata."""
-    display(dict(data), raw=True, metadata=dict(metadata))  # type: ignore[no-untyped-call]
+    display(dict(data), raw=True, metadata=dict(metadata))

@@ -305,7 +305,7 @@ def _each(words: Any, rows: pd.DataFrame, *columns: str) -> list[str]:
 
 
 def _nothing_yet(evidence: Evidence, subset: str) -> HTML:
-    return HTML(  # type: ignore[no-untyped-call]
+    return HTML(
         f'<p class="rulbook-waiting">No run on {subset} is recorded yet. {evidence.sentence()} '
         f"<code>rulbook sweep {evidence.study}</code> runs what is missing.</p>"
     )

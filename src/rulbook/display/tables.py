@@ -50,7 +50,7 @@ def table(
         cells = map(_typeset if name in maths else str, map(escape, texts))
         columns.append([f"<td{kind}>{cell}</td>" for cell in cells])
     rows = "\n".join(f"<tr>{''.join(row)}</tr>" for row in zip(*columns, strict=True))
-    return HTML(  # type: ignore[no-untyped-call]
+    return HTML(
         '<div class="rulbook-table" style="overflow-x:auto" tabindex="0" role="group" '
         f'aria-label="{escape(caption, quote=True)}"><table class="dataframe">\n'
         f"<caption>{escape(caption)}</caption>"

@@ -1,20 +1,22 @@
 """Gradient norms of the two tasks on the shared trunk, batch by batch, early in a training."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from rulbook.data.prepare import Prepared
+from rulbook.data.prepare import HEALTH_STATES, Prepared, Windows
 from rulbook.gradients import GradientGeometry, Gradients, geometry, norm, task_gradients
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.models import DualTaskModel, Size, shared_parameters
 from rulbook.randomness import seeded
 from rulbook.training.config import RunConfig
 from rulbook.training.evaluation import cycles_per_unit
+from rulbook.training.loop import watch_first_steps
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -166,6 +168,185 @@ def ratio_by_place(
                 for place, gradients in found.items()
             ]
     return pd.DataFrame(rows)
+
+
+def ratio_on_outputs(windows: Windows, constant: float, cycles: float) -> tuple[float, float]:
+    """Return the ratio of the gradients on the outputs where every window gets the same prediction.
+
+    Args:
+        windows: the batch.
+        constant: RUL predicted for all, cycles; the classes are equally probable.
+        cycles: cycles in one unit of the target.
+
+    Returns:
+        The ratio from ``2 rms(r) / rms‖p − e‖``, and the one that PyTorch's derivatives give.
+
+    Raises:
+        AssertionError: PyTorch's derivatives are not ``2r/B`` and ``(p − e)/B``.
+
+    """
+    size = len(windows)
+    true_rul = torch.from_numpy(windows.rul) / cycles
+    health = torch.from_numpy(windows.health)
+    rul = torch.full((size,), constant / cycles, requires_grad=True)
+    logits = torch.zeros((size, len(HEALTH_STATES)), requires_grad=True)
+    (rul_gradient,) = torch.autograd.grad(rul_mse(rul, true_rul), rul)
+    (health_gradient,) = torch.autograd.grad(health_cross_entropy(logits, health), logits)
+    residual = rul.detach() - true_rul
+    p_minus_e = logits.detach().softmax(1) - torch.eye(len(HEALTH_STATES))[health]
+    torch.testing.assert_close(rul_gradient, 2 * residual / size)
+    torch.testing.assert_close(health_gradient, p_minus_e / size, rtol=0, atol=1e-7)
+    formula = 2 * residual.square().mean().sqrt() / p_minus_e.square().sum(1).mean().sqrt()
+    return float(formula), float(rul_gradient.norm() / health_gradient.norm())
+
+
+def ratios_on_outputs(
+    windows: Windows, predictions: Mapping[str, float], units: Mapping[str, float]
+) -> pd.DataFrame:
+    """Return ``ratio_on_outputs`` for each prediction, cycles, in each unit, cycles.
+
+    Returns:
+        ``predicted RUL``, ``unit``, ``by the formula``, ``by PyTorch``.
+
+    """
+    rows = [
+        [words, unit, *ratio_on_outputs(windows, constant, cycles)]
+        for words, constant in predictions.items()
+        for unit, cycles in units.items()
+    ]
+    return pd.DataFrame(rows, columns=["predicted RUL", "unit", "by the formula", "by PyTorch"])
+
+
+def short_runs_by_unit(
+    prepared: Prepared, *, steps: int, seed: int, device: torch.device | str = "cpu"
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """Train the compact network for a few steps with the target in cycles and in caps.
+
+    Learning-rate warm-up is left out, so that a short run gets somewhere.
+
+    Returns:
+        The trace of each run by its unit, ``"cycles"`` and ``"caps"``; and the median ratio at
+        each of ``PLACES``, one row a unit and moment: ``target in``, ``after steps`` (0 and
+        ``steps``).
+
+    """
+    traces, rows = {}, []
+    for target_unit, words in (("cycles", "cycles"), ("cap", "caps")):
+        config = short_run(prepared, seed, target_unit)
+        for stop in (0, steps):
+            trace, network = watch_first_steps(config, prepared, stop, device=device)
+            ratios = ratio_by_place(network, config, prepared, batches=4)
+            medians = ratios.groupby("place")["ratio"].median()
+            places = {place: medians[place] for place in PLACES}
+            rows.append({"target in": words, "after steps": stop, **places})
+        traces[words] = trace
+    return traces, pd.DataFrame(rows)
+
+
+def short_run(prepared: Prepared, seed: int, target_unit: str) -> RunConfig:
+    """Return the run of ``short_runs_by_unit``: batches of 64, no warm-up."""
+    return RunConfig.model_validate(
+        {
+            "subset": prepared.subset,
+            "data_digest": prepared.digest,
+            "seed": seed,
+            "batch_size": 64,
+            "target_unit": target_unit,
+            "warm_up": 0.0,
+        }
+    )
+
+
+def starts_by_subset(
+    prepared: Mapping[str, Prepared],
+    seeds: Sequence[int],
+    batches: int,
+    device: torch.device | str = "cpu",
+) -> pd.DataFrame:
+    """Return the ratio on the trunk before the first step, default output bias, batches of 64.
+
+    Returns:
+        One row a subset: ``subset``, ``seeds``, ``started dead``, and over the living networks the
+        ``lowest``, ``median`` and ``highest`` ratio.
+
+    """
+    rows = []
+    for subset, windows in prepared.items():
+        measured = pd.concat(
+            early_gradient_norms(
+                windows, seed=seed, batch_size=64, batches=batches, device=device
+            ).assign(seed=seed)
+            for seed in seeds
+        )
+        alive = measured[measured["norm_rul"] > 0]
+        rows.append(
+            {
+                "subset": subset,
+                "seeds": len(seeds),
+                "started dead": len(seeds) - alive["seed"].nunique(),
+                "lowest": alive["ratio"].min(),
+                "median": alive["ratio"].median(),
+                "highest": alive["ratio"].max(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class Start:
+    """One way to start a network: its size, batch, output bias, and the seeds it is tried with."""
+
+    network: Size
+    batch_size: int
+    rul_bias: str
+    seeds: Sequence[int]
+
+
+def starts_by_setting(
+    prepared: Prepared, starts: Iterable[Start], device: torch.device | str = "cpu"
+) -> pd.DataFrame:
+    """Return the ratio on the trunk before the first step, by size, batch and output bias.
+
+    Returns:
+        One row a start: ``network``, ``batch``, ``output bias``, ``seeds``, ``started dead``, and
+        over the living networks ``lowest``, ``median`` and ``highest``, NaN where none lives.
+
+    """
+    rows = []
+    for start in starts:
+        by_seed = [_start_ratios(prepared, start, seed, device) for seed in start.seeds]
+        living = np.array([ratios for ratios in by_seed if max(ratios) > 0])
+        quantiles = np.quantile(living, (0, 0.5, 1)) if living.size else (np.nan,) * 3
+        rows.append(
+            {
+                "network": start.network,
+                "batch": start.batch_size,
+                "output bias": start.rul_bias.replace("_", " "),
+                "seeds": len(start.seeds),
+                "started dead": len(start.seeds) - len(living),
+                **dict(zip(("lowest", "median", "highest"), quantiles, strict=True)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _start_ratios(
+    prepared: Prepared, start: Start, seed: int, device: torch.device | str
+) -> list[float]:
+    config = RunConfig.model_validate(
+        {
+            "subset": prepared.subset,
+            "data_digest": prepared.digest,
+            "seed": seed,
+            "batch_size": start.batch_size,
+            "network": start.network,
+            "rul_bias": start.rul_bias,
+        }
+    )
+    _, model = watch_first_steps(config, prepared, 0, device=device)
+    ratios = ratio_by_place(model, config, prepared, batches=2)
+    on_trunk: list[float] = ratios[ratios["place"] == "shared trunk"]["ratio"].tolist()
+    return on_trunk
 
 
 def _gradient(loss: Tensor, inputs: list[Tensor] | list[torch.nn.Parameter]) -> Gradients:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.comparison import HIGHER, LOWER, _outcomes
+from rulbook.studies.imbalance import required_weight_growth
 from rulbook.studies.methods import method_of
 from rulbook.training.record import RunRecord
 
@@ -78,3 +79,13 @@ def higher_than_none(
 ) -> bool:
     """Return whether the primary test puts a method's error above that of no other one."""
     return LOWER not in _outcomes(records, subset, method, others)
+
+
+def required_weight_quadruples(records: Iterable[RunRecord]) -> bool:
+    """Return whether the balancing weight doubles, then quadruples by epoch 30 (§12.4, pitfall 3).
+
+    It has where, on every subset, it is four times that of the first epoch at epoch 30 and has
+    doubled on the way. The records are those of trainings of at least thirty epochs.
+    """
+    growth = required_weight_growth(records)
+    return bool((growth.loc[30] >= 4).all() and (growth.loc[:30].max() >= 2).all())

@@ -1,16 +1,26 @@
 """The gradient imbalance, read from records epoch by epoch."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from rulbook.studies.catalogue import base_config
 from rulbook.training.record import QUANTILES, RATIO_BIN_EDGES, RunRecord
 from rulbook.typing import Integers
 
+Histograms = Mapping[tuple[str, int], Integers]
+"""Binned ratios by subset and moment of a training."""
+
 QUANTILE_NAMES = tuple(f"{quantile:.2f}"[2:] for quantile in QUANTILES)
 """Endings of the quantile columns of ``gradients_by_epoch``: 05, 25, 50, 75, 95."""
+
+_SUMMARY_COLUMNS = [
+    *("subset", "seeds", "steps", "median, epoch 1", "highest median of an epoch"),
+    *("median, last epoch", "median of all steps", "5 % to 95 %", "share above 500"),
+]
 
 
 def protocol_runs(records: Iterable[RunRecord]) -> list[RunRecord]:
@@ -111,6 +121,128 @@ def share_above(counts: Integers, ratio: float) -> float:
         raise ValueError("a share of no steps")
     cumulative = np.concatenate([[0], np.cumsum(counts)]) / counts.sum()
     return float(1 - np.interp(np.log10(ratio), np.log10(RATIO_BIN_EDGES), cumulative))
+
+
+def binned(ratios: ArrayLike) -> Integers:
+    """Return how many of ``ratios`` fall into each bin of ``RATIO_BIN_EDGES``, (60,)."""
+    inside = np.clip(ratios, RATIO_BIN_EDGES[0], RATIO_BIN_EDGES[-1])
+    counts: Integers = np.histogram(inside, RATIO_BIN_EDGES)[0]
+    return counts
+
+
+def start_summary(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Return the gradient ratio of networks that were measured, not trained.
+
+    Returns:
+        One row a network size and subset: ``network``, ``subset``, ``seeds``, ``started dead``
+        (seeds whose RUL head passes no gradient), and over the other seeds ``batches``, ``5 %``,
+        ``median`` and ``95 %`` of the ratio, NaN where no seed lives.
+
+    """
+    records = list(records)
+    rows = []
+    for (network, subset), runs in gradients_by_epoch(records).groupby(["network", "subset"]):
+        living = runs[~runs["starts_dead"]]
+        counts = ratio_counts(
+            record
+            for record in records
+            if (record.config.network, record.config.subset) == (network, subset)
+            and record.config.seed in set(living["seed"])
+        )
+        quantiles = [
+            ratio_quantile(counts, q) if counts.sum() else np.nan for q in (0.05, 0.5, 0.95)
+        ]
+        rows.append(
+            {
+                "network": network,
+                "subset": subset,
+                "seeds": len(runs),
+                "started dead": len(runs) - len(living),
+                "batches": int(counts.sum()),
+                **dict(zip(("5 %", "median", "95 %"), quantiles, strict=True)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def ratio_summary(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Return the gradient ratio through trainings, one row a subset.
+
+    Returns:
+        ``subset``, ``seeds``, ``steps`` (observed), the median over seeds of the median ratio in
+        the first epoch, in the epoch where it is highest and in the last one, ``median of all
+        steps``, ``5 % to 95 %`` of the steps in words, and ``share above 500``.
+
+    """
+    records = list(records)
+    epochs = gradients_by_epoch(records)
+    rows = []
+    for subset, runs in epochs.groupby("subset"):
+        counts = ratio_counts(r for r in records if r.config.subset == subset)
+        medians = runs.groupby("epoch")["ratio_50"].median()
+        low, high = (ratio_quantile(counts, quantile) for quantile in (0.05, 0.95))
+        rows.append(
+            {
+                "subset": subset,
+                "seeds": runs["seed"].nunique(),
+                "steps": int(runs["steps"].sum()),
+                "median, epoch 1": medians.iloc[0],
+                "highest median of an epoch": medians.max(),
+                "median, last epoch": medians.iloc[-1],
+                "median of all steps": ratio_quantile(counts, 0.5),
+                "5 % to 95 %": f"{low:.0f} to {high:.0f}",
+                "share above 500": share_above(counts, 500.0),
+            }
+        )
+    return pd.DataFrame(rows, columns=_SUMMARY_COLUMNS)
+
+
+def typical_cosine(records: Iterable[RunRecord]) -> float:
+    """Return the median over steps of the median cosine of each step's epoch."""
+    epochs = gradients_by_epoch(records)
+    return float(np.median(np.repeat(epochs["cosine_50"], epochs["steps"])))
+
+
+def required_weight_growth(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Return by what factor the weight that balances has grown since the first epoch.
+
+    Returns:
+        One column a subset, indexed by epoch; a health loss weighted by the gradient ratio has a
+        gradient as long as that of the RUL loss, so the weight that balances grows as the median
+        ratio of an epoch does.
+
+    """
+    epochs = gradients_by_epoch(records)
+    ratios = epochs.pivot(index="epoch", columns="subset", values="ratio_50")
+    return ratios / ratios.loc[1]
+
+
+def last_median_ratio(records: Iterable[RunRecord], subset: str) -> float:
+    """Return the median ratio of the last epoch on ``subset``; NaN without a record."""
+    epochs = gradients_by_epoch(r for r in records if r.config.subset == subset)
+    return math.nan if epochs.empty else float(epochs["ratio_50"].iloc[-1])
+
+
+def batches_of_an_epoch(windows: Mapping[str, int], sizes: Sequence[int]) -> pd.DataFrame:
+    """Return how many batches of each size one epoch has, the last one in part.
+
+    Args:
+        windows: training windows by subset.
+        sizes: windows a batch.
+
+    Returns:
+        ``subset``, ``windows``, and ``batches of <size>`` for each size.
+
+    """
+    rows = (
+        {
+            "subset": subset,
+            "windows": number,
+            **{f"batches of {size}": -(-number // size) for size in sizes},
+        }
+        for subset, number in windows.items()
+    )
+    return pd.DataFrame(rows)
 
 
 def _named(what: str, quantiles: list[float]) -> dict[str, float]:

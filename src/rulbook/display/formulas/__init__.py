@@ -66,7 +66,7 @@ class FormulaExplorer:
 
     def _ipython_display_(self) -> None:
         publish({"text/html": self.still, "text/plain": f"[explorer: {self.caption}]"}, {})
-        display(self.widget)  # type: ignore[no-untyped-call]
+        display(self.widget)
 
 
 def trajectory_explorer(rho: float = 500.0, rate: float = 0.05, *, caption: str) -> FormulaExplorer:
