@@ -1,11 +1,18 @@
 """Early gradient norms against gradients taken by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from rulbook.data.prepare import prepare
-from rulbook.experiments.gradient_norms import PLACES, early_gradient_norms, ratio_by_place
+from rulbook.experiments.gradient_norms import (
+    PLACES,
+    early_gradient_norms,
+    ratio_by_place,
+    ratios_by_step,
+    seeds_without_rul_gradient,
+)
 from rulbook.gradients import norm, task_gradients
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.models import DualTaskModel, shared_parameters
@@ -135,3 +142,33 @@ def test_measuring_leaves_the_network_and_the_random_state_alone(prepared):
     assert torch.equal(state, torch.get_rng_state())
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.fixture
+def norms():
+    """Three seeds with three batches each; the last seed has no RUL gradient on FD001."""
+    rows = [
+        (subset, seed, step, batch, 0.0 if (subset, seed) == ("FD001", 3) else 10.0 * seed, 0.1)
+        for subset in ("FD001", "FD002")
+        for seed in (1, 2, 3)
+        for step in (0, 10)
+        for batch in range(3)
+    ]
+    columns = ["subset", "seed", "step", "batch", "norm_rul", "norm_health"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(ratio=table["norm_rul"] / table["norm_health"])
+
+
+def test_batches_without_a_rul_gradient_are_left_out_of_the_summary(norms):
+    found = ratios_by_step(norms).set_index(["subset", "step"])
+    assert len(found) == 4
+    assert found.loc[("FD001", 0), ["seeds", "batches"]].tolist() == [2, 6]
+    assert found.loc[("FD002", 10), ["seeds", "batches"]].tolist() == [3, 9]
+    assert found.loc[("FD001", 0), "ratio"] == pytest.approx(150.0)
+    low, middle, high = np.quantile(np.repeat([100.0, 200.0, 300.0], 3), [0.25, 0.5, 0.75])
+    quartiles = found.loc[("FD002", 0), ["ratio_low", "ratio", "ratio_high"]]
+    np.testing.assert_allclose(quartiles.astype(float), [low, middle, high])
+
+
+def test_seeds_that_start_without_a_rul_gradient_are_counted_on_every_subset(norms):
+    assert seeds_without_rul_gradient(norms).to_dict() == {"FD001": 1, "FD002": 0}
