@@ -26,6 +26,15 @@ RUL_OPTIMUM = 1.0
 HEALTH_OPTIMUM = -1.0
 """θ at which the health loss of the toy is zero (§12.4)."""
 
+LISTING_STEPS = 60
+"""Steps that both listings of §12.4 take."""
+
+LISTING_LEARNING_RATE = 0.05
+"""Learning rate of both listings of §12.4."""
+
+History = dict[str, list[float]]
+"""What a program of §12.4 keeps of its steps: θ and the two losses, a number a step."""
+
 
 # The landscape -----------------------------------------------------------------------------------
 
@@ -106,7 +115,12 @@ def stability_limit(rho: float, weight_decay: float = 0.0) -> float:
     return 2.0 / (rho + 1.0 + weight_decay)
 
 
-def sgd_trajectory(rho: float, n_steps: int = 60, lr: float = 0.05, theta_0: float = 0.0) -> Floats:
+def sgd_trajectory(
+    rho: float,
+    n_steps: int = LISTING_STEPS,
+    lr: float = LISTING_LEARNING_RATE,
+    theta_0: float = 0.0,
+) -> Floats:
     """Return θ after each of ``n_steps`` plain SGD steps, ``(n_steps,)``, without simulating.
 
     ``θ_n = θ* + (1 − lr(ρ + 1))ⁿ (θ_0 − θ*)``; overflow gives infinity.
@@ -136,8 +150,11 @@ def settling_learning_rates(
 
 
 def simulate_two_task(
-    rho: float, n_steps: int = 60, lr: float = 0.05, theta_0: float = 0.0
-) -> dict[str, list[float]]:
+    rho: float,
+    n_steps: int = LISTING_STEPS,
+    lr: float = LISTING_LEARNING_RATE,
+    theta_0: float = 0.0,
+) -> History:
     """Run plain SGD on the toy in NumPy float64 (§12.4, first listing).
 
     Departure: θ is a NumPy scalar, so that a diverging run goes on to infinity and NaN, where a
@@ -179,13 +196,13 @@ class TinyShared(nn.Module):
 def run(
     rho: float,
     opt_name: str,
-    n_steps: int = 60,
-    lr: float = 0.05,
+    n_steps: int = LISTING_STEPS,
+    lr: float = LISTING_LEARNING_RATE,
     *,
     weight_decay: float = 0.0,
     theta_0: float = 0.0,
     dtype: torch.dtype = torch.float32,
-) -> dict[str, list[float]]:
+) -> History:
     """Train ``TinyShared`` with a PyTorch optimiser (§12.4, second listing).
 
     Departures: AdamW, weight decay, the start and the number format can be chosen, and the global
@@ -201,7 +218,7 @@ def run(
     """
     model = TinyShared(theta_0, dtype)
     optimiser = _optimiser(opt_name, list(model.parameters()), lr, weight_decay)
-    history: dict[str, list[float]] = {"theta": [], "L_rul": [], "L_hs": []}
+    history: History = {"theta": [], "L_rul": [], "L_hs": []}
     for _ in range(n_steps):
         rul, health = model.losses(rho)
         optimiser.zero_grad()

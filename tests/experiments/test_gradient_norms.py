@@ -1,6 +1,7 @@
 """Early gradient norms against gradients taken by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -10,7 +11,9 @@ from rulbook.experiments.gradient_norms import (
     Start,
     early_gradient_norms,
     ratio_by_place,
+    ratios_by_step,
     ratios_on_outputs,
+    seeds_without_rul_gradient,
     short_runs_by_unit,
     starts_by_setting,
 )
@@ -170,3 +173,33 @@ def test_a_start_at_the_training_mean_leaves_no_network_dead(prepared):
     (row,) = rows.to_dict("records")
     assert row["started dead"] == 0
     assert 0 < row["lowest"] <= row["median"] <= row["highest"]
+
+
+@pytest.fixture
+def norms():
+    """Three seeds with three batches each; the last seed has no RUL gradient on FD001."""
+    rows = [
+        (subset, seed, step, batch, 0.0 if (subset, seed) == ("FD001", 3) else 10.0 * seed, 0.1)
+        for subset in ("FD001", "FD002")
+        for seed in (1, 2, 3)
+        for step in (0, 10)
+        for batch in range(3)
+    ]
+    columns = ["subset", "seed", "step", "batch", "norm_rul", "norm_health"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(ratio=table["norm_rul"] / table["norm_health"])
+
+
+def test_batches_without_a_rul_gradient_are_left_out_of_the_summary(norms):
+    found = ratios_by_step(norms).set_index(["subset", "step"])
+    assert len(found) == 4
+    assert found.loc[("FD001", 0), ["seeds", "batches"]].tolist() == [2, 6]
+    assert found.loc[("FD002", 10), ["seeds", "batches"]].tolist() == [3, 9]
+    assert found.loc[("FD001", 0), "ratio"] == pytest.approx(150.0)
+    low, middle, high = np.quantile(np.repeat([100.0, 200.0, 300.0], 3), [0.25, 0.5, 0.75])
+    quartiles = found.loc[("FD002", 0), ["ratio_low", "ratio", "ratio_high"]]
+    np.testing.assert_allclose(quartiles.astype(float), [low, middle, high])
+
+
+def test_seeds_that_start_without_a_rul_gradient_are_counted_on_every_subset(norms):
+    assert seeds_without_rul_gradient(norms).to_dict() == {"FD001": 1, "FD002": 0}

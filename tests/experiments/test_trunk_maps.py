@@ -4,13 +4,24 @@ import torch
 
 from rulbook.data.prepare import HEALTH_STATES, prepare
 from rulbook.data.simulate import simulate
-from rulbook.experiments.trunk_maps import neighbour_recall, trunk_features, tsne_map
+from rulbook.experiments.trunk_maps import (
+    neighbour_recall,
+    trunk_features,
+    trunk_maps,
+    tsne_map,
+)
 from rulbook.models import DualTaskModel
+from rulbook.training import RunConfig
 
 
 @pytest.fixture(scope="module")
-def windows():
-    return prepare(simulate("FD001")).validation
+def prepared():
+    return prepare(simulate("FD001"))
+
+
+@pytest.fixture(scope="module")
+def windows(prepared):
+    return prepared.validation
 
 
 def test_features_are_those_of_evaluation_and_the_network_stays_in_its_mode(windows):
@@ -55,3 +66,15 @@ def test_a_map_keeps_apart_what_is_apart_and_repeats():
     first = tsne_map(features, 0)
     np.testing.assert_array_equal(first, tsne_map(features, 0))
     assert neighbour_recall(first, health, np.tile(np.arange(10), 12)) == 1.0
+
+
+def test_the_same_windows_are_mapped_before_and_after_the_training(prepared):
+    config = RunConfig(subset="FD001", data_digest=prepared.digest, seed=7, batch_size=16)
+    maps = trunk_maps(config, prepared, 3, n_windows=60)
+    assert list(maps.points) == ["untrained", "trained"]
+    assert {points.shape for points in maps.points.values()} == {(60, 2)}
+    assert len(maps.windows) == 60
+    assert not np.allclose(maps.points["untrained"], maps.points["trained"])
+    for trunk, points in maps.points.items():
+        told = neighbour_recall(points, maps.windows.health, maps.windows.unit)
+        assert maps.agreement[trunk] == told

@@ -1,15 +1,20 @@
 """What can be said of the finished pages without a browser."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import nbformat
 import pytest
 
-from .conftest import NAMES
+from rulbook.publishing.chapters import choose
+from rulbook.publishing.execute import figures_saved
+from rulbook.publishing.layout import of_checkout
+
+from .conftest import NAMED_SITE, NAMES
 from .sizes import compressed
 
 pytestmark = pytest.mark.slow
@@ -19,17 +24,19 @@ LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "lin
 
 @dataclass
 class Page:
-    """The addresses and identifiers on a page."""
+    """The addresses and identifiers on a page, and the words in each of its drawings."""
 
-    loads: list[str]
-    links: list[str]
-    ids: Counter[str]
+    loads: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    ids: Counter[str] = field(default_factory=Counter)
+    drawings: list[list[str]] = field(default_factory=list)
 
 
 class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.page = Page([], [], Counter())
+        self.page = Page()
+        self.in_drawing = False
 
     def handle_starttag(self, tag, attrs):
         attributes = dict(attrs)
@@ -39,13 +46,38 @@ class _Reader(HTMLParser):
             self.page.loads.append(address)
         if tag == "a" and (address := attributes.get("href")):
             self.page.links.append(address)
+        if tag == "svg":
+            self.page.drawings.append([])
+            self.in_drawing = True
+
+    def handle_endtag(self, tag):
+        if tag == "svg":
+            self.in_drawing = False
+
+    def handle_data(self, data):
+        if self.in_drawing and data.strip():
+            self.page.drawings[-1].append(data.strip())
+
+
+def _read(html: str) -> Page:
+    reader = _Reader()
+    reader.feed(html)
+    return reader.page
 
 
 @cache
 def read(path: Path) -> Page:
-    reader = _Reader()
-    reader.feed(path.read_text(encoding="utf-8"))
-    return reader.page
+    return _read(path.read_text(encoding="utf-8"))
+
+
+def outputs_of(notebook: Path) -> str:
+    """Return what the cells of an executed notebook show, as far as it is HTML."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    return "".join(
+        output.get("data", {}).get("text/html", "")
+        for cell in cells
+        for output in cell.get("outputs", ())
+    )
 
 
 def test_all_pages_and_no_others_are_there(site):
@@ -76,6 +108,22 @@ def test_everything_that_a_page_names_is_beside_it(site, page_name):
         parts = urlsplit(address)
         assert not parts.netloc, address
         assert (path.parent / unquote(parts.path)).is_file(), address
+
+
+@pytest.mark.skipif(NAMED_SITE is not None, reason="pages built elsewhere have no saved figures")
+def test_every_figure_that_a_chapter_saves_is_in_its_notebook_and_on_its_page(site, chapter):
+    """A figure is told by its words: title, labels, ticks; an explorer's frame may stand for it."""
+    executed = choose(of_checkout(), [chapter])[0]
+    saved = {
+        path.stem: _read(path.read_text(encoding="utf-8")).drawings[0]
+        for path in figures_saved(executed)
+        if path.suffix == ".svg"
+    }
+    assert saved
+    in_notebook = _read(outputs_of(executed.executed)).drawings
+    on_page = read(site / f"{chapter}.html").drawings
+    for drawings in (in_notebook, on_page):
+        assert [name for name, words in saved.items() if words not in drawings] == []
 
 
 def test_no_identifier_is_there_twice(site, page_name):

@@ -34,6 +34,11 @@ def test_epochs_are_counted_from_one_and_the_selected_one_is_marked(make_record)
     assert found[list(RECALLS)].iloc[0].tolist() == [0.9, 0.7, 0.8]
 
 
+def test_without_records_there_is_no_selected_epoch():
+    found = health_by_epoch([])
+    assert list(found[found["selected"]].columns) == list(found.columns)
+
+
 def test_confusion_counts_every_engine_of_every_completed_run_once(make_record):
     records = [make_record(seed=seed) for seed in SEEDS[:3]]
     counts = confusion([*records, make_record(seed=789, diverged=True)])

@@ -86,6 +86,41 @@ def early_gradient_norms(
     return pd.DataFrame(rows)
 
 
+def ratios_by_step(norms: pd.DataFrame) -> pd.DataFrame:
+    """Summarise the batches that have a RUL gradient, by subset and number of training steps.
+
+    Args:
+        norms: rows of ``early_gradient_norms``, with the columns ``subset`` and ``seed`` added.
+
+    Returns:
+        ``subset``, ``step``, ``seeds`` and ``batches`` (numbers of them), ``norm_rul``,
+        ``norm_health`` and ``ratio`` (medians over batches), ``ratio_low`` and ``ratio_high``
+        (quartiles).
+
+    """
+    groups = norms[norms["norm_rul"] > 0].groupby(["subset", "step"])
+    return groups.agg(
+        seeds=("seed", "nunique"),
+        batches=("batch", "size"),
+        norm_rul=("norm_rul", "median"),
+        norm_health=("norm_health", "median"),
+        ratio=("ratio", "median"),
+        ratio_low=("ratio", lambda ratios: ratios.quantile(0.25)),
+        ratio_high=("ratio", lambda ratios: ratios.quantile(0.75)),
+    ).reset_index()
+
+
+def seeds_without_rul_gradient(norms: pd.DataFrame) -> pd.Series:
+    """Return, by subset, how many seeds start with a batch that has no RUL gradient at all.
+
+    Args:
+        norms: rows of ``early_gradient_norms``, with the columns ``subset`` and ``seed`` added.
+
+    """
+    shut = norms[(norms["norm_rul"] == 0) & (norms["step"] == 0)]
+    return shut.groupby("subset")["seed"].nunique().reindex(norms["subset"].unique(), fill_value=0)
+
+
 def _random_batches(
     prepared: Prepared, seed: int, batch_size: int, device: torch.device | str
 ) -> Iterator[Batch]:

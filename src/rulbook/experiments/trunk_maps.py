@@ -1,5 +1,8 @@
 """Maps of the shared features in the plane, and how well neighbours share a health state."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -7,9 +10,11 @@ from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from rulbook.data.prepare import Windows
+from rulbook.data.prepare import Prepared, Windows
 from rulbook.metrics import balanced_accuracy
 from rulbook.models import DualTaskModel
+from rulbook.training.config import RunConfig
+from rulbook.training.loop import watch_first_steps
 from rulbook.typing import Floats
 
 
@@ -30,6 +35,52 @@ def tsne_map(features: Floats, seed: int) -> Floats:
     scaled = StandardScaler().fit_transform(features)
     placed: Floats = TSNE(perplexity=30, init="pca", random_state=seed).fit_transform(scaled)
     return placed.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class TrunkMaps:
+    """t-SNE maps of one trunk before and after a short training.
+
+    Attributes:
+        windows: the windows that are mapped, N of them.
+        points: a point a window, (N, 2), by ``"untrained"`` and ``"trained"``.
+        agreement: ``neighbour_recall`` of each map.
+
+    """
+
+    windows: Windows
+    points: Mapping[str, Floats]
+    agreement: Mapping[str, float]
+
+
+def trunk_maps(
+    config: RunConfig,
+    prepared: Prepared,
+    steps: int,
+    *,
+    n_windows: int = 600,
+    device: torch.device | str = "cpu",
+) -> TrunkMaps:
+    """Train for a few steps and map the shared features of validation windows before and after.
+
+    Args:
+        config: the training; its seed also draws the windows and seeds the map.
+        prepared: the data; there are at least ``n_windows`` validation windows.
+        steps: steps of the training.
+        n_windows: how many windows are mapped.
+        device: where to compute.
+
+    """
+    drawn = np.random.default_rng(config.seed).choice(
+        len(prepared.validation), n_windows, replace=False
+    )
+    windows = prepared.validation.take(np.sort(drawn))
+    points, agreement = {}, {}
+    for trunk, steps_taken in (("untrained", 0), ("trained", steps)):
+        _, network = watch_first_steps(config, prepared, steps_taken, device=device)
+        points[trunk] = tsne_map(trunk_features(network, windows), config.seed)
+        agreement[trunk] = neighbour_recall(points[trunk], windows.health, windows.unit)
+    return TrunkMaps(windows, points, agreement)
 
 
 def neighbour_recall(points: Floats, health: npt.ArrayLike, unit: npt.ArrayLike) -> float:

@@ -1,5 +1,6 @@
 """What a strong imbalance is said to do to the health task (§12.4), read from records."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -9,11 +10,52 @@ from sklearn.metrics import confusion_matrix
 from rulbook.data.prepare import HEALTH_STATES, health_state
 from rulbook.statistics import CONFIDENCE, compare_over_seeds
 from rulbook.studies.comparison import HIGHER, comparison_table
-from rulbook.studies.evidence import runs_table
+from rulbook.studies.evidence import Evidence, runs_table
+from rulbook.studies.imbalance import protocol_runs
 from rulbook.training.record import RunRecord
+
+OPTIMISERS_SUBSET = "FD002"
+"""The subset on which optimisers are compared."""
 
 RECALLS = tuple(f"recall_{state}" for state in HEALTH_STATES)
 """Columns with the recall of each health state."""
+
+
+def plain_sum_runs(*evidence: Evidence) -> list[RunRecord]:
+    """Return the completed trainings of fixed 0.5/0.5 under the protocol, from several studies.
+
+    They step as the plain sum of the losses does: AdamW takes no notice of a common factor, and
+    clipping cuts the gradients of both to the same length.
+    """
+    records = [record for one in evidence for record in one.records]
+    return [run for run in protocol_runs(records) if run.test is not None]
+
+
+def runs_by_optimiser(
+    adamw: Iterable[RunRecord], optimisers: Evidence
+) -> dict[str, list[RunRecord]]:
+    """Return the trainings of the study of optimisers, and those of the protocol beside them.
+
+    Args:
+        adamw: runs under the protocol, of which those on FD002, the study's subset, are taken.
+        optimisers: records of the study.
+
+    """
+    runs = {"adamw": [run for run in adamw if run.config.subset == OPTIMISERS_SUBSET]}
+    for run in optimisers.records:
+        runs.setdefault(run.config.optimiser, []).append(run)
+    return runs
+
+
+def share_of_clipped_steps(records: Iterable[RunRecord]) -> float:
+    """Return the share of clipped steps, mean over all epochs of all runs; NaN without one."""
+    shares = [epoch.clipped_share for record in records for epoch in record.epochs]
+    return float(np.mean(shares)) if shares else math.nan
+
+
+def stopped_while_improving(records: Iterable[RunRecord]) -> int:
+    """Return how many runs have their best epoch at the last one that they are allowed."""
+    return sum(record.selected_epoch == record.config.max_epochs - 1 for record in records)
 
 
 def health_by_epoch(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -39,7 +81,8 @@ def health_by_epoch(records: Iterable[RunRecord]) -> pd.DataFrame:
         for number, epoch in enumerate(record.epochs, start=1)
     ]
     columns = ["subset", "seed", "epoch", "selected", "rmse", "health_accuracy", *RECALLS]
-    return pd.DataFrame(rows, columns=columns)
+    # Without a row the mask would have no type, and pandas would take it for names of columns.
+    return pd.DataFrame(rows, columns=columns).astype({"selected": bool})
 
 
 def confusion(records: Iterable[RunRecord]) -> pd.DataFrame:

@@ -1,0 +1,180 @@
+"""Tables of the symptoms of §12.4: gradients early in a training, and trained networks.
+
+Where a function takes ``rests_on``, it is what the caption says that the table rests on.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+
+from rulbook.data.prepare import HEALTH_STATES
+from rulbook.display.results import number, spread
+from rulbook.display.tables import table
+from rulbook.studies.claim_rules import final_health_accuracy
+from rulbook.studies.evidence import Evidence
+from rulbook.studies.symptoms import (
+    RECALLS,
+    confusion,
+    health_by_epoch,
+    probe_scores,
+    runs_by_optimiser,
+)
+from rulbook.training.record import RunRecord
+
+OPTIMISER_NAMES: Mapping[str, str] = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"}
+"""What a reader sees for the optimisers of the trainings."""
+
+
+def early_ratios_table(ratios: pd.DataFrame) -> HTML:
+    """Return ``ratios_by_step`` as readers see it."""
+    heads = {
+        "subset": "subset",
+        "step": "step",
+        "seeds": "seeds",
+        "batches": "batches",
+        "norm_rul": "‖g_rul‖",
+        "norm_health": "‖g_hs‖",
+        "ratio": "ratio",
+        "ratio_low": "from",
+        "ratio_high": "to",
+    }
+    return table(
+        ratios[list(heads)].rename(columns=heads),
+        "Medians over batches of 256 windows, seeds with a live RUL head; from and to are the "
+        "quartiles of the ratio",
+        {"‖g_rul‖": ".1f", "‖g_hs‖": ".3f"}
+        | dict.fromkeys(["seeds", "batches", "ratio", "from", "to"], ".0f"),
+    )
+
+
+def both_tasks_table(runs: Sequence[RunRecord], rests_on: str) -> HTML:
+    """Return how both tasks do on the validation engines, a row a subset."""
+    probes = probe_scores(runs)
+    rows = []
+    for subset, epochs in health_by_epoch(runs).groupby("subset"):
+        first, fifth = (epochs[epochs["epoch"] == epoch] for epoch in (1, 5))
+        selected = epochs[epochs["selected"]]
+        majority = probes.loc[probes["subset"] == subset, "majority_share"]
+        rows.append(
+            {
+                "subset": subset,
+                "seeds": len(selected),
+                "RMSE, epoch 1": number(first["rmse"].mean(), 1),
+                "RMSE, selected": _spread(selected["rmse"], 1),
+                "accuracy, epoch 5": number(fifth["health_accuracy"].mean()),
+                "accuracy, selected": _spread(selected["health_accuracy"]),
+                "most frequent state": number(majority.mean()),
+                **{
+                    f"recall, {state}": _spread(selected[column])
+                    for state, column in zip(HEALTH_STATES, RECALLS, strict=True)
+                },
+            }
+        )
+    return table(
+        pd.DataFrame(rows),
+        "Both tasks under equal weights, compact network, validation engines, mean ± sd over "
+        f"seeds. {rests_on}",
+    )
+
+
+def confusion_table(runs: Iterable[RunRecord], rests_on: str) -> HTML:
+    """Return true against predicted health states of the test engines, three rows a subset."""
+    by_subset: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        by_subset.setdefault(run.config.subset, []).append(run)
+    rows = []
+    for subset in sorted(by_subset):
+        counts = confusion(by_subset[subset])
+        recalls = np.diag(counts) / counts.sum(axis=1)
+        rows += [
+            {
+                "subset": subset,
+                "true state": state,
+                **{f"called {called}": counts.loc[state, called] for called in HEALTH_STATES},
+                "recall": recalls[state],
+            }
+            for state in HEALTH_STATES
+        ]
+    return table(
+        pd.DataFrame(rows),
+        f"Test engines under equal weights, all recorded seeds. {rests_on}",
+        {"recall": ".2f"},
+    )
+
+
+def probe_table(runs: Iterable[RunRecord], rests_on: str) -> HTML:
+    """Return the linear probes of the trained and the untrained trunk, a row a subset."""
+    rows = [
+        {
+            "subset": subset,
+            "seeds": len(probes),
+            "balanced accuracy": _spread(probes["balanced"]),
+            "untrained trunk": _spread(probes["balanced_at_start"]),
+            "accuracy": _spread(probes["accuracy"]),
+            "untrained trunk, accuracy": _spread(probes["accuracy_at_start"]),
+            "most frequent state": number(probes["majority_share"].mean()),
+        }
+        for subset, probes in probe_scores(runs).groupby("subset")
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "Linear probe of the health states on the frozen z, fitted on training windows, scored on "
+        f"validation engines. {rests_on}",
+    )
+
+
+def optimisers_table(runs: Mapping[str, Sequence[RunRecord]], rests_on: str) -> HTML:
+    """Return how both tasks end under each optimiser, a row an optimiser.
+
+    Args:
+        runs: what ``runs_by_optimiser`` returns.
+        rests_on: see the module.
+
+    """
+    rows = []
+    for name, group in runs.items():
+        epochs = health_by_epoch(run for run in group if run.test is not None)
+        ends = epochs[epochs["selected"]]
+        lengths = [len(run.epochs) for run in group]
+        rows.append(
+            {
+                "optimiser": OPTIMISER_NAMES[name],
+                "seeds": len(ends),
+                "epochs": f"{min(lengths)} to {max(lengths)}" if lengths else "none",
+                "RMSE": _spread(ends["rmse"], 1),
+                "health accuracy": _spread(ends["health_accuracy"], 3),
+                "recall, critical": _spread(ends["recall_critical"]),
+            }
+        )
+    return table(
+        pd.DataFrame(rows),
+        "Equal weights under three optimisers at the same learning rate, FD002, validation engines "
+        f"at the selected epoch. {rests_on}",
+    )
+
+
+def optimisers_note(optimisers: Evidence) -> str:
+    """Say how Adam and SGD end, or what is missing of the study."""
+    if not optimisers.complete:
+        return optimisers.sentence()
+    ends = final_health_accuracy(runs_by_optimiser((), optimisers))
+    return f"Adam {ends['adam']:.3f}, SGD {ends['sgd']:.3f}, five seeds, FD002"
+
+
+def serving_weights_note(serving: Mapping[str, Sequence[str]], core: Evidence) -> str:
+    """Say which fixed weights serve both tasks on which subset, or what is missing of the study.
+
+    Args:
+        serving: what ``weights_serving_both`` returns of the records of the study.
+        core: the study.
+
+    """
+    if not serving:
+        return core.sentence()
+    return "; ".join(f"{subset}: {', '.join(names) or 'none'}" for subset, names in serving.items())
+
+
+def _spread(values: pd.Series, places: int = 2) -> str:
+    return spread(values.mean(), values.std(), places)

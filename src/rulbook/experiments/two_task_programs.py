@@ -1,0 +1,377 @@
+"""The two programs of §12.4, and what the section says of them, claim by claim.
+
+The functions that end in ``_claims`` return the values that decide claims, by the claim's id; a
+value of ``None`` stands for a claim that the text settles. Everything here is dimensionless.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+from torch.nn import functional
+
+from rulbook import toy
+from rulbook.errors import UsageError
+from rulbook.toy import History
+from rulbook.typing import Floats
+
+IMBALANCE = 500.0
+"""ρ of the second program, and of the section's remarks on the first one."""
+
+TABLE_RATIOS = (1, 10, 100, 500, 2000)
+"""ρ of the rows of the section's table, and of the slider beside it."""
+
+THREE_DECIMALS = 5e-4
+"""Half a unit of the third decimal: two numbers closer than this print alike, give or take one."""
+
+FOUR_DECIMALS = 5e-5
+"""Half a unit of the fourth decimal."""
+
+STABLE_RATE = 0.0005
+"""A learning rate well inside the stability limit at ``IMBALANCE``."""
+
+_LISTING_1_LINES = 40
+_LISTING_1_EXPLAINED = (1, 4, 13, 14, 16, 17, 18, 19, 21, 23, 24, 25, 27, *range(31, 37))
+"""Lines that the page explains, by the numbers that it gives them."""
+_LISTING_1_STANDS_ON = (1, 4, 15, 16, *range(18, 22), 23, 25, 26, 27, 29, *range(33, 39))
+"""Where the lines that it means really stand."""
+_LISTING_2_LINES = 50
+_LISTING_2_EXPLAINED = (
+    *(1, 2, 3, 6, *range(8, 11), *range(12, 16), 18, 20, 21, *range(23, 27), 28, 29),
+    *(*range(31, 38), *range(39, 43), *range(46, 49)),
+)
+
+Descent = Literal["sgd", "adam", "sign"]
+
+
+def stable_run(opt_name: str, n_steps: int = toy.LISTING_STEPS) -> History:
+    """Return the second program in double precision, SGD at ``STABLE_RATE``, others as printed."""
+    rate = STABLE_RATE if opt_name == "sgd" else toy.LISTING_LEARNING_RATE
+    return toy.run(IMBALANCE, opt_name, n_steps, rate, dtype=torch.float64)
+
+
+def table_claims() -> dict[str, object]:
+    """Return what decides the table of the fixed point and of both losses at it."""
+    claims: dict[str, object] = {}
+    for rho in TABLE_RATIOS:
+        theta_star = toy.fixed_point(rho)
+        claims |= {
+            f"n12.4-table-rho{rho}-theta": theta_star,
+            f"n12.4-table-rho{rho}-rul": toy.rul_loss(theta_star),
+            f"n12.4-table-rho{rho}-hs": toy.hs_loss(theta_star),
+        }
+    return claims
+
+
+def losses_at_rest_claims() -> dict[str, object]:
+    """Return what decides the multiples beside the table, and which way the losses go with ρ."""
+    theta_star = np.array([toy.fixed_point(rho) for rho in TABLE_RATIOS])
+    rul, health = toy.rul_loss(theta_star), toy.hs_loss(theta_star)
+    at = dict(zip(TABLE_RATIOS, health, strict=True))
+    return {
+        "n12.4-table-rho10-ratio": at[10] / at[1],
+        "n12.4-table-rho500-ratio": at[500] / toy.hs_loss(0.0),
+        "n12.4-output-rul-monotone": bool((np.diff(rul) < 0).all()),
+        "n12.4-output-hs-monotone": bool((np.diff(health) > 0).all()),
+        "n12.4-rul-loss-two-definitions": None,
+    }
+
+
+def first_output_claims(histories: Mapping[int, History]) -> dict[str, object]:
+    """Return what decides the printed output of the first program, four figures a ρ.
+
+    Args:
+        histories: what the program returns, by ρ.
+
+    """
+    claims: dict[str, object] = {}
+    for rho, history in histories.items():
+        claims |= {
+            f"n12.4-output-rho{rho}-theta": history["theta"][-1],
+            f"n12.4-output-rho{rho}-rul": history["rul_loss"][-1],
+            f"n12.4-output-rho{rho}-hs": history["hs_loss"][-1],
+            f"n12.4-output-rho{rho}-closed-form": toy.fixed_point(rho),
+        }
+    return claims
+
+
+def first_program_claims(histories: Mapping[int, History]) -> dict[str, object]:
+    """Return what decides the section's remarks on the first program.
+
+    Args:
+        histories: what the program returns, by ρ; 500 is one of them.
+
+    """
+    ends_at_rest = [
+        abs(history["theta"][-1] - toy.fixed_point(rho)) < THREE_DECIMALS
+        for rho, history in histories.items()
+    ]
+    first_theta = {rho: history["theta"][0] for rho, history in histories.items()}
+    steep = histories[int(IMBALANCE)]["theta"]
+    distance = np.abs(np.array(steep) - toy.fixed_point(IMBALANCE))
+    at_a_fiftieth = toy.simulate_two_task(IMBALANCE, lr=0.001)["theta"][-1]
+    rate = toy.LISTING_LEARNING_RATE
+    return {
+        "n12.4-listing1-sixty-steps": all(ends_at_rest),
+        "n12.4-output-matches-closed-form": all(ends_at_rest),
+        "n12.4-listing1-stable-at-500": abs(toy.contraction(IMBALANCE, rate)) < 1,
+        "n12.4-listing1-stable-or-overshooting": None,
+        "n12.4-listing1-step0-theta": first_theta[int(IMBALANCE)],
+        "n12.4-listing1-step1-theta": all(
+            np.isclose(theta, rate * (rho - 1)) for rho, theta in first_theta.items()
+        ),
+        "n12.4-listing1-oscillates-down": bool(distance[-1] < distance[0]),
+        "n12.4-listing1-step59-theta": steep[59],
+        "n12.4-listing1-lr-0-1": toy.contraction(IMBALANCE, 0.1) < 0,
+        "n12.4-listing1-lr-0-001": abs(at_a_fiftieth - toy.fixed_point(IMBALANCE)) > THREE_DECIMALS,
+        "n12.4-listing1-rul-at-rounded-theta": toy.rul_loss(0.996),
+        "n12.4-listing1-hs-at-rounded-theta": toy.hs_loss(0.996),
+        "n12.4-listing1-hs-rho10": toy.hs_loss(0.818),
+        "n12.4-listing1-hs-rho100": toy.hs_loss(toy.fixed_point(100)),
+    }
+
+
+def second_program_claims(
+    as_printed: Mapping[str, History], in_time: Mapping[str, ArrayLike]
+) -> dict[str, object]:
+    """Return what decides the section's remarks on the second program.
+
+    Args:
+        as_printed: what the program returns, for ``"sgd"`` and ``"adam"``.
+        in_time: θ after each step of runs that are long enough to arrive, by optimiser; one is
+            ``"adam"`` at the printed rate.
+
+    """
+    star = toy.fixed_point(IMBALANCE)
+    paths = {name: np.asarray(path, dtype=np.float64) for name, path in in_time.items()}
+    adam = paths["adam"]
+    stable_sgd = stable_run("sgd")["theta"]
+    defaults = inspect.signature(torch.optim.Adam).parameters
+    return {
+        "n12.4-listing2-step30-adam": as_printed["adam"]["theta"][30],
+        "n12.4-listing2-step30-sgd": as_printed["sgd"]["theta"][30],
+        "n12.4-listing2-adam-from-below": bool(adam.max() <= star),
+        "n12.4-listing2-adam-smoother": turns(adam[:60]) <= turns(stable_sgd[:30]),
+        "n12.4-listing2-sgd-thirty-steps": bool(
+            abs(as_printed["sgd"]["theta"][29] - star) < THREE_DECIMALS
+        ),
+        "n12.4-adam-fixed-point": bool(abs(adam[-1] - star) < FOUR_DECIMALS),
+        "n12.4-theta-independent-of-optimiser": bool(
+            np.ptp([path[-1] for path in paths.values()]) < FOUR_DECIMALS
+        ),
+        "n12.4-adam-defaults": defaults["betas"].default == (0.9, 0.999)
+        and defaults["eps"].default == 1e-8,
+        "n12.4-adam-first-step-eps": not np.isfinite(adam_without_epsilon_first_step()),
+    }
+
+
+def second_output_claims(as_printed: Mapping[str, History]) -> dict[str, object]:
+    """Return what decides the printed output of the second program, three figures an optimiser.
+
+    Args:
+        as_printed: what the program returns, by optimiser.
+
+    """
+    star = toy.fixed_point(IMBALANCE)
+    claims: dict[str, object] = {}
+    for name, history in as_printed.items():
+        claims |= {
+            f"n12.4-output-{name}-theta": history["theta"][-1],
+            f"n12.4-output-{name}-rul": history["L_rul"][-1],
+            f"n12.4-output-{name}-hs": history["L_hs"][-1],
+        }
+    return claims | {
+        "n12.4-output-rul-at-fixed-point": toy.rul_loss(star, IMBALANCE),
+        "n12.4-output-same-point-as-printed": all(
+            abs(history["theta"][-1] - star) < FOUR_DECIMALS for history in as_printed.values()
+        ),
+        "n12.4-listing2-step59-rul-trace": None,
+    }
+
+
+def turns(path: ArrayLike) -> int:
+    """Return how often a trajectory, (n_steps,), changes direction; a halt is no change."""
+    directions = np.sign(np.diff(np.asarray(path, dtype=np.float64)))
+    directions = directions[directions != 0]
+    return int((np.diff(directions) != 0).sum())
+
+
+def adam_without_epsilon_first_step(gradient: float = 1.0 - IMBALANCE) -> float:
+    """Return where Adam's first step with ε = 0 leads from zero, in single precision."""
+    weight = torch.nn.Parameter(torch.tensor(0.0))
+    optimiser = torch.optim.Adam([weight], lr=toy.LISTING_LEARNING_RATE, eps=0.0)
+    weight.grad = torch.tensor(gradient)
+    optimiser.step()
+    return weight.item()
+
+
+def weight_decay_shifts(decays: Sequence[float]) -> pd.DataFrame:
+    """Return how far weight decay moves θ from (ρ − 1)/(ρ + 1), at ρ = 500.
+
+    Returns:
+        One row a strength λ: ``λ``; ``SGD, derived`` by the closed form; and by running the second
+        program, SGD at ``STABLE_RATE``, ``SGD, step 100``, ``AdamW, step 240`` and
+        ``AdamW, step 2000``.
+
+    """
+    star = toy.fixed_point(IMBALANCE)
+    rows = []
+    for decay in decays:
+        sgd = toy.run(IMBALANCE, "sgd", 100, STABLE_RATE, weight_decay=decay, dtype=torch.float64)[
+            "theta"
+        ]
+        adamw = toy.run(IMBALANCE, "adamw", 2000, weight_decay=decay, dtype=torch.float64)["theta"]
+        rows.append(
+            {
+                "λ": decay,
+                "SGD, derived": toy.fixed_point(IMBALANCE, decay) - star,
+                "SGD, step 100": sgd[-1] - star,
+                "AdamW, step 240": adamw[239] - star,
+                "AdamW, step 2000": adamw[-1] - star,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def weight_decay_claims(shifts: pd.DataFrame) -> dict[str, object]:
+    """Return what decides the section's remarks on weight decay.
+
+    Args:
+        shifts: what ``weight_decay_shifts`` returns; its second row is PyTorch's default for AdamW.
+
+    """
+    run = shifts.drop(columns=["λ", "SGD, derived"])
+    with_default = toy.fixed_point(IMBALANCE) + shifts["AdamW, step 2000"].iloc[1]
+    return {
+        "n12.4-theta-under-weight-decay": bool((run.abs() < FOUR_DECIMALS).all(axis=None)),
+        "n12.4-pitfall-adamw-no-fix": bool(with_default > 0.95),
+    }
+
+
+def end_under_cosine_schedule(n_steps: int = 200, lr: float = 0.003) -> float:
+    """Return θ after SGD whose learning rate falls along a cosine to zero, at ``IMBALANCE``."""
+    model = toy.TinyShared(dtype=torch.float64)
+    optimiser = torch.optim.SGD(model.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_steps)
+    for _ in range(n_steps):
+        optimiser.zero_grad()
+        sum(model.losses(IMBALANCE)).backward()  # type: ignore[union-attr]
+        optimiser.step()
+        schedule.step()
+    return float(model.theta.item())
+
+
+def steepest_cross_entropy_gradient(seed: int, n_samples: int = 10_000) -> float:
+    """Return the largest norm of the cross-entropy's gradient at random logits of three classes."""
+    random = np.random.default_rng(seed)
+    logits = torch.from_numpy(random.normal(scale=50, size=(n_samples, 3))).requires_grad_()
+    states = torch.from_numpy(random.integers(3, size=n_samples))
+    (gradient,) = torch.autograd.grad(
+        functional.cross_entropy(logits, states, reduction="sum"), logits
+    )
+    return float(gradient.norm(dim=1).max())
+
+
+def pitfall_claims(stable: History, theta_under_schedule: float, seed: int) -> dict[str, object]:
+    """Return what decides the section's three warnings.
+
+    Args:
+        stable: a run of the second program inside the stability limit.
+        theta_under_schedule: where a run with a schedule of the learning rate ends.
+        seed: of the logits that the gradient of the cross-entropy is measured at.
+
+    """
+    total = np.add(stable["L_rul"], stable["L_hs"])
+    return {
+        "n12.4-pitfall-total-loss-drops": bool((np.diff(total) <= 0).all())
+        and stable["L_hs"][-1] > stable["L_hs"][0],
+        "n12.4-pitfall-schedule": abs(theta_under_schedule - toy.fixed_point(IMBALANCE)) < 1e-6,
+        "n12.4-fixed-weight-fails-or-wins": None,
+        "n12.4-pitfall-ce-bound": steepest_cross_entropy_gradient(seed) < 2**0.5 + 1e-9,
+        "n12.4-field-sums-losses": None,
+    }
+
+
+def small_print_claims() -> dict[str, object]:
+    """Return what decides line counts, traces of the first step and remarks on PyTorch.
+
+    The global random state is left as it was.
+    """
+    start = toy.TinyShared(0.0)
+    rul_gradient, health_gradient = (
+        torch.autograd.grad(loss, start.theta)[0].item() for loss in start.losses(IMBALANCE)
+    )
+    rul_loss, health_loss = (loss.item() for loss in start.losses(IMBALANCE))
+
+    elsewhere = toy.TinyShared(0.3, torch.float64)
+    (gradient_elsewhere,) = torch.autograd.grad(elsewhere.losses(7.0)[0], elsewhere.theta)
+    sum(elsewhere.losses(7.0)).backward()  # type: ignore[union-attr]
+    assert elsewhere.theta.grad is not None
+    summed = elsewhere.theta.grad.item()
+    torch.optim.SGD(elsewhere.parameters(), lr=0.1).zero_grad()
+    return {
+        "n12.4-listing1-unexplained-lines": _LISTING_1_LINES - len(_LISTING_1_EXPLAINED),
+        "n12.4-listing1-line-numbers": _LISTING_1_EXPLAINED == _LISTING_1_STANDS_ON,
+        "n12.4-listing1-initial-ratio": abs(rul_gradient / health_gradient),
+        "n12.4-listing1-step0-gradient": rul_gradient + health_gradient,
+        "n12.4-listing1-step0-rul-gradient": rul_gradient,
+        "n12.4-listing1-step0-hs-gradient": health_gradient,
+        "n12.4-listing1-int-format": f"{1:4d}".startswith("1"),
+        "n12.4-listing2-unexplained-lines": _LISTING_2_LINES - len(_LISTING_2_EXPLAINED),
+        "n12.4-listing2-one-parameter": [p.shape for p in start.parameters()] == [torch.Size()]
+        and start.theta.item() == 0,
+        "n12.4-listing2-rul-gradient": abs(abs(gradient_elsewhere.item()) - 7.0 * 0.7) < 1e-9,
+        "n12.4-listing2-seed-unneeded": _adam_under_seed(0) == _adam_under_seed(1),
+        "n12.4-listing2-unknown-optimiser": _refuses_unknown_optimiser(),
+        "n12.4-listing2-backward": abs(summed - (7.0 * (0.3 - 1) + (0.3 + 1))) < 1e-9,
+        "n12.4-listing2-zero-grad-sets-none": elsewhere.theta.grad is None,
+        "n12.4-listing2-zero-grad-since": None,
+        "n12.4-listing2-step0-rul": rul_loss,
+        "n12.4-listing2-step0-hs": health_loss,
+        "n12.4-listing2-step0-sum": rul_loss + health_loss,
+        "n12.4-listing2-step0-loss-ratio": rul_loss / health_loss,
+    }
+
+
+def hovers_at(
+    descent: Descent, rho: Floats, learning_rate: float = 0.002, theta_0: float = 0.0
+) -> float:
+    """Return the mean of θ over the second half of a run whose ρ differs from step to step.
+
+    Args:
+        descent: ``"sgd"``, ``"adam"`` with PyTorch's constants, or ``"sign"``, a step of fixed
+            length against the sign of the gradient.
+        rho: ρ at each step, (n_steps,).
+        learning_rate: of every step.
+        theta_0: where the run starts.
+
+    """
+    theta, mean, mean_square, path = theta_0, 0.0, 0.0, []
+    for step, imbalance in enumerate(rho, start=1):
+        gradient = imbalance * (theta - toy.RUL_OPTIMUM) + (theta - toy.HEALTH_OPTIMUM)
+        if descent == "adam":
+            mean = 0.9 * mean + 0.1 * gradient
+            mean_square = 0.999 * mean_square + 0.001 * gradient**2
+            root = np.sqrt(mean_square / (1 - 0.999**step))
+            gradient = mean / (1 - 0.9**step) / (root + 1e-8)
+        theta -= learning_rate * (np.sign(gradient) if descent == "sign" else gradient)
+        path.append(theta)
+    return float(np.mean(path[len(path) // 2 :]))
+
+
+def _adam_under_seed(seed: int) -> list[float]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return toy.run(IMBALANCE, "adam")["theta"]
+
+
+def _refuses_unknown_optimiser() -> bool:
+    try:
+        toy.run(IMBALANCE, "no such optimiser")
+    except UsageError:
+        return True
+    return False

@@ -1,0 +1,117 @@
+"""Tables of the symptoms: what stands in their cells comes from the records."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rulbook.data.prepare import HEALTH_STATES, health_state
+from rulbook.display.readings.symptom_tables import (
+    both_tasks_table,
+    confusion_table,
+    early_ratios_table,
+    optimisers_note,
+    optimisers_table,
+    probe_table,
+    serving_weights_note,
+)
+from rulbook.studies.evidence import Evidence
+from rulbook.studies.sweep import Status
+from rulbook.training.record import ProbeScores
+
+from ...studies.conftest import epoch, make_record
+
+__all__ = ["make_record"]
+NBSP = "\N{NO-BREAK SPACE}"
+RESTS_ON = "Study x: 2 of 2."
+
+
+def cells_of(html):
+    """Return the rows of a table as dictionaries by column."""
+    header, *rows = re.findall(r"<tr.*?</tr>", html.data, re.DOTALL)
+    heads, *cells = (
+        [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<t[dh].*?</t[dh]>", row)]
+        for row in (header, *rows)
+    )
+    return [dict(zip(heads, row, strict=True)) for row in cells]
+
+
+@pytest.fixture
+def run(make_record):
+    def make(*rmses, balanced=0.5, **changes):
+        scores = ProbeScores(
+            accuracy=0.7, balanced_accuracy=balanced, recall=[0.5] * 3, majority_share=0.6
+        )
+        record = make_record(epochs=tuple(map(epoch, rmses)), **changes)
+        update = {"selected_epoch": len(rmses) - 1, "probe": scores, "probe_at_start": scores}
+        return record.model_copy(update=update)
+
+    return make
+
+
+def test_both_tasks_have_a_row_a_subset_with_first_fifth_and_selected_epoch(run):
+    runs = [run(40, 30, 20, 15, 12, 10), run(42, 30, 20, 15, 12, 14, seed=123)]
+    html = both_tasks_table(runs, RESTS_ON)
+    (row,) = cells_of(html)
+    assert (row["subset"], row["seeds"]) == ("FD002", "2")
+    assert (row["RMSE, epoch 1"], row["RMSE, selected"]) == ("41.0", f"12.0 ±{NBSP}2.8")
+    assert (row["accuracy, epoch 5"], row["most frequent state"]) == ("0.80", "0.60")
+    assert row["recall, critical"] == f"0.80 ±{NBSP}0.00"
+    assert RESTS_ON in html.data
+
+
+def test_the_confusion_counts_engines_and_gives_their_recall(run):
+    record = run(10)
+    rows = cells_of(confusion_table([record], RESTS_ON))
+    true = health_state(np.asarray(record.test.true_rul), (80, 30))
+    predicted = np.asarray(record.test.predicted_health)
+    for number, (state, row) in enumerate(zip(HEALTH_STATES, rows, strict=True)):
+        assert row["true state"] == state
+        called = [int(row[f"called {name}"]) for name in HEALTH_STATES]
+        assert called == np.bincount(predicted[true == number], minlength=3).tolist()
+        assert row["recall"] == f"{called[number] / sum(called):.2f}"
+
+
+def test_probes_are_means_over_seeds(run):
+    runs = [run(10, balanced=0.8), run(10, balanced=0.6, seed=123)]
+    (row,) = cells_of(probe_table(runs, RESTS_ON))
+    assert (row["seeds"], row["balanced accuracy"]) == ("2", f"0.70 ±{NBSP}0.14")
+    assert row["most frequent state"] == "0.60"
+
+
+def test_optimisers_have_a_row_each_with_the_length_of_their_trainings(run):
+    runs = {"adamw": [run(20, 10), run(20, 15, 12, seed=123)], "sgd": [run(30, optimiser="sgd")]}
+    adamw, sgd = cells_of(optimisers_table(runs, RESTS_ON))
+    assert (adamw["optimiser"], adamw["epochs"]) == ("AdamW", "2 to 3")
+    assert (sgd["optimiser"], sgd["seeds"], sgd["RMSE"]) == ("SGD", "1", "30.0")
+    assert cells_of(optimisers_table({"adam": []}, RESTS_ON))[0]["epochs"] == "none"
+
+
+def test_nothing_recorded_gives_tables_without_rows():
+    for table in (both_tasks_table, confusion_table, probe_table):
+        html = table([], RESTS_ON)
+        assert RESTS_ON in html.data
+        assert cells_of(html) == []
+
+
+def test_early_ratios_are_shown_under_the_names_of_the_text():
+    columns = ["subset", "step", "seeds", "batches", "norm_rul", "norm_health", "ratio"]
+    ratios = pd.DataFrame(
+        [("FD001", 0, 4, 12, 123.45, 0.2345, 526.4, 400.2, 700.7)],
+        columns=[*columns, "ratio_low", "ratio_high"],
+    )
+    (row,) = cells_of(early_ratios_table(ratios))
+    assert (row["‖g_rul‖"], row["‖g_hs‖"]) == ("123.5", "0.234")
+    assert [row[name] for name in ("ratio", "from", "to")] == ["526", "400", "701"]
+
+
+def test_notes_give_the_outcome_or_what_is_missing(run):
+    records = (run(10, optimiser="adam"), run(10, optimiser="sgd"))
+    complete = Evidence("optimisers", records, Status(2, 0, 0), (), ())
+    waiting = Evidence("optimisers", records, Status(2, 0, 3), (), ())
+    assert optimisers_note(complete) == "Adam 0.800, SGD 0.800, five seeds, FD002"
+    assert optimisers_note(waiting) == waiting.sentence()
+    serving = {"FD002": ["fixed_050", "fixed_060"], "FD004": []}
+    assert serving_weights_note(serving, complete) == "FD002: fixed_050, fixed_060; FD004: none"
+    assert serving_weights_note({}, waiting) == waiting.sentence()
