@@ -1,5 +1,4 @@
-"""Figures of chapter 07: the sweep over fixed weights, every method in order, GABA's floor.
-"""
+"""Figures of chapter 07: the sweep over fixed weights, the methods in order, GABA's floor."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -10,8 +9,8 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from rulbook.display import plots
-from rulbook.display.plots import DescribedFigure
 from rulbook.display.explorers import Explorer, Toggle, explorer
+from rulbook.display.plots import DescribedFigure
 from rulbook.display.results import in_words, sentences, waiting
 from rulbook.experiments.gaba_floor import first_bound_step
 from rulbook.studies.comparison import REFERENCE, estimates_of
