@@ -7,17 +7,15 @@ import pandas as pd
 import pytest
 
 from rulbook.display.results import (
-    METRIC_WORDS,
     NOTHING,
     error_table,
     evidence_table,
     in_words,
-    methods_figure,
     number,
     p_value,
     quality_table,
+    sentences,
     spread,
-    sweep_figure,
     variants_reading,
     within,
 )
@@ -137,24 +135,6 @@ def test_the_evidence_table_has_a_row_a_study(evidence, nothing):
     assert second[2:4] == ["0 of 260", "260"]
 
 
-@pytest.mark.parametrize("metric", METRIC_WORDS)
-def test_the_methods_are_drawn_in_order(evidence, metric):
-    figure, sentence = methods_figure(evidence, "FD002", metric)
-    (axes,) = figure.axes
-    values = axes.collections[-1].get_offsets()[:, 0]
-    assert (np.diff(values) >= 0).all()
-    assert len(values) == (2 if metric == "health_accuracy" else 3)
-    assert f"{len(values)} of {len(METHODS)} methods, 2 seeds each" in sentence
-
-
-def test_a_method_with_fewer_seeds_has_a_hollow_mark(evidence):
-    fewer = replace(evidence, records=evidence.records[:-1])
-    figure, sentence = methods_figure(fewer, "FD002", "rmse")
-    filled = figure.axes[0].collections[-1].get_facecolors()
-    assert [*map(tuple, filled)].count((1.0, 1.0, 1.0, 1.0)) == 1
-    assert "1 to 2 seeds each (hollow: fewer than 2): lowest" in sentence
-
-
 def test_variants_are_read_by_the_corrected_comparison():
     rows = pd.DataFrame(
         {
@@ -175,18 +155,6 @@ def test_variants_are_read_by_the_corrected_comparison():
     )
 
 
-def test_methods_that_are_not_recorded_leave_an_empty_figure(nothing):
-    _, sentence = methods_figure(nothing, "FD002", "rmse")
-    assert sentence == "Nothing is recorded on FD002 yet."
-
-
-def test_the_sweep_shows_the_anchors_and_breaks_where_a_run_is_missing(evidence):
-    weights = {0.5: "fixed_050", 0.9: "fixed_090", 1.0: "single_task"}
-    figure = sweep_figure(evidence, ["FD002"], weights, {"FD002": {0.5: 6.33, 1.0: 26.92}})
-    drawn = {
-        tuple(line.get_ydata()) for line in figure.axes[0].get_lines() if line.get_marker() in "oD"
-    }
-    ours, book = (next(np.array(y) for y in drawn if len(y) == length) for length in (3, 2))
-    estimates = estimates_table(evidence.records, "FD002").set_index("method")["rmse"]
-    np.testing.assert_allclose(ours, [estimates["fixed_050"], np.nan, estimates["single_task"]])
-    np.testing.assert_allclose(book, [6.33, 26.92])
+def test_several_studies_are_named_once_each_by_name(evidence, nothing):
+    other = replace(nothing, study="core-b")
+    assert sentences([other, evidence, other]) == f"{evidence.sentence()} {other.sentence()}"

@@ -17,6 +17,7 @@ from rulbook.studies.imbalance import (
     share_above,
     start_summary,
     typical_cosine,
+    weights_by_epoch,
 )
 from rulbook.training.record import RATIO_BIN_EDGES
 
@@ -128,3 +129,27 @@ def test_dead_seeds_are_counted_apart_from_the_measured_ones(make_record):
 def test_the_typical_cosine_is_that_of_the_steps(make_record):
     record = make_record(epochs=(epoch(14.0, [10.0] * 3), epoch(14.0, [10.0])))
     assert typical_cosine([record]) == pytest.approx(0.25)
+
+
+def test_weights_by_epoch_are_a_range_over_the_seeds_that_came_so_far(make_record):
+    def run(seed, *weights):
+        epochs = [
+            epoch(10.0, [ratio]).model_copy(
+                update={"weights": {"rul_weight": weight, "health_weight": 1 - weight}}
+            )
+            for weight, ratio in weights
+        ]
+        return make_record("gaba", seed=seed, epochs=tuple(epochs))
+
+    records = [
+        run(42, (0.4, 10.0), (0.2, 30.0)),
+        run(123, (0.3, 20.0)),
+        make_record(epochs=(epoch(10.0),)),
+        make_record("gaba", seed=7, diverged=True),
+    ]
+    table = weights_by_epoch(records, "gaba")
+    assert table.to_numpy().tolist() == [
+        ["FD002", 1, 2, 0.3, 0.4, 15.0],
+        ["FD002", 2, 1, 0.2, 0.2, 30.0],
+    ]
+    assert weights_by_epoch(records, "dwa").empty

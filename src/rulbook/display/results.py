@@ -1,33 +1,22 @@
-"""Tables and figures of recorded studies: every one says what it rests on and what is missing."""
+"""Tables of recorded studies: every one says what it rests on and what is missing."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
-from matplotlib.figure import Figure
+from IPython.display import HTML, Markdown
 
 from rulbook.data.prepare import HEALTH_STATES
-from rulbook.display import plots
 from rulbook.display.tables import table
 from rulbook.statistics import CONFIDENCE, holm
 from rulbook.studies.catalogue import study
 from rulbook.studies.comparison import REFERENCE, comparisons_of, estimates_of
 from rulbook.studies.evidence import Evidence
-from rulbook.studies.methods import METHODS
 
 NOTHING = "–"
 """Stands where there is no value."""
-
-METRIC_WORDS: Mapping[str, str] = {
-    "rmse": "RMSE, capped (cycles)",
-    "rmse_uncapped": "RMSE, uncapped (cycles)",
-    "nasa_score": "NASA score",
-    "health_accuracy": "health accuracy",
-}
-"""What a reader sees for the metrics that a figure shows."""
 
 
 def within(value: float, low: float, high: float, places: int = 2) -> str:
@@ -64,6 +53,21 @@ def in_words(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def rows_of(frame: pd.DataFrame) -> list[Any]:
+    """Return the rows of a table, each with its columns as attributes."""
+    return list(frame.itertuples())
+
+
+def waiting(text: str) -> Markdown:
+    """Return what stands in a table's place while nothing is recorded."""
+    return Markdown(text)
+
+
+def sentences(evidence: Iterable[Evidence]) -> str:
+    """Return the sentence of each study, once, in the order of their names."""
+    return " ".join(one.sentence() for one in sorted(set(evidence), key=lambda one: one.study))
+
+
 def evidence_table(*evidence: Evidence) -> HTML:
     """Return how much of each study is recorded: what a chapter's recorded figures rest on."""
     rows = pd.DataFrame(
@@ -84,7 +88,7 @@ def error_table(
     evidence: Evidence,
     subset: str,
     methods: Sequence[str] | None = None,
-    printed: Mapping[str, str] | None = None,
+    printed: Mapping[str, object] | None = None,
 ) -> HTML:
     """Return the test RMSE of methods, compared with fixed 0.5/0.5 as the protocol says.
 
@@ -114,7 +118,7 @@ def error_table(
         }
     )
     if printed:
-        shown["book"] = [printed.get(name, NOTHING) for name in rows["method"]]
+        shown["book"] = [str(printed.get(name, NOTHING)) for name in rows["method"]]
     return table(shown, f"Test RMSE on {subset} in cycles, RUL capped. {evidence.sentence()}")
 
 
@@ -207,94 +211,6 @@ def variants_reading(variants: pd.DataFrame) -> str:
     )
 
 
-def methods_figure(evidence: Evidence, subset: str, metric: str) -> tuple[Figure, str]:
-    """Draw one metric of every method, sorted, and say in a sentence what is seen.
-
-    The capped RMSE has its bootstrap interval over test engines; other metrics have the standard
-    deviation over seeds. A method with fewer seeds than others has a hollow mark.
-    """
-    measured = "rmse" if metric == "rmse" else f"{metric}_mean"
-    rows = estimates_of(evidence, subset)
-    rows = rows[rows[measured].notna()].sort_values(measured, ignore_index=True)
-    figure: Figure
-    figure, axes = plots.panels(height=0.23 * max(len(rows), 4) + 0.7)
-    values = rows[measured]
-    colours = [plots.COLOURS["health" if name == REFERENCE else "rul"] for name in rows["method"]]
-    if metric == "rmse":
-        axes.hlines(rows.index, rows["low"], rows["high"], color=colours, linewidth=1.4)
-    else:
-        deviation = rows[f"{metric}_sd"].fillna(0.0)
-        axes.hlines(
-            rows.index, values - deviation, values + deviation, color=colours, linewidth=1.4
-        )
-    every_seed = rows["seeds"] == rows["seeds"].max()
-    filled = [colour if full else "white" for colour, full in zip(colours, every_seed, strict=True)]
-    axes.scatter(values, rows.index, color=filled, edgecolors=colours, s=18, zorder=3)
-    axes.set(
-        yticks=list(rows.index),
-        yticklabels=rows["label"],
-        xlabel=METRIC_WORDS[metric],
-        ylim=(len(rows) - 0.4, -0.6),
-    )
-    if metric in ("rmse_uncapped", "nasa_score"):
-        axes.set_xscale("log")
-    else:
-        axes.locator_params(axis="x", nbins=5)
-    return figure, _reading(rows, values, subset, metric)
-
-
-def sweep_figure(
-    evidence: Evidence,
-    subsets: Sequence[str],
-    weights: Mapping[float, str],
-    printed: Mapping[str, Mapping[float, float]],
-) -> Figure:
-    """Draw the test RMSE against the RUL weight, ours with intervals and the book's anchors.
-
-    Args:
-        evidence: what is recorded of the sweep.
-        subsets: one panel each.
-        weights: name of the method by RUL weight, in the order of the axis.
-        printed: the book's RMSE by subset and RUL weight.
-
-    """
-    figure: Figure
-    figure, panels = plots.panels(len(subsets), sharex=True, height=2.6)
-    places = {weight: place for place, weight in enumerate(weights)}
-    for axes, subset in zip(np.atleast_1d(panels), subsets, strict=True):
-        rows = estimates_of(evidence, subset).set_index("method")
-        rows = rows[rows["rmse"].notna()]
-        middle, low, high = (
-            rows.reindex(list(weights.values()))[["rmse", "low", "high"]].to_numpy().T
-        )
-        axes.errorbar(
-            list(places.values()),
-            middle,
-            [middle - low, high - middle],
-            fmt="o-",
-            color=plots.COLOURS["rul"],
-            capsize=3,
-            label="ours, 95 % over test engines",
-        )
-        anchors = printed[subset]
-        axes.plot(
-            [places[weight] for weight in anchors],
-            list(anchors.values()),
-            "D--",
-            color=plots.COLOURS["health"],
-            label="the book's table",
-        )
-        axes.set(title=subset, ylabel="test RMSE (cycles)", yscale="log")
-        axes.set_yticks([5, 7, 10, 14, 20, 28], labels=["5", "7", "10", "14", "20", "28"])
-        axes.minorticks_off()
-    axes.set(xlabel="RUL weight λ (1: single task)")
-    axes.set_xticks(
-        list(places.values()), labels=[f"{weight:g}" for weight in places], fontsize=8.5
-    )
-    np.atleast_1d(panels)[0].legend(loc="upper left")
-    return figure
-
-
 def _of(rows: pd.DataFrame, methods: Sequence[str] | None) -> pd.DataFrame:
     return rows if methods is None else rows[rows["method"].isin([*methods, REFERENCE])]
 
@@ -308,20 +224,4 @@ def _nothing_yet(evidence: Evidence, subset: str) -> HTML:
     return HTML(
         f'<p class="rulbook-waiting">No run on {subset} is recorded yet. {evidence.sentence()} '
         f"<code>rulbook sweep {evidence.study}</code> runs what is missing.</p>"
-    )
-
-
-def _reading(rows: pd.DataFrame, values: pd.Series, subset: str, metric: str) -> str:
-    if rows.empty:
-        return f"Nothing is recorded on {subset} yet."
-    labels, seeds = rows["label"].tolist(), sorted(set(rows["seeds"]))
-    counts = f"{in_words(seeds[-1], 'seed')} each"
-    if len(seeds) > 1:
-        counts = f"{seeds[0]} to {counts} (hollow: fewer than {seeds[-1]})"
-    ends = (
-        f"lowest {labels[0]} at {values.iloc[0]:.4g}, highest {labels[-1]} at {values.iloc[-1]:.4g}"
-    )
-    return (
-        f"{METRIC_WORDS[metric]} on {subset}, {len(rows)} of {len(METHODS)} methods, "
-        f"{counts}: {ends}."
     )

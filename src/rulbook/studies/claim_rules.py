@@ -1,15 +1,26 @@
-"""The rules by which claims about methods are decided."""
+"""The rules by which claims about methods are decided.
+
+A ``ClaimRule`` decides one claim, from records alone. It declares the subsets, the methods and the
+seeds that it needs, and looks at no other record, so that it can be asked again about records made
+under another training condition. What it says rests on ``beats_every_one`` and its neighbours,
+which know nothing of any claim.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Protocol, TypeVar, cast
 
+import numpy as np
 import pandas as pd
 
+from rulbook.data.cmapss import SUBSETS
 from rulbook.data.prepare import HEALTH_STATES
+from rulbook.statistics import CONFIDENCE, holm
 from rulbook.studies.catalogue import SEEDS
-from rulbook.studies.comparison import HIGHER, LOWER, _outcomes
-from rulbook.studies.evidence import Evidence
+from rulbook.studies.comparison import HIGHER, LOWER, _outcomes, compare_groups, rmse_by_seed
+from rulbook.studies.evidence import Evidence, completed_runs
 from rulbook.studies.imbalance import protocol_runs, required_weight_growth
-from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name, method_of
+from rulbook.studies.methods import FIXED_METHODS, FIXED_RUL_WEIGHTS, fixed_name, method_of
 from rulbook.studies.symptoms import (
     health_by_epoch,
     probe_scores,
@@ -17,6 +28,18 @@ from rulbook.studies.symptoms import (
     weights_that_serve_both,
 )
 from rulbook.training.record import RunRecord
+
+BOOK_SUBSETS = ("FD002", "FD004")
+"""The subsets of the book's ablation table."""
+
+BOOK_SWEEP = ("fixed_050", "fixed_060", "fixed_075", "fixed_090", "single_task")
+"""The RUL weights of the book's ablation table, rising."""
+
+ADAPTIVE_METHODS = ("inverse_magnitude", "uncertainty", "dwa", "gradnorm", "gaba", "grace")
+"""The methods that adapt their weights, as far as the sections name them."""
+
+_SMALL_RUL_WEIGHTS = tuple(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS if weight < 0.45)
+_STATIC, _DYNAMIC = ("fixed_050", "fixed_025"), ("inverse_magnitude", "uncertainty", "gaba")
 
 
 def every_seed_in(
@@ -223,3 +246,208 @@ def _on_each_subset(imbalance: Evidence, holds: Callable[[pd.DataFrame], bool]) 
         return None
     epochs = health_by_epoch(protocol_runs(imbalance.records))
     return bool(all(holds(of_subset) for _, of_subset in epochs.groupby("subset")))
+
+
+def lowest_error(records: Iterable[RunRecord], subset: str, methods: Iterable[str]) -> str:
+    """Return the method whose test RMSE, averaged over its seeds, is the lowest on a subset.
+
+    Raises:
+        ValueError: one of them has no completed run there.
+
+    """
+    records = list(records)
+    return min(methods, key=lambda name: rmse_by_seed(records, subset, name).value)
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class ClaimRule(Protocol[T_co]):
+    """Decides a claim from records made under one training condition.
+
+    Called with records, it returns whether the claim holds, or the number that the claim is held
+    against; ``None`` while that is open. Records of other subsets, methods and seeds than its own
+    change nothing.
+
+    Attributes:
+        subsets: the subsets that it needs.
+        methods: the methods that it needs, on each of these subsets.
+        seeds: the seeds that it needs of each method.
+
+    """
+
+    __name__: str
+    subsets: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+    def __call__(self, records: Iterable[RunRecord], /) -> T_co | None:
+        """Return what the records say about the claim, ``None`` while that is open."""
+
+
+T = TypeVar("T")
+
+
+def _claim_rule(
+    subsets: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int] = SEEDS,
+    *,
+    waits_for_all: bool = True,
+) -> Callable[[Callable[[Sequence[RunRecord]], T | None]], ClaimRule[T]]:
+    """Return a decorator that makes a rule of a function of the records that the rule needs.
+
+    Args:
+        subsets: see ``ClaimRule``.
+        methods: see ``ClaimRule``.
+        seeds: see ``ClaimRule``.
+        waits_for_all: leave the claim open until ``every_seed_in``; otherwise the function says
+            itself when the claim is decided.
+
+    """
+
+    def declare(decide: Callable[[Sequence[RunRecord]], T | None]) -> ClaimRule[T]:
+        @wraps(decide)
+        def decided(records: Iterable[RunRecord]) -> T | None:
+            needed = [
+                record
+                for record in records
+                if record.config.subset in subsets
+                and record.config.seed in seeds
+                and (method := method_of(record.config)) is not None
+                and method.name in methods
+            ]
+            if waits_for_all and not every_seed_in(needed, subsets, methods, seeds):
+                return None
+            return decide(needed)
+
+        rule = cast(ClaimRule[T], decided)
+        rule.subsets, rule.methods, rule.seeds = tuple(subsets), tuple(methods), tuple(seeds)
+        return rule
+
+    return declare
+
+
+def rmse_rule(subset: str, method: str) -> ClaimRule[float]:
+    """Return the rule for a printed error: the test RMSE of a method over its seeds, in cycles."""
+
+    @_claim_rule([subset], [method])
+    def mean_rmse(records: Sequence[RunRecord]) -> float:
+        """Return the mean test RMSE over the seeds, capped, cycles."""
+        return rmse_by_seed(records, subset, method).value
+
+    return mean_rmse
+
+
+@_claim_rule(BOOK_SUBSETS, BOOK_SWEEP, waits_for_all=False)
+def equal_weights_win(records: Sequence[RunRecord]) -> bool | None:
+    """Return whether equal weights are below every other row of the book's table."""
+    return beats_every_one(records, BOOK_SUBSETS, "fixed_050", BOOK_SWEEP)
+
+
+@_claim_rule(BOOK_SUBSETS, ("fixed_050", "fixed_075", "fixed_090"), waits_for_all=False)
+def equal_weights_win_clearly(records: Sequence[RunRecord]) -> bool | None:
+    """Return whether equal weights are below 0.75/0.25 and 0.9/0.1, beyond chance."""
+    return beats_every_one(records, BOOK_SUBSETS, "fixed_050", ["fixed_075", "fixed_090"])
+
+
+@_claim_rule(("FD002",), BOOK_SWEEP)
+def error_rises_with_rul_weight(records: Sequence[RunRecord]) -> bool:
+    """Return whether the error on FD002 rises from each row of the book's table to the next.
+
+    The last one must also be above the first beyond chance.
+    """
+    errors = [rmse_by_seed(records, "FD002", name).value for name in BOOK_SWEEP]
+    first, last = BOOK_SWEEP[0], BOOK_SWEEP[-1]
+    return bool((np.diff(errors) > 0).all()) and not higher_than_none(
+        records, "FD002", last, [first]
+    )
+
+
+@_claim_rule(BOOK_SUBSETS, ("fixed_050", *_SMALL_RUL_WEIGHTS), waits_for_all=False)
+def equal_weights_beat_smaller_ones(records: Sequence[RunRecord]) -> bool | None:
+    """Return whether equal weights are below every smaller RUL weight."""
+    return beats_every_one(records, BOOK_SUBSETS, "fixed_050", _SMALL_RUL_WEIGHTS)
+
+
+@_claim_rule(BOOK_SUBSETS, ("fixed_090", "single_task"))
+def single_task_is_a_cliff(records: Sequence[RunRecord]) -> bool:
+    """Return whether the single task errs more than three times as much as 0.9/0.1."""
+    return all(
+        rmse_by_seed(records, subset, "single_task").value
+        > 3 * rmse_by_seed(records, subset, "fixed_090").value
+        for subset in BOOK_SUBSETS
+    )
+
+
+@_claim_rule(BOOK_SUBSETS, FIXED_METHODS, waits_for_all=False)
+def legacy_weights_win(records: Sequence[RunRecord]) -> bool | None:
+    """Return whether the legacy edition's 0.7/0.3 are below every other fixed weights."""
+    return beats_every_one(records, BOOK_SUBSETS, "fixed_legacy", FIXED_METHODS)
+
+
+@_claim_rule(SUBSETS, FIXED_METHODS)
+def best_weight_differs(records: Sequence[RunRecord]) -> bool:
+    """Return whether the best fixed weights depend on the subset, beyond chance.
+
+    They do if the best ones of one subset are below, there, the best ones of another. Holm's
+    correction is over all pairs of subsets whose best weights are not the same.
+    """
+    best = {subset: lowest_error(records, subset, FIXED_METHODS) for subset in SUBSETS}
+    pairs = {
+        (here, best[here], best[there])
+        for here in SUBSETS
+        for there in SUBSETS
+        if best[here] != best[there]
+    }
+    p_values = [
+        compare_groups(records, here, [mine], [other]).p_value
+        for here, mine, other in sorted(pairs)
+    ]
+    return any(p < 1 - CONFIDENCE for p in holm(p_values))
+
+
+@_claim_rule(BOOK_SUBSETS, ("fixed_050", *ADAPTIVE_METHODS))
+def equal_weights_keep_pace(records: Sequence[RunRecord]) -> bool:
+    """Return whether equal weights are above no adaptive method, beyond chance."""
+    return all(
+        higher_than_none(records, subset, "fixed_050", ADAPTIVE_METHODS) for subset in BOOK_SUBSETS
+    )
+
+
+@_claim_rule(("FD002",), ("gaba", "grace", "fixed_050"), waits_for_all=False)
+def gradient_aware_win(records: Sequence[RunRecord]) -> bool | None:
+    """Return whether GABA and GRACE are both below equal weights on FD002.
+
+    Either one alone can settle that they are not.
+    """
+    below = [beats_every_one(records, ["FD002"], name, ["fixed_050"]) for name in ("gaba", "grace")]
+    return False if False in below else None if None in below else True
+
+
+@_claim_rule(BOOK_SUBSETS, ("gaba", *FIXED_METHODS), waits_for_all=False)
+def gaba_beats_the_sweep(records: Sequence[RunRecord]) -> bool | None:
+    """Return whether GABA is below every fixed weights."""
+    return beats_every_one(records, BOOK_SUBSETS, "gaba", FIXED_METHODS)
+
+
+@_claim_rule(BOOK_SUBSETS, (*_DYNAMIC, *_STATIC))
+def dynamic_beat_static(records: Sequence[RunRecord]) -> bool:
+    """Return whether section 4.3's dynamic strategies, taken together, are below its static ones.
+
+    On every subset, beyond chance.
+    """
+    compared = [compare_groups(records, subset, _DYNAMIC, _STATIC) for subset in BOOK_SUBSETS]
+    return all(one.difference < 0 and not one.is_tie for one in compared)
+
+
+@_claim_rule(BOOK_SUBSETS, ("gaba",))
+def gaba_last_rul_weight(records: Sequence[RunRecord]) -> float:
+    """Return GABA's RUL weight in the last epoch, averaged over its completed runs."""
+    runs = completed_runs(records)
+    last = [
+        run.epochs[-1].weights["rul_weight"]
+        for subset in BOOK_SUBSETS
+        for run in runs[subset, "gaba"].values()
+    ]
+    return float(np.mean(last))

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from rulbook.studies.catalogue import base_config
+from rulbook.studies.evidence import completed_runs
 from rulbook.training.record import QUANTILES, RATIO_BIN_EDGES, RunRecord
 from rulbook.typing import Integers
 
@@ -75,6 +76,49 @@ def gradients_by_epoch(records: Iterable[RunRecord]) -> pd.DataFrame:
     columns += [f"{what}_{name}" for what in ("ratio", "cosine") for name in QUANTILE_NAMES]
     columns += ["norm_rul", "norm_health", "rul_loss", "health_loss"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def weights_by_epoch(records: Iterable[RunRecord], method: str) -> pd.DataFrame:
+    """Return the RUL weight of an adaptive method at the end of each epoch, over its seeds.
+
+    Args:
+        records: records of one study.
+        method: name of the method.
+
+    Returns:
+        One row a subset and epoch: ``subset``, ``epoch`` (from 1), ``seeds`` that came so far,
+        ``lowest`` and ``highest`` weight among them, and ``ratio``, the median over seeds of the
+        median gradient ratio of the epoch's observed steps.
+
+    """
+    runs = [
+        run
+        for (_, name), runs_by_seed in completed_runs(records).items()
+        if name == method
+        for run in runs_by_seed.values()
+    ]
+    rows = [
+        {
+            "subset": run.config.subset,
+            "seed": run.config.seed,
+            "epoch": number,
+            "weight": epoch.weights["rul_weight"],
+            "ratio": epoch.gradients.ratio_quantiles[2] if epoch.gradients else math.nan,
+        }
+        for run in runs
+        for number, epoch in enumerate(run.epochs, start=1)
+    ]
+    by_epoch = pd.DataFrame(rows, columns=["subset", "seed", "epoch", "weight", "ratio"])
+    return (
+        by_epoch.groupby(["subset", "epoch"])
+        .agg(
+            seeds=("seed", "nunique"),
+            lowest=("weight", "min"),
+            highest=("weight", "max"),
+            ratio=("ratio", "median"),
+        )
+        .reset_index()
+    )
 
 
 def ratio_counts(records: Iterable[RunRecord], epoch: int | None = None) -> Integers:

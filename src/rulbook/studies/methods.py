@@ -58,6 +58,10 @@ def fixed_name(rul_weight: float) -> str:
     return "fixed_" + digits.replace(".", "")
 
 
+FIXED_METHODS = (*map(fixed_name, FIXED_RUL_WEIGHTS), "fixed_legacy")
+"""The methods with fixed weights and the plain inner loss: the sweep, and the legacy 0.7/0.3."""
+
+
 _ROWS = (
     Method("single_task", "Single task (RUL only)"),
     *(_fixed(weight) for weight in FIXED_RUL_WEIGHTS),

@@ -1,0 +1,176 @@
+"""Figures of chapter 08: one model under eight protocols, the cap, the choice of the epoch."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from rulbook.display import plots
+from rulbook.display.explorers import Explorer, Slider, Toggle, explorer
+from rulbook.display.plots import DescribedFigure
+from rulbook.metrics import rmse
+
+CAPS = (80, 100, 110, 125, 140, 160, 200, None)
+"""Caps of the true RUL that the explorer offers, cycles; ``None`` leaves it as it is."""
+
+
+def one_model_eight_choices(
+    choices: pd.DataFrame, printed: Iterable[float], source: str
+) -> DescribedFigure:
+    """Draw the RMSE of one model under each choice of the protocol, with the book's figures.
+
+    Args:
+        choices: what ``trees_under_each_choice`` returns for FD002.
+        printed: errors that the book prints for FD002, cycles.
+        source: what a reader sees for the data.
+
+    """
+    rows = choices.iloc[::-1].reset_index(drop=True)
+    figure: Figure
+    figure, axes = plots.panels(height=3.6)
+    for value in printed:
+        axes.axvline(value, color=plots.COLOURS["health"], linewidth=0.9, linestyle="--")
+    axes.barh(rows.index, rows["rmse"], color=plots.COLOURS["rul"], height=0.6)
+    has_interval = rows[rows["low"].notna()]
+    axes.hlines(
+        has_interval.index,
+        has_interval["low"],
+        has_interval["high"],
+        color=plots.COLOURS["ink"],
+        linewidth=1.2,
+    )
+    axes.set(
+        yticks=list(rows.index), yticklabels=rows["choice"], xlabel="RMSE (cycles)", xlim=(0, 34)
+    )
+    errors = rows.set_index("choice")["rmse"]
+    return DescribedFigure(
+        figure,
+        "Bars of the RMSE of one tree ensemble on FD002 under eight choices of the protocol, with "
+        "the book's seven figures as dashed lines. The protocol's bar ends at "
+        f"{errors['the protocol']:.0f} cycles, that of uncapped test targets at "
+        f"{errors['uncapped test targets']:.0f}, that of windows drawn at random at "
+        f"{errors['validation windows']:.0f}.",
+        f"Dashed: what the book prints for FD002. Bars: the same model, {source}. Thin lines: 95 % "
+        "over test engines.",
+    )
+
+
+def cap_explorer(predictions: Mapping[str, pd.DataFrame]) -> Explorer:
+    """Return an explorer of ``predicted_against_true`` by model and cap.
+
+    Args:
+        predictions: ``true_rul`` and ``predicted_rul`` of each test engine, cycles, by the name of
+            the model.
+
+    """
+
+    def draw(model: str, limit: int | None) -> tuple[Figure, str]:
+        figure, sentence = predicted_against_true(predictions[model], limit)
+        return figure, f"{model}: {sentence}"
+
+    return explorer(
+        draw,
+        [
+            Toggle("model", "predictions of", list(predictions)),
+            Slider(
+                "limit",
+                "cap of the true RUL",
+                CAPS,
+                default=125,
+                shown=lambda limit: f"{limit} cycles" if limit else "none",
+            ),
+        ],
+        name="08-cap",
+        caption="Try: move the cap away from 125 in either direction. The predictions never move; "
+        "only what they are compared with does.",
+    )
+
+
+def predicted_against_true(frame: pd.DataFrame, limit: int | None) -> tuple[Figure, str]:
+    """Draw predicted against true RUL, held at a cap, and say what RMSE that makes.
+
+    Args:
+        frame: ``true_rul`` and ``predicted_rul`` of each test engine, cycles.
+        limit: the cap, cycles; ``None`` for none.
+
+    """
+    predicted = frame["predicted_rul"]
+    true = frame["true_rul"].clip(upper=limit) if limit else frame["true_rul"]
+    above = frame["true_rul"] > (limit or np.inf)
+    figure: Figure
+    figure, axes = plots.panels(height=3.4)
+    axes.plot([0, 200], [0, 200], color=plots.COLOURS["ink"], linewidth=0.8)
+    axes.plot(
+        true[~above],
+        predicted[~above],
+        "o",
+        color=plots.COLOURS["rul"],
+        alpha=0.6,
+        markersize=3.5,
+        label="below the cap",
+    )
+    axes.plot(
+        true[above],
+        predicted[above],
+        "x",
+        color=plots.COLOURS["health"],
+        alpha=0.8,
+        markersize=4,
+        label="held at the cap",
+    )
+    axes.set(
+        xlim=(0, 200),
+        ylim=(0, 200),
+        xlabel="true RUL, as scored (cycles)",
+        ylabel="predicted RUL (cycles)",
+    )
+    axes.legend(loc="upper left")
+    words = f"held at {limit} cycles" if limit else "not capped"
+    error = rmse(predicted, true.astype(float))
+    return figure, f"true RUL {words}, RMSE {error:.1f} cycles over {len(frame)} test engines."
+
+
+def selection_by_trees(by_trees: pd.DataFrame, source: str) -> DescribedFigure:
+    """Draw both errors of gradient boosting against its trees, and mark the two choices of them.
+
+    Args:
+        by_trees: what ``boosted_by_trees`` returns for FD002.
+        source: what a reader sees for the data.
+
+    """
+    trees, on_test = by_trees["trees"], by_trees["test_rmse"]
+    figure: Figure
+    figure, axes = plots.panels()
+    axes.plot(
+        trees,
+        by_trees["validation_rmse"],
+        "--",
+        color=plots.COLOURS["health"],
+        label="validation engines, all windows",
+    )
+    axes.plot(trees, on_test, color=plots.COLOURS["rul"], label="test engines, last window")
+    for place, words, below in (
+        (int(by_trees["validation_rmse"].to_numpy().argmin()), "chosen on validation", 14),
+        (int(on_test.to_numpy().argmin()), "best on test", 26),
+    ):
+        point = (trees.iloc[place], on_test.iloc[place])
+        axes.plot(*point, "o", color=plots.COLOURS["ink"])
+        axes.annotate(
+            words,
+            point,
+            xytext=(0, -below),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+        )
+    lowest = by_trees[["validation_rmse", "test_rmse"]].min().min()
+    axes.set(xlabel="trees", ylabel="RMSE (cycles)", ylim=(lowest - 2, lowest + 8))
+    axes.legend()
+    return DescribedFigure(
+        figure,
+        "RMSE of gradient boosting against the number of trees on the validation and on the test "
+        "engines; both fall steeply and then stay nearly flat, with the best test error at another "
+        "number of trees than the best validation error.",
+        f"FD002, {source}.",
+    )

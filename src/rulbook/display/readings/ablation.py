@@ -1,0 +1,545 @@
+"""What chapter 07 shows and says of the recorded comparisons.
+
+``evidence_of`` is always what is recorded of the core studies, by subset. Errors are in cycles.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML, Markdown
+
+from rulbook.claims.ledger import find
+from rulbook.display.results import (
+    in_words,
+    number,
+    p_value,
+    rows_of,
+    sentences,
+    spread,
+    waiting,
+    within,
+)
+from rulbook.display.tables import table
+from rulbook.statistics import CONFIDENCE, rmse_over_engines
+from rulbook.studies.catalogue import SEEDS
+from rulbook.studies.claim_rules import BOOK_SUBSETS, every_seed_in, lowest_error
+from rulbook.studies.comparison import (
+    TIE,
+    compare_groups,
+    comparisons_of,
+    estimates_of,
+    estimates_table,
+)
+from rulbook.studies.evidence import Evidence, completed_runs, errors_by_engine, runs_table
+from rulbook.studies.grid import GRID_ROWS
+from rulbook.studies.imbalance import weights_by_epoch
+from rulbook.studies.methods import AMNL_SWEEP, FIXED_METHODS, METHODS, method_of
+from rulbook.studies.protocol_choices import sizing_table, variants_table
+from rulbook.training.config import RunConfig
+from rulbook.training.record import RunRecord
+
+PRINTED_ROWS: Mapping[str, str] = {
+    "fixed_050": "050",
+    "fixed_060": "060",
+    "fixed_075": "075",
+    "fixed_090": "090",
+    "single_task": "single-task",
+}
+"""The rows of section 24.1's table in the ledger's ids, by method."""
+
+_BASELINES = ("gradient_boosting", "constant")
+
+
+def printed_sweep(subset: str) -> dict[str, Decimal]:
+    """Return the RMSE that section 24.1's table prints for a subset, by method."""
+    claims = {
+        name: find(f"n24.1-table-{row}-{subset.lower()}") for name, row in PRINTED_ROWS.items()
+    }
+    return {name: claim.printed_number for name, claim in claims.items() if claim.printed_number}
+
+
+def recorded_so_far(evidence_of: Mapping[str, Evidence]) -> str:
+    """Say how many methods and runs are recorded on each subset, and where there is one seed."""
+    seeds = {subset: estimates_of(one, subset)["seeds"] for subset, one in evidence_of.items()}
+    recorded = [
+        f"{subset}: {len(counts)} of {len(METHODS)} methods, "
+        f"{in_words(int(counts.sum()), 'run')} of {len(METHODS) * len(SEEDS)}"
+        for subset, counts in seeds.items()
+        if len(counts)
+    ]
+    single = [subset for subset, counts in seeds.items() if len(counts) and counts.max() == 1]
+    return f"Recorded so far. {'; '.join(recorded) or 'Nothing yet'}." + (
+        f" On {' and '.join(single)} there is one seed only: intervals there are over engines, "
+        "and say nothing about how a method varies from seed to seed."
+        if single
+        else ""
+    )
+
+
+def sizing_shown(sizing: Evidence) -> HTML:
+    """Return the trainings by which the compact network's widths and dropout were fixed."""
+    sizes = sizing_table(sizing.records)
+    epochs = zip(sizes["selected_epoch"], sizes["epochs"], strict=True)
+    return table(
+        pd.DataFrame(
+            {
+                "choice": ["kept" if chosen else "–" for chosen in sizes["chosen"]],
+                "convolutions": [", ".join(map(str, widths)) for widths in sizes["convolutions"]],
+                "recurrent units": sizes["recurrent_units"],
+                "funnel": [", ".join(map(str, widths)) for widths in sizes["funnel"]],
+                "dropout": sizes["convolution_dropout"],
+                "parameters": [f"{count:,}" for count in sizes["parameters"]],
+                "validation RMSE": sizes["validation_rmse"],
+                "best epoch": [f"{best} of {trained}" for best, trained in epochs],
+            }
+        ),
+        "Widths and dropout after the convolutions, fixed 0.5/0.5, validation RMSE in cycles. "
+        f"{sizing.sentence()}",
+        {"validation RMSE": ".2f", "dropout": "g"},
+    )
+
+
+def sizing_reading(sizing: Evidence, comparison: Iterable[RunRecord]) -> str:
+    """Say what the sizing trainings differ by, and whether the limit of epochs ever binds.
+
+    Args:
+        sizing: the trainings of ``sizing_shown``.
+        comparison: the records whose networks have the size that was kept.
+
+    """
+    sizes = sizing_table(sizing.records)
+    ours, others = sizes[sizes["chosen"]].iloc[0], sizes[~sizes["chosen"]]
+    has_our_widths = others["parameters"] == ours["parameters"]
+    above = others["validation_rmse"] - ours["validation_rmse"]
+    closest = above[has_our_widths].abs().idxmin()
+    networks = [
+        (run.selected_epoch, run)
+        for run in comparison
+        if run.config.network == "compact" and run.selected_epoch is not None
+    ]
+    config = networks[0][1].config
+    return (
+        f"Of the widths, the other two are {above[~has_our_widths].min():.2f} and "
+        f"{above[~has_our_widths].max():.2f} cycles above it. Of the rates, "
+        f"{others.loc[closest, 'convolution_dropout']:g} differs from "
+        f"{ours['convolution_dropout']:g} by {abs(above[closest]):.2f} cycles, which is nothing; "
+        "the smaller one was kept. One seed cannot rank networks that are close, and nothing here "
+        "asks it to: what matters is that all methods get the same one. The limit of "
+        f"{in_words(config.max_epochs, 'epoch')} never binds: of "
+        f"{in_words(len(networks), 'recorded training')} of the comparison the longest stopped "
+        f"after {max(len(run.epochs) for _, run in networks)} by itself, and the latest best epoch "
+        f"is number {max(selected for selected, _ in networks) + 1}. The batch of "
+        f"{config.batch_size} windows was set for the clock and not compared with another."
+    )
+
+
+def amnl_shown(core: Evidence, other_weights: Evidence) -> HTML:
+    """Return the errors of AMNL with its own weights and with others, by subset.
+
+    Args:
+        core: what is recorded of the core study, which has AMNL's own weights.
+        other_weights: what is recorded of the study of the other ones.
+
+    """
+    records = [
+        record
+        for one in (core, other_weights)
+        for record in one.records
+        if record.config.inner_loss == "failure_weighted_mse"
+    ]
+    rows = []
+    for subset in BOOK_SUBSETS:
+        estimates = estimates_table(records, subset)
+        rows += [
+            {
+                "subset": subset,
+                "method": row.label,
+                "seeds": row.seeds,
+                "RMSE [95 % interval]": within(row.rmse, row.low, row.high),
+                "mean ± sd over seeds": spread(row.rmse_mean, row.rmse_sd),
+            }
+            for row in rows_of(estimates[estimates["method"].isin(("amnl", *AMNL_SWEEP))])
+        ]
+    return table(
+        pd.DataFrame(rows),
+        "AMNL with its own and two other weights, test RMSE, capped, cycles. "
+        f"{core.sentence()} {other_weights.sentence()}",
+    )
+
+
+def fixed_weights_reading(evidence_of: Mapping[str, Evidence]) -> str:
+    """Say which fixed weights are the lowest on each subset, and which do not tie with 0.5/0.5."""
+    lines = []
+    for subset, evidence in evidence_of.items():
+        if not every_seed_in(evidence.records, [subset], FIXED_METHODS):
+            continue
+        best = METHODS[lowest_error(evidence.records, subset, FIXED_METHODS)]
+        compared = comparisons_of(evidence, subset, FIXED_METHODS)
+        apart = "; ".join(
+            f"{_without_fixed(row.label)} is {row.outcome}, by "
+            f"{within(row.difference, row.low, row.high)} cycles"
+            for row in rows_of(compared[compared["outcome"] != TIE])
+        )
+        lines.append(
+            f"* {subset}: lowest at {_without_fixed(best.label)}. Against 0.5/0.5, corrected over "
+            f"the fixed weights, {apart or 'every one ties'}."
+        )
+    return "\n".join(lines)
+
+
+def grid_shown(core: Evidence) -> HTML:
+    """Return the test errors of the grid's four cells, with their intervals over engines."""
+
+    def cell(subset: str, name: str) -> str:
+        rows = estimates_of(core, subset)
+        recorded = rows_of(rows[(rows["method"] == name) & (rows["seeds"] > 0)])
+        if not recorded:
+            return "waiting"
+        (row,) = recorded
+        return f"{within(row.rmse, row.low, row.high)}, {in_words(row.seeds, 'seed')}"
+
+    return table(
+        pd.DataFrame(
+            {
+                "subset": subset,
+                "weighting": weighting,
+                "plain MSE": cell(subset, plain),
+                "failure-weighted MSE": cell(subset, weighted),
+            }
+            for subset in BOOK_SUBSETS
+            for weighting, (plain, weighted) in GRID_ROWS.items()
+        ),
+        f"Test RMSE in cycles with its interval over engines. {core.sentence()}",
+    )
+
+
+def main_effects_shown(effects: pd.DataFrame, core: Evidence) -> HTML:
+    """Return a table of ``main_effects``.
+
+    Args:
+        effects: what ``rulbook.studies.grid.main_effects`` returns.
+        core: what it was computed from.
+
+    """
+    return table(
+        pd.DataFrame(
+            {
+                "subset": effects["subset"],
+                "what is changed": effects["change"],
+                "difference [95 % interval]": [
+                    within(row.difference, row.low, row.high) for row in rows_of(effects)
+                ],
+                "p": effects["p_holm"].map(p_value),
+                "could have seen": effects["smallest_detectable"],
+            }
+        ),
+        "Main effects of the grid on the test RMSE, capped, cycles; p corrected over the "
+        f"{in_words(len(effects), 'row')}. {core.sentence()}",
+        {"could have seen": ".2f"},
+    )
+
+
+def main_effects_reading(effects: pd.DataFrame) -> str:
+    """Say which of the ``main_effects`` can be told from zero."""
+    seen = effects[effects["p_holm"] < 1 - CONFIDENCE]
+    if seen.empty:
+        return "None of these differences can be told from zero."
+    named = "; ".join(
+        f"{row.change} on {row.subset}, by {number(row.difference)} cycles" for row in rows_of(seen)
+    )
+    return f"Told from zero: {named}. The rest are ties."
+
+
+def comparison_reading(evidence: Evidence, subset: str) -> str:
+    """Say how many methods tie with equal weights on a subset, which do not, and what was seen."""
+    rows = comparisons_of(evidence, subset)
+    if rows.empty:
+        return f"On {subset} nothing can be compared yet."
+    networks = rows[~rows["method"].isin(_BASELINES)]
+    ties = networks[networks["outcome"] == TIE]
+    others = pd.concat([networks[networks["outcome"] != TIE], rows.drop(networks.index)])
+    words = ", ".join(
+        f"{row.label} is {'a tie' if row.outcome == TIE else row.outcome}"
+        for row in rows_of(others)
+    )
+    detectable = networks["smallest_detectable"]
+    fewest, most = int(networks["seeds"].min()), int(networks["seeds"].max())
+    return (
+        f"On {subset}, {len(ties)} of {in_words(len(networks), 'network method')} tie with fixed "
+        f"0.5/0.5{f'; {words}' if words else ''}. A true difference of {detectable.median():.1f} "
+        f"cycles would have been seen in the typical comparison ({detectable.min():.1f} to "
+        f"{detectable.max():.1f}), over {f'{fewest} to ' if fewest < most else ''}"
+        f"{in_words(most, 'seed')} a method."
+    ) + (
+        " A method with fewer seeds is compared on those alone; how another seed would come out "
+        "is not in its interval."
+        if fewest < most
+        else ""
+    )
+
+
+def floor_ends_shown(ends: pd.DataFrame) -> HTML:
+    """Return where GABA's weights go at constant ratios.
+
+    Args:
+        ends: what ``floor_by_ratio`` returns, with a column ``by_recurrence``: the binding step as
+            another way of computing it has it.
+
+    """
+    steps = {
+        words: ["never" if math.isnan(step) else str(int(step)) for step in ends[column]]
+        for words, column in (
+            ("bound, by formula", "binding_step"),
+            ("bound, by recurrence", "by_recurrence"),
+        )
+    }
+    return table(
+        pd.DataFrame(
+            {
+                "ratio": ends["ratio"],
+                "wanted weight": ends["wanted_weight"],
+                **steps,
+                "weight in the end": ends["final_weight"],
+                "weighted ratio in the end": ends["weighted_ratio"],
+            }
+        ),
+        "Where GABA's weights go at a constant gradient ratio, steps counted after the warm-up",
+        {"wanted weight": ".4f", "weight in the end": ".4f", "weighted ratio in the end": ".1f"},
+    )
+
+
+def gaba_weights_shown(evidence_of: Mapping[str, Evidence]) -> HTML | Markdown:
+    """Return the range of GABA's RUL weight over seeds, epoch by epoch."""
+    summary = weights_by_epoch(_records(evidence_of), "gaba")
+    resting_on = sentences(evidence_of.values())
+    if summary.empty:
+        return waiting(f"No training with GABA is recorded yet. {resting_on}")
+    return table(
+        summary,
+        "GABA's RUL weight at the end of each epoch, over seeds, and the median gradient ratio. "
+        f"{resting_on}",
+        {"lowest": ".4f", "highest": ".4f", "ratio": ".0f"},
+    )
+
+
+def floor_controls_shown(evidence_of: Mapping[str, Evidence]) -> HTML | Markdown:
+    """Return GABA and its relatives compared with the fixed weights at its floor."""
+    resting_on = sentences(evidence_of.values())
+    rows = [
+        {
+            "subset": subset,
+            "method": row.label,
+            "seeds": row.seeds,
+            "minus 0.05/0.95": within(row.difference, row.low, row.high),
+            "outcome": row.outcome,
+            "could have seen": row.smallest_detectable,
+        }
+        for subset, evidence in evidence_of.items()
+        for row in rows_of(comparisons_of(evidence, subset, _FLOOR_CONTROLS, reference="fixed_005"))
+    ]
+    if not rows:
+        return waiting(f"Not recorded yet: fixed 0.05/0.95 together with GABA. {resting_on}")
+    return table(
+        pd.DataFrame(rows),
+        f"Test RMSE against fixed 0.05/0.95, in cycles. {resting_on}",
+        {"could have seen": ".2f"},
+    )
+
+
+def floor_controls_reading(core: Evidence) -> str:
+    """Say how IMTL-G and GABA without floor compare, where every seed of both is recorded."""
+    lines = []
+    for subset in BOOK_SUBSETS:
+        if every_seed_in(core.records, [subset], ["imtl_g", "gaba_no_floor"]):
+            compared = compare_groups(core.records, subset, ["imtl_g"], ["gaba_no_floor"])
+            lines.append(
+                f"On {subset}, IMTL-G minus GABA without floor is "
+                f"{within(compared.difference, compared.low, compared.high)} cycles, "
+                f"{'a tie' if compared.is_tie else 'more than chance'}, the two compared alone."
+            )
+    if not lines:
+        return core.sentence()
+    return " ".join(lines) + (
+        " What the two do not share is the moving average, the warm-up and the weights of the "
+        "heads; which of these makes a difference, these runs do not say."
+    )
+
+
+def choices_by_weights(core: Evidence, choices: Mapping[str, Evidence]) -> pd.DataFrame:
+    """Return ``variants_table`` on FD002 for each weighting that a study of a choice has.
+
+    Args:
+        core: what is recorded of the core study.
+        choices: what is recorded of each choice's study, by the choice's name.
+
+    Returns:
+        The tables below each other, with a column ``weights``; no row while nothing is recorded.
+
+    """
+    under_protocol = completed_runs(core.records)
+    tables = []
+    for name in _CHOICE_METHODS:
+        method = METHODS[name]
+        changed = {
+            choice: runs
+            for choice, evidence in choices.items()
+            if (
+                runs := [
+                    run
+                    for run in evidence.records
+                    if (run.config.weighting, run.config.inner_loss)
+                    == (method.weighting, method.inner_loss)
+                ]
+            )
+        }
+        base = under_protocol.get(("FD002", name))
+        if base and changed:
+            variants = variants_table(list(base.values()), changed)
+            tables.append(variants.assign(weights=method.label))
+    return pd.concat(tables) if tables else pd.DataFrame()
+
+
+def default_bias_reading(bias: Evidence) -> str:
+    """Say how many trainings started with a shut RUL head under the default bias, and their ends.
+
+    Args:
+        bias: what is recorded of the study with PyTorch's default output bias.
+
+    """
+    if not bias.records:
+        return bias.sentence()
+    shut = [run for run in bias.records if run.starts_dead]
+    ends = [
+        f"{_label(run.config.model_copy(update={'rul_bias': 'training_mean'}))}, seed "
+        f"{run.config.seed}: validation RMSE "
+        f"{run.epochs[run.selected_epoch].validation.rmse:.0f} cycles at the end."
+        for run in shut
+        if run.selected_epoch is not None
+    ]
+    return (
+        f"With the default output bias {len(shut)} of "
+        f"{in_words(len(bias.records), 'recorded training')} started with a shut RUL head. "
+        f"{' '.join(ends)}"
+    )
+
+
+def paper_size_shown(paper: Evidence, evidence_of: Mapping[str, Evidence]) -> HTML | Markdown:
+    """Return the book's network beside the compact one, for the runs that both have.
+
+    Args:
+        paper: what is recorded of the book's network.
+        evidence_of: see above; of the compact network.
+
+    """
+    rows = []
+    for run in paper.records:
+        config = run.config
+        row = method_of(
+            RunConfig(
+                subset=config.subset, data_digest=config.data_digest, weighting=config.weighting
+            )
+        )
+        if row is None:
+            continue
+        named = {"subset": config.subset, "method": row.label}
+        if run.test is None:
+            rows.append({**named, "network": "paper, diverged"})
+            continue
+        compact = completed_runs(evidence_of[config.subset].records)
+        of_seed = compact.get((config.subset, row.name), {}).get(config.seed)
+        rows.append({**named, "network": "paper", **_measured(run)})
+        if of_seed is not None:
+            rows.append({**named, "network": "compact", **_measured(of_seed)})
+    if not rows:
+        return waiting(f"{paper.sentence()} `rulbook sweep paper-size` runs what is missing.")
+    return table(
+        pd.DataFrame(rows),
+        f"The book's network beside the compact one, seed {SEEDS[0]}, cycles. {paper.sentence()}",
+    )
+
+
+def paper_size_reading(paper: Evidence) -> str:
+    """Say by how much the book's network gets worse after its best epoch, if it always does."""
+    after_best = [
+        run.epochs[-1].validation.rmse - run.epochs[run.selected_epoch].validation.rmse
+        for run in paper.records
+        if run.selected_epoch is not None
+    ]
+    if not after_best or min(after_best) <= 0:
+        return ""
+    return (
+        "More epochs are not what the large network lacks: between its best epoch and the last one "
+        f"its error on the validation engines rises, by {min(after_best):.1f} to "
+        f"{max(after_best):.1f} cycles."
+    )
+
+
+def overview(evidence_of: Mapping[str, Evidence]) -> str:
+    """Return a bullet a subset: the range of its networks, the book's, and the baselines'."""
+    points = [
+        point for subset, one in evidence_of.items() if (point := _subset_overview(one, subset))
+    ]
+    return "\n".join(f"* {point}" for point in points or ["No network is recorded yet."])
+
+
+_FLOOR_CONTROLS = ("gaba", "gaba_no_floor", "imtl_g", "grace")
+_CHOICE_METHODS = ("fixed_050", "fixed_075", "fixed_090", "gaba", "single_task")
+
+
+def _subset_overview(evidence: Evidence, subset: str) -> str:
+    rows = estimates_of(evidence, subset)
+    recorded = rows[rows["seeds"] > 0].set_index("label")
+    is_network = ~recorded["method"].isin(_BASELINES)
+    if not is_network.any():
+        return ""
+    most = int(recorded.loc[is_network, "seeds"].max())
+    errors = recorded.loc[is_network & (recorded["seeds"] == most), "rmse"]
+    points = [
+        f"**{subset}.** The {in_words(len(errors), 'network method')} with "
+        f"{in_words(most, 'recorded seed')} lie between {errors.min():.2f} ({errors.idxmin()}) "
+        f"and {errors.max():.2f} cycles ({errors.idxmax()})."
+    ]
+    if subset in BOOK_SUBSETS:
+        printed = printed_sweep(subset).values()
+        points.append(f"The book's table goes from {min(printed):.2f} to {max(printed):.2f}.")
+        if (label := METHODS["single_task"].label) in errors:
+            points.append(
+                f"The single task, a catastrophe in that table, stands at {errors[label]:.2f} here."
+            )
+    if (label := METHODS["gradient_boosting"].label) in recorded["rmse"]:
+        points.append(
+            "Gradient boosting on window statistics, which takes seconds, has "
+            f"{recorded['rmse'][label]:.2f}."
+        )
+    return " ".join(points)
+
+
+def _measured(run: RunRecord) -> dict[str, str]:
+    """Return the cells of a row of ``paper_size_shown``."""
+    measured = runs_table([run]).iloc[0]
+    error = rmse_over_engines(errors_by_engine([run]))
+    ratios = [epoch.gradients.ratio_quantiles[2] for epoch in run.epochs if epoch.gradients]
+    return {
+        "best epoch": f"{measured['selected_epoch']:.0f} of {len(run.epochs)}",
+        "RMSE [95 % interval]": within(error.value, error.low, error.high),
+        "uncapped": number(measured["rmse_uncapped"]),
+        "mean error": number(measured["mean_error"]),
+        "gradient ratio, median": number(float(np.median(ratios)), 0) if ratios else "–",
+    }
+
+
+def _records(evidence_of: Mapping[str, Evidence]) -> list[RunRecord]:
+    """Return the records of these studies, each once."""
+    return [record for one in dict.fromkeys(evidence_of.values()) for record in one.records]
+
+
+def _label(config: RunConfig) -> str:
+    row = method_of(config)
+    return row.label if row else config.weighting
+
+
+def _without_fixed(label: str) -> str:
+    return label.removeprefix("Fixed ")

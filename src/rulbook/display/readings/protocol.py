@@ -1,0 +1,230 @@
+"""What chapter 08 shows and says: printed errors, and errors under one protocol after another.
+
+Errors are in cycles.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML, Markdown
+
+from rulbook.claims.ledger import Claim, find
+from rulbook.data.cmapss import SUBSETS
+from rulbook.data.prepare import Recipe
+from rulbook.display.results import in_words, rows_of, spread, waiting, within
+from rulbook.display.tables import table
+from rulbook.statistics import over_seeds
+from rulbook.studies.comparison import TIE, comparison_table, estimates_table, rmse_by_seed
+from rulbook.studies.evidence import Evidence, completed_runs
+from rulbook.studies.protocol_choices import selection_table, variants_table
+from rulbook.training.record import RunRecord
+
+_PRINTED_FOR_FD002 = (
+    *("n24.1-table-050-fd002", "n24.1-table-060-fd002", "n24.1-table-075-fd002"),
+    *("n4.1-fd002-naive", "n4.1-fd002-single-task"),
+    *("n24.1-table-090-fd002", "n24.1-table-single-task-fd002"),
+)
+_SHOWN_METHODS = (
+    *("single_task", "fixed_050", "fixed_090", "amnl", "gaba", "gradient_boosting", "constant"),
+)
+_WINDOW_SPLIT = "validation split by window"
+_RECIPES = {
+    "14 sensors for 17 features": Recipe(features="sensors"),
+    "uncapped training targets": Recipe(cap_training_rul=False),
+    _WINDOW_SPLIT: Recipe(split_by="window"),
+}
+
+
+def printed_for_fd002() -> list[Claim]:
+    """Return the errors that two sections print for FD002, in rising order."""
+    return [find(claim_id) for claim_id in _PRINTED_FOR_FD002]
+
+
+def printed_shown(claims: Iterable[Claim]) -> HTML:
+    """Return printed errors with their places."""
+    return table(
+        pd.DataFrame(
+            {
+                "section": claim.locator,
+                "what the book says": claim.statement,
+                "printed": claim.printed_words,
+            }
+            for claim in claims
+        ),
+        "Errors that the book prints for FD002, in rising order",
+    )
+
+
+def choices_shown(choices: pd.DataFrame, source: str) -> HTML:
+    """Return the errors of tree ensembles under one choice after another.
+
+    Args:
+        choices: what ``trees_under_each_choice`` returns, with a column ``subset``.
+        source: what a reader sees for the data.
+
+    """
+    return table(
+        pd.DataFrame(
+            {
+                "subset": choices["subset"],
+                "choice": choices["choice"],
+                "scored on": choices["scored_on"],
+                "windows": choices["windows"],
+                "RMSE [95 % interval]": [
+                    within(row.rmse, row.low, row.high) for row in rows_of(choices)
+                ],
+            }
+        ),
+        "Extremely randomised trees under one choice of the protocol after another, "
+        f"{source}, cycles",
+    )
+
+
+def conventions_shown(core: Evidence) -> HTML | Markdown:
+    """Return the test errors of recorded trainings against capped and against uncapped lives."""
+    runs = [
+        run
+        for (_, name), runs_by_seed in completed_runs(core.records).items()
+        if name in _SHOWN_METHODS
+        for run in runs_by_seed.values()
+    ]
+    if not runs:
+        return waiting("No training is recorded yet: `rulbook sweep core` makes them.")
+    rows = [
+        {
+            "subset": subset,
+            "method": row.label,
+            "seeds": row.seeds,
+            "capped": spread(row.rmse_mean, row.rmse_sd),
+            "uncapped": spread(row.rmse_uncapped_mean, row.rmse_uncapped_sd),
+        }
+        for subset in SUBSETS
+        for row in rows_of(estimates_table(runs, subset))
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "Test RMSE of recorded trainings under both conventions, cycles, mean ± sd over seeds. "
+        f"{core.sentence()}",
+    )
+
+
+def conventions_reading(core: Evidence) -> str:
+    """Set the single-task network's error under both conventions beside what the book prints."""
+    lines = []
+    for subset in ("FD002", "FD004"):
+        if (subset, "single_task") not in completed_runs(core.records):
+            continue
+        capped, uncapped = (
+            rmse_by_seed(core.records, subset, "single_task", capped=is_capped).value
+            for is_capped in (True, False)
+        )
+        single, equal = (
+            find(f"n24.1-table-{row}-{subset.lower()}").printed for row in ("single-task", "050")
+        )
+        lines.append(
+            f"* On {subset} the single-task network has {capped:.2f} cycles against capped lives "
+            f"and {uncapped:.2f} against uncapped ones; the book prints {single} for the single "
+            f"task and {equal} for equal weights."
+        )
+    return "\n".join(lines) or "The single-task network is not recorded yet."
+
+
+def selection_shown(selection: Evidence) -> HTML | Markdown:
+    """Return what choosing the epoch on the test engines gains, over seeds."""
+    picked = selection_table(selection.records)
+    if picked.empty:
+        return waiting(
+            f"{selection.sentence()} `rulbook sweep test-selection` runs what is missing."
+        )
+    rows = []
+    for (subset, label), group in picked.groupby(["subset", "label"]):
+        gain = over_seeds(group["gain"])
+        rows.append(
+            {
+                "subset": subset,
+                "method": label,
+                "seeds": len(group),
+                "chosen on validation": spread(group["selected"].mean(), group["selected"].std()),
+                "best on test": spread(group["best_on_test"].mean(), group["best_on_test"].std()),
+                "gain": within(gain.value, gain.low, gain.high),
+                "all windows": spread(group["every_window"].mean(), group["every_window"].std()),
+            }
+        )
+    return table(
+        pd.DataFrame(rows),
+        "Test RMSE of the compact network by the way the epoch is chosen, cycles. "
+        f"{selection.sentence()}",
+    )
+
+
+def recipe_variants(core: Evidence, recipes: Evidence) -> pd.DataFrame:
+    """Return ``variants_table`` of the trainings under other recipes, equal weights on FD002."""
+    return variants_table(
+        _protocol_runs(core),
+        {
+            choice: [run for run in recipes.records if run.config.recipe == recipe]
+            for choice, recipe in _RECIPES.items()
+        },
+    )
+
+
+def window_split_reading(core: Evidence, recipes: Evidence) -> str:
+    """Say what the split by windows does to the best epoch, and to which error it leads."""
+    leaky = {
+        run.config.seed: run
+        for run in recipes.records
+        if run.config.recipe.split_by == "window" and run.test is not None
+    }
+    under_protocol = _protocol_runs(core)
+    clean = [run for run in under_protocol if run.config.seed in leaky]
+    if not clean:
+        return recipes.sentence()
+    variants = recipe_variants(core, recipes)
+    (row,) = rows_of(variants[variants["choice"] == _WINDOW_SPLIT])
+    return (
+        "The split by windows deserves a second look. Where whole engines are held out, the best "
+        f"epoch is number {_best_epoch(clean):.0f}; where windows are, it is number "
+        f"{_best_epoch(leaky.values()):.0f} of at most {clean[0].config.max_epochs}, since every "
+        "further epoch remembers more of the engines that both parts share. The validation error "
+        f"that is then reported is {row.validation_rmse:.2f} cycles: the size of the book's "
+        f"figures, from a network that errs by {row.rmse:.2f} cycles on the test engines."
+    )
+
+
+def difference_reading(core: Evidence, printed: float) -> str:
+    """Hold a printed difference between single task and equal weights on FD002 against the noise.
+
+    Args:
+        core: what is recorded of the core study.
+        printed: single task minus equal weights, cycles, as the book has it.
+
+    """
+    compared = rows_of(comparison_table(core.records, "FD002", methods=["single_task"]))
+    if not compared:
+        return (
+            "The two networks are not both recorded yet, so there is no noise to hold it against."
+        )
+    (row,) = compared
+    outcome = row.outcome if row.outcome == TIE else f"difference: {row.outcome}"
+    return (
+        f"Over {in_words(row.seeds, 'seed')} of the compact network, single task minus equal "
+        f"weights is {within(row.difference, row.low, row.high)} cycles, a {outcome}. The smallest "
+        "true difference that this comparison would have found four times out of five is "
+        f"{row.smallest_detectable:.2f} cycles. "
+    ) + (
+        "The book's difference is within reach of the test engines."
+        if printed >= row.smallest_detectable
+        else "The book's difference is below that: the test engines of FD002 could well have "
+        "missed it."
+    )
+
+
+def _protocol_runs(core: Evidence) -> list[RunRecord]:
+    return list(completed_runs(core.records).get(("FD002", "fixed_050"), {}).values())
+
+
+def _best_epoch(trainings: Iterable[RunRecord]) -> float:
+    """Return the mean number of the selected epoch, from 1."""
+    selected = [run.selected_epoch for run in trainings if run.selected_epoch is not None]
+    return float(np.mean(selected)) + 1

@@ -1,0 +1,50 @@
+"""The two-by-two grid: the weighting, fixed or GABA, crossed with the inner loss."""
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from rulbook.statistics import holm
+from rulbook.studies.claim_rules import every_seed_in
+from rulbook.studies.comparison import compare_groups
+from rulbook.training.record import RunRecord
+
+GRID = ("fixed_050", "amnl", "gaba", "grace")
+"""The methods of the grid: without and with GABA, each without and with the weighted loss."""
+
+GRID_ROWS: Mapping[str, tuple[str, str]] = {
+    "fixed 0.5/0.5": ("fixed_050", "amnl"),
+    "GABA": ("gaba", "grace"),
+}
+"""Each weighting's two cells: under the plain and under the failure-weighted inner loss."""
+
+MAIN_EFFECTS: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
+    "GABA for fixed 0.5/0.5": (("gaba", "grace"), ("fixed_050", "amnl")),
+    "failure-weighted for plain MSE": (("amnl", "grace"), ("fixed_050", "gaba")),
+}
+"""What is changed, by name: the two cells that have it, and the two that do not."""
+
+
+def main_effects(records: Iterable[RunRecord], subsets: Iterable[str]) -> pd.DataFrame:
+    """Return what each of the two changes does, taken over both values of the other.
+
+    Returns:
+        One row a subset whose grid has every seed, and change: ``subset``, ``change``; RMSE with
+        it minus RMSE without it by the paired bootstrap over engines, capped, cycles, as
+        ``difference``, ``low``, ``high``, ``p_value`` and ``smallest_detectable``; and ``p_holm``,
+        corrected over the rows.
+
+    """
+    records = list(records)
+    rows = []
+    for subset in subsets:
+        if not every_seed_in(records, [subset], GRID):
+            continue
+        for change, (with_it, without_it) in MAIN_EFFECTS.items():
+            compared = compare_groups(records, subset, with_it, without_it)
+            rows.append({"subset": subset, "change": change, **vars(compared)})
+    effects = pd.DataFrame(rows, columns=_COLUMNS)
+    return effects.assign(p_holm=holm(effects["p_value"].tolist()))
+
+
+_COLUMNS = ["subset", "change", "difference", "low", "high", "p_value", "smallest_detectable"]

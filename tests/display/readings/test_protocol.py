@@ -1,0 +1,117 @@
+import re
+
+import pandas as pd
+import pytest
+
+from rulbook.data.prepare import Recipe
+from rulbook.display.readings import protocol as readings
+from rulbook.display.results import within
+from rulbook.studies.comparison import comparison_table, rmse_by_seed
+
+from ..conftest import epoch
+
+
+def cells_of(html) -> list[list[str]]:
+    rows = re.findall(r"<tr.*?</tr>", html.data, re.DOTALL)
+    return [[re.sub(r"<[^>]+>", "", c) for c in re.findall(r"<t[dh].*?</t[dh]>", r)] for r in rows]
+
+
+@pytest.fixture
+def core(make_record, make_evidence):
+    return make_evidence(
+        make_record(name, seed=seed, epochs=(epoch(12.0), epoch(11.0)))
+        for name in ("single_task", "fixed_050", "dwa")
+        for seed in (42, 123)
+    )
+
+
+@pytest.fixture
+def nothing(make_evidence):
+    return make_evidence()
+
+
+def test_printed_errors_rise():
+    claims = readings.printed_for_fd002()
+    printed = [float(claim.printed_number) for claim in claims]
+    assert printed == sorted(printed)
+    _, *rows = cells_of(readings.printed_shown(claims))
+    assert [row[2] for row in rows] == [claim.printed_words for claim in claims]
+
+
+def test_choices_without_an_interval_show_the_error_alone():
+    choices = pd.DataFrame(
+        {
+            "subset": "FD002",
+            "choice": ["one", "another"],
+            "scored_on": "windows",
+            "windows": [3, 4],
+            "rmse": [13.0, 7.5],
+            "low": [12.0, float("nan")],
+            "high": [14.0, float("nan")],
+        }
+    )
+    _, first, second = cells_of(readings.choices_shown(choices, "a fleet"))
+    assert first[-1] == within(13.0, 12.0, 14.0)
+    assert second[-1] == "7.50"
+
+
+def test_both_conventions_are_shown_and_read(core, nothing):
+    _, *rows = cells_of(readings.conventions_shown(core))
+    assert [row[1] for row in rows] == ["Single task (RUL only)", "Fixed 0.5/0.5"]
+    capped, uncapped = (
+        rmse_by_seed(core.records, "FD002", "single_task", capped=is_capped).value
+        for is_capped in (True, False)
+    )
+    read = readings.conventions_reading(core)
+    assert f"{capped:.2f} cycles against capped lives and {uncapped:.2f} against" in read
+    assert "FD004" not in read
+    assert readings.conventions_reading(nothing).endswith("is not recorded yet.")
+    assert "rulbook sweep core" in readings.conventions_shown(nothing).data
+
+
+def test_the_gain_of_looking_at_the_test_engines_is_over_seeds(make_record, make_evidence, nothing):
+    watched = make_evidence(
+        make_record(
+            seed=seed,
+            watch_test=True,
+            epochs=(epoch(9.0, test_rmse=14.0 + gain), epoch(9.5, test_rmse=14.0)),
+        )
+        for seed, gain in ((42, 1.0), (123, 2.0))
+    )
+    head, row = cells_of(readings.selection_shown(watched))
+    cells = dict(zip(head, row, strict=True))
+    assert cells["gain"].startswith("1.50 [")
+    assert cells["best on test"].startswith("14.00")
+    assert "rulbook sweep test-selection" in readings.selection_shown(nothing).data
+
+
+def test_other_recipes_stand_beside_the_protocol(core, make_record, make_evidence, nothing):
+    recipes = make_evidence(
+        [
+            make_record(
+                recipe=Recipe(split_by="window"), epochs=(epoch(9.0), epoch(8.0))
+            ).model_copy(update={"selected_epoch": 1}),
+            make_record(recipe=Recipe(features="sensors"), epochs=(epoch(12.0),)),
+        ]
+    )
+    variants = readings.recipe_variants(core, recipes)
+    assert variants["choice"].tolist() == [
+        "the protocol",
+        "14 sensors for 17 features",
+        "validation split by window",
+    ]
+    read = readings.window_split_reading(core, recipes)
+    assert "the best epoch is number 1; where windows are, it is number 2 of at most" in read
+    assert "validation error that is then reported is 8.00 cycles" in read
+    assert readings.window_split_reading(core, nothing) == nothing.sentence()
+
+
+def test_a_printed_difference_is_held_against_the_noise(core, nothing):
+    (row,) = comparison_table(core.records, "FD002", methods=["single_task"]).itertuples()
+    assert f"would have found four times out of five is {row.smallest_detectable:.2f}" in (
+        readings.difference_reading(core, 0.1)
+    )
+    seen = row.smallest_detectable
+    assert "could well have missed it" in readings.difference_reading(core, 0.9 * seen)
+    assert "within reach of the test engines" in readings.difference_reading(core, 1.1 * seen)
+    assert "not both recorded yet" in readings.difference_reading(nothing, 1.0)
