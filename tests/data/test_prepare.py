@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as npst
 from pydantic import ValidationError
 
 from rulbook.data import SUBSETS, Fleet, Prepared, Recipe, Windows, health_state
-from rulbook.data.cmapss import SETTINGS
+from rulbook.data.cmapss import SENSORS, SETTINGS
 from rulbook.data.prepare import INFORMATIVE_SENSORS, prepare
 from rulbook.data.simulate import simulate
 from rulbook.errors import UsageError
@@ -29,11 +29,11 @@ def assert_equal(first: Windows, second: Windows) -> None:
 
 
 def rewrite(table: pd.DataFrame, units: np.ndarray) -> pd.DataFrame:
-    """Return the table with other readings and settings for ``units``."""
+    """Return the table with other readings, in other known conditions, for ``units``."""
     changed = table.copy()
     rows = changed["unit"].isin(units)
-    columns = list(changed.columns[2:])
-    changed.loc[rows, columns] = 3.0 * changed.loc[rows, columns] + 7.0
+    changed.loc[rows, list(SENSORS)] = 3.0 * changed.loc[rows, list(SENSORS)] + 7.0
+    changed.loc[rows, list(SETTINGS)] = changed.loc[rows, list(SETTINGS)].to_numpy()[::-1]
     return changed
 
 
@@ -48,6 +48,10 @@ class TestRecipe:
             "split_seed": 0,
             "split_by": "unit",
             "cap_training_rul": True,
+            "stride": 1,
+            "settings": SETTINGS,
+            "sensors": INFORMATIVE_SENSORS,
+            "n_conditions": None,
         }
         assert len(Recipe().feature_names) == 17
         assert Recipe().feature_names[:3] == SETTINGS
@@ -70,6 +74,13 @@ class TestRecipe:
             {"health_thresholds": (126, 30)},
             {"split_by": "cycle"},
             {"windows": 30},
+            {"stride": 0},
+            {"n_conditions": 0},
+            {"settings": (), "n_conditions": 2},
+            {"sensors": ()},
+            {"sensors": ("sensor_2", "sensor_2")},
+            {"settings": ("sensor_2",)},
+            {"sensors": ("cycle",)},
         ],
     )
     def test_impossible_choices_are_refused(self, bad: dict[str, object]) -> None:
@@ -170,7 +181,6 @@ class TestTestEngines:
 
     def test_every_window(self, simulated_fleet: Fleet, prepared: Prepared) -> None:
         everything = prepared.test_every_window
-        assert everything is prepared.test_every_window
         lengths = simulated_fleet.test.groupby("unit").size()
         assert len(everything) == np.maximum(lengths - 29, 1).sum()
         last = np.flatnonzero(np.append(np.diff(everything.unit) != 0, True))
@@ -317,5 +327,5 @@ def test_health_states_all_occur(subset: str) -> None:
 
 
 def test_unknown_subset(simulated_fleet: Fleet) -> None:
-    with pytest.raises(UsageError, match="FD009"):
+    with pytest.raises(UsageError, match=r"FD009.*n_conditions"):
         prepare(replace(simulated_fleet, subset="FD009"))

@@ -31,12 +31,15 @@ def rows(fleet: Fleet) -> Windows:
 
 
 def corrupted(rows: Windows, engines, **columns) -> Windows:
-    """Return the rows with columns replaced on all engines but those of ``engines``."""
+    """Return single cycles with columns replaced on all engines but those of ``engines``.
+
+    ``cycle_features`` has a row a cycle, the other columns an entry a window of one cycle.
+    """
     elsewhere = ~np.isin(rows.unit, engines)
     changed = {}
     for name, value in columns.items():
         column = getattr(rows, name).copy()
-        column[elsewhere] = value
+        column[rows.first_row[elsewhere] if name == "cycle_features" else elsewhere] = value
         changed[name] = column
     return Windows(**(vars(rows) | changed))
 
@@ -121,7 +124,7 @@ def test_only_the_drawn_engines_are_seen(rows):
     drawn = ensemble.drawn_engines(rows, 5, 3)
     assert len(set(drawn)) == 3
     assert set(drawn) <= set(rows.unit)
-    unseen = corrupted(rows, drawn, x=np.nan, rul=np.nan)
+    unseen = corrupted(rows, drawn, cycle_features=np.nan, rul=np.nan)
     clean, dirty = (
         ensemble.train_networks(
             windows, [ensemble.EQUAL_WEIGHTS], [5], engines=[3], steps=10

@@ -75,9 +75,8 @@ def test_the_test_engines_are_looked_at_once_and_after_the_last_epoch(
 
 @pytest.mark.slow
 def test_test_engines_do_not_influence_training(simulated, short_run):
-    altered = dataclasses.replace(
-        simulated, test=dataclasses.replace(simulated.test, x=simulated.test.x + 3)
-    )
+    shifted = dataclasses.replace(simulated.test, cycle_features=simulated.test.cycle_features + 3)
+    altered = dataclasses.replace(simulated, test=shifted)
     before, after = train(short_run, simulated), train(short_run, altered)
     np.testing.assert_equal(numbers(before)["epochs"], numbers(after)["epochs"])
     assert before.test != after.test

@@ -44,7 +44,7 @@ def decide(
     if claim.needs == "cmapss" and claim.needs_value:
         if source is None:
             raise RulbookError(f"Claim {claim.id} needs C-MAPSS: pass source=fleet.source.")
-        if source == "simulated":
+        if source != "cmapss":
             return Decision(claim.id, claim.expected, recorded=True, source=source, note=note)
     if value is None:
         if claim.needs_value:

@@ -1,6 +1,7 @@
 """Data: real C-MAPSS or the simulated fleet, and the windows that experiments train on.
 
-``load(subset)`` gives a ``Fleet``; ``prepare.prepare(fleet)`` turns it into ``Prepared`` windows.
+``load(subset)`` gives a ``Fleet``, and ``own_fleet`` one of tables of one's own;
+``prepare.prepare(fleet)`` turns it into ``Prepared`` windows.
 ``prepare``, ``simulate`` and ``fetch`` are modules here, each with a function of its own name.
 
 What a command line needs: ``status()`` returns a ``DataStatus`` (``folder``, ``named_by``,
@@ -10,6 +11,7 @@ raises ``RulbookError`` with one sentence if it cannot. ``resolve_source("auto")
 ``load`` would use, and ``digest(subset)`` identifies it without reading it.
 """
 
+from rulbook.data.checks import FleetError
 from rulbook.data.cmapss import (
     COLUMNS,
     SOURCE_NAMES,
@@ -19,7 +21,7 @@ from rulbook.data.cmapss import (
     Fleet,
     status,
 )
-from rulbook.data.loading import RequestedSource, digest, load, resolve_source
+from rulbook.data.loading import RequestedSource, digest, load, own_fleet, resolve_source
 from rulbook.data.prepare import (
     HEALTH_STATES,
     Prepared,
@@ -36,6 +38,7 @@ __all__ = [
     "DataStatus",
     "FileStatus",
     "Fleet",
+    "FleetError",
     "Prepared",
     "Recipe",
     "RequestedSource",
@@ -43,6 +46,7 @@ __all__ = [
     "digest",
     "health_state",
     "load",
+    "own_fleet",
     "resolve_source",
     "status",
 ]

@@ -30,7 +30,7 @@ SENSORS = tuple(f"sensor_{number}" for number in range(1, 22))
 COLUMNS = ("unit", "cycle", *SETTINGS, *SENSORS)
 """The 26 columns: engine number, cycle number, three operational settings, 21 sensors."""
 
-Source = Literal["cmapss", "simulated"]
+Source = Literal["cmapss", "simulated", "own"]
 
 SOURCE_NAMES: Mapping[str, str] = MappingProxyType(
     {"cmapss": "NASA's C-MAPSS", "simulated": "the simulated fleet"}
@@ -64,8 +64,9 @@ class Fleet:
     """One subset as it is published: nothing scaled, windowed or labelled.
 
     Attributes:
-        subset: One of ``SUBSETS``.
-        source: ``"cmapss"`` for the real files, ``"simulated"`` for the embedded fleet.
+        subset: One of ``SUBSETS``, or the name of a fleet of one's own.
+        source: ``"cmapss"`` for the real files, ``"simulated"`` for the embedded fleet, ``"own"``
+            for tables of one's own.
         digest: SHA-256 (64 hexadecimal digits) that identifies the data.
         train: Run-to-failure engines, one row a cycle, columns ``COLUMNS`` (``unit`` and ``cycle``
             int64 and counted from 1, the rest float64), sorted by unit and cycle.

@@ -4,23 +4,24 @@ The defaults of ``Recipe`` are the project's locked protocol; every deviation is
 number that comes from a validation or test engine enters the training windows.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sklearn.cluster import KMeans
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
 
-from rulbook.data.cmapss import SETTINGS, Fleet, Source, check_subset
+from rulbook.data.checks import FleetError, check_cycles, check_rows, check_rul
+from rulbook.data.cmapss import SETTINGS, SUBSETS, Fleet, Source
+from rulbook.data.cmapss import digest as published_digest
+from rulbook.data.scaling import ConditionScaler
+from rulbook.data.simulate import digest as simulated_digest
+from rulbook.errors import UsageError, unknown_name
+from rulbook.typing import Integers
 
-Floats = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
+SingleFloats = npt.NDArray[np.float32]
 
 INFORMATIVE_SENSORS = tuple(
     f"sensor_{number}" for number in (2, 3, 4, 7, 8, 9, 11, 12, 13, 14, 15, 17, 20, 21)
@@ -43,7 +44,7 @@ class Recipe(BaseModel):
         features: ``"settings+sensors"`` (3 settings and 14 sensors, 17 in all) or ``"sensors"``
             (the 14).
         window: Cycles in a window.
-        rul_cap: Highest RUL, in cycles, that a capped target takes.
+        rul_cap: Highest RUL, in cycles, that a capped target takes; none for no cap.
         health_thresholds: An engine is normal above the first RUL (cycles) and critical at or
             below the second.
         validation_fraction: Share of the training engines held out for validation.
@@ -53,40 +54,65 @@ class Recipe(BaseModel):
             split that one study measures.
         cap_training_rul: Whether ``rul`` of the training and validation windows is capped. Test
             windows carry the capped and the uncapped RUL either way.
+        stride: Cycles from one window of an engine to the next, counted from its last cycle, so
+            that the last window is always there.
+        settings: Names of the columns that tell the operating condition.
+        sensors: Names of the sensor columns.
+        n_conditions: Number of operating conditions; those of the subset where there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     features: Literal["settings+sensors", "sensors"] = "settings+sensors"
     window: int = Field(default=30, ge=1)
-    rul_cap: int = Field(default=RUL_CAP, ge=1)
+    rul_cap: int | None = Field(default=RUL_CAP, ge=1)
     health_thresholds: tuple[int, int] = HEALTH_THRESHOLDS
     validation_fraction: float = Field(default=0.15, gt=0, lt=1)
     split_seed: int = Field(default=0, ge=0)
     split_by: Literal["unit", "window"] = "unit"
     cap_training_rul: bool = True
+    stride: int = Field(default=1, ge=1)
+    settings: tuple[str, ...] = SETTINGS
+    sensors: tuple[str, ...] = Field(default=INFORMATIVE_SENSORS, min_length=1)
+    n_conditions: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _thresholds_descend(self) -> Self:
         normal_above, critical_up_to = self.health_thresholds
-        if not self.rul_cap >= normal_above > critical_up_to >= 0:
-            raise ValueError("health_thresholds must descend from at most rul_cap to at least 0")
+        if not normal_above > critical_up_to >= 0:
+            raise ValueError("health_thresholds must descend to at least 0")
+        if self.rul_cap is not None and self.rul_cap < normal_above:
+            raise ValueError("health_thresholds must descend from at most rul_cap")
+        return self
+
+    @model_validator(mode="after")
+    def _columns_are_distinct(self) -> Self:
+        columns = ("unit", "cycle", *self.settings, *self.sensors)
+        if len(set(columns)) < len(columns):
+            raise ValueError("settings and sensors must differ, and be neither unit nor cycle")
+        if not self.settings and (self.n_conditions or 1) > 1:
+            raise ValueError("n_conditions needs settings that tell the conditions apart")
         return self
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the features, in the order of the last axis of a window."""
         if self.features == "sensors":
-            return INFORMATIVE_SENSORS
-        return (*SETTINGS, *INFORMATIVE_SENSORS)
+            return self.sensors
+        return (*self.settings, *self.sensors)
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Labelled windows; row i of every array belongs to window i.
+    """Labelled windows; entry i of every array of shape (windows,) belongs to window i.
+
+    The features of a cycle are kept once, whatever the number of windows that it is in.
 
     Attributes:
-        x: Scaled features, float32, shape (windows, cycles, features), oldest cycle first.
+        cycle_features: Scaled features of every cycle, float32, shape (rows, features), engine by
+            engine, oldest cycle first. Windows that were cut together share them.
+        first_row: Row of ``cycle_features`` at which a window begins, int64, shape (windows,).
+        length: Cycles in a window.
         rul: Target RUL at the last cycle, in cycles, float32, shape (windows,), capped unless the
             recipe says otherwise.
         rul_uncapped: RUL at the last cycle, in cycles, float32, shape (windows,).
@@ -96,20 +122,45 @@ class Windows:
         cycle: Number of the last cycle, int64, shape (windows,).
     """
 
-    x: Floats
-    rul: Floats
-    rul_uncapped: Floats
+    cycle_features: SingleFloats
+    first_row: Integers
+    length: int
+    rul: SingleFloats
+    rul_uncapped: SingleFloats
     health: Integers
     unit: Integers
     cycle: Integers
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.first_row)
 
-    def take(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> "Windows":
-        """Return the windows that ``index`` (positions or a mask) picks, in its order."""
+    @property
+    def x(self) -> SingleFloats:
+        """All windows, float32, shape (windows, cycles, features), gathered anew at each call."""
+        return self.gather(slice(None))
+
+    def gather(self, index: slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> SingleFloats:
+        """Return the features of the windows that ``index`` picks, in its order.
+
+        Args:
+            index: Positions, a mask or a slice of the windows.
+
+        Returns:
+            A copy, float32, shape (picked windows, cycles, features), oldest cycle first.
+        """
+        features = self.cycle_features.shape[1]
+        # The rows of a window lie side by side, so a window is one row of an overlapping view.
+        flat = np.ascontiguousarray(self.cycle_features).reshape(-1)
+        views = np.lib.stride_tricks.sliding_window_view(flat, self.length * features)
+        picked: SingleFloats = views[self.first_row[index] * features]
+        return picked.reshape(-1, self.length, features)
+
+    def take(self, index: slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> "Windows":
+        """Return the windows that ``index`` (positions, mask or slice) picks, in its order."""
         return Windows(
-            x=self.x[index],
+            cycle_features=self.cycle_features,
+            first_row=self.first_row[index],
+            length=self.length,
             rul=self.rul[index],
             rul_uncapped=self.rul_uncapped[index],
             health=self.health[index],
@@ -123,13 +174,15 @@ class Prepared:
     """One subset, ready to train on.
 
     Attributes:
-        subset: One of ``cmapss.SUBSETS``.
-        source: ``"cmapss"`` or ``"simulated"``.
+        subset: Name of the fleet.
+        source: Where its data are from.
         digest: SHA-256 of the data, from the fleet.
         recipe: The choices that made it.
         train: Windows to train on.
         validation: Windows of the held-out engines, for selection.
         test: The last window of every test engine, ordered by unit.
+        test_every_window: All windows of the test engines.
+        scaler: Fitted on the training engines; scales engines that the fleet does not hold.
     """
 
     subset: str
@@ -139,7 +192,8 @@ class Prepared:
     train: Windows
     validation: Windows
     test: Windows
-    _scaled_test: pd.DataFrame = field(repr=False)
+    test_every_window: Windows
+    scaler: ConditionScaler
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -151,10 +205,24 @@ class Prepared:
         """Number of features, the length of the last axis of ``x``."""
         return len(self.feature_names)
 
-    @cached_property
-    def test_every_window(self) -> Windows:
-        """All windows of the test engines, cut when first asked for."""
-        return _cut(self._scaled_test, self.recipe, capped=True)
+    def last_windows(self, engines: pd.DataFrame) -> tuple[Integers, SingleFloats]:
+        """Return what a network needs to predict the RUL of engines that the fleet does not hold.
+
+        Args:
+            engines: One row a cycle, with the columns of the recipe, in any order.
+
+        Returns:
+            The numbers of the engines, ascending, int64, shape (engines,), and the last window of
+            each, float32, shape (engines, cycles, features).
+
+        Raises:
+            FleetError: The table is not what ``prepare`` takes, or an engine flies an operating
+                condition that no training engine flew.
+        """
+        rows = _checked(engines, self.recipe, "new engines")
+        features = _select(self.scaler.transform_checked(rows), self.recipe)
+        last = _last_of_each(_cut(rows, features, self.recipe, capped=False))
+        return last.unit, last.x
 
 
 def health_state(
@@ -175,7 +243,7 @@ def health_state(
 
 
 def prepare(fleet: Fleet, recipe: Recipe | None = None) -> Prepared:
-    """Split, scale, window and label a fleet.
+    """Check, split, scale, window and label a fleet.
 
     Operating conditions are the clusters of the settings (k-means, fitted on training engines);
     sensors are z-scored within each condition and settings over all rows, with the statistics of
@@ -183,25 +251,39 @@ def prepare(fleet: Fleet, recipe: Recipe | None = None) -> Prepared:
     window is padded in front by repeating its first cycle.
 
     Args:
-        fleet: What ``load`` returns.
+        fleet: What ``load`` returns, or a ``Fleet`` of one's own (``own_fleet``) with the columns
+            that the recipe names.
         recipe: The choices; the locked protocol if left out.
 
     Raises:
-        UsageError: ``fleet.subset`` is unknown.
+        UsageError: Neither the subset nor the recipe says how many operating conditions there are.
+        FleetError: A table is not what it should be: a column or an RUL is missing, a value is not
+            a finite number, a cycle is missing or there twice, a test or validation engine flies
+            a condition that no training engine flew, or the tables are those of another subset.
     """
-    check_subset(fleet.subset)
     recipe = recipe or Recipe()
-    run_to_failure = _with_rul(fleet.train)
-    held_out = _validation_units(run_to_failure, recipe)
-    is_held_out = run_to_failure["unit"].isin(held_out)
-    scaler = _ConditionScaler(run_to_failure[~is_held_out], _CONDITIONS[fleet.subset])
+    n_conditions = _n_conditions(fleet.subset, recipe)
+    _check_identity(fleet)
+    run_to_failure = _checked(fleet.train, recipe, f"training engines of '{fleet.subset}'")
+    tested_name = f"test engines of '{fleet.subset}'"
+    tested = _checked(fleet.test, recipe, tested_name)
+    check_rul(fleet.test_rul, tested["unit"].unique(), tested_name)
+    if recipe.n_conditions is None:
+        _check_conditions(run_to_failure, fleet.subset, n_conditions, recipe)
 
-    scaled = scaler.transform(run_to_failure)
+    is_held_out = run_to_failure["unit"].isin(_validation_units(run_to_failure, recipe))
+    scaler = ConditionScaler.fit(
+        run_to_failure[~is_held_out] if is_held_out.any() else run_to_failure,
+        recipe.settings,
+        recipe.sensors,
+        n_conditions,
+    )
+    features = _select(scaler.transform_checked(run_to_failure), recipe)
+    windows = _cut(run_to_failure, features, recipe, capped=recipe.cap_training_rul)
     if recipe.split_by == "unit":
-        train = _cut(scaled[~is_held_out], recipe, capped=recipe.cap_training_rul)
-        validation = _cut(scaled[is_held_out], recipe, capped=recipe.cap_training_rul)
+        drawn = np.isin(windows.unit, run_to_failure["unit"][is_held_out].unique())
+        train, validation = windows.take(~drawn), windows.take(drawn)
     else:
-        windows = _cut(scaled, recipe, capped=recipe.cap_training_rul)
         kept, drawn = train_test_split(
             np.arange(len(windows)),
             test_size=recipe.validation_fraction,
@@ -209,7 +291,13 @@ def prepare(fleet: Fleet, recipe: Recipe | None = None) -> Prepared:
         )
         train, validation = windows.take(np.sort(kept)), windows.take(np.sort(drawn))
 
-    scaled_test = scaler.transform(_with_rul(fleet.test, fleet.test_rul))
+    every = _cut(
+        tested,
+        _select(scaler.transform_checked(tested), recipe),
+        recipe,
+        capped=True,
+        rul_at_end=fleet.test_rul,
+    )
     return Prepared(
         subset=fleet.subset,
         source=fleet.source,
@@ -217,85 +305,147 @@ def prepare(fleet: Fleet, recipe: Recipe | None = None) -> Prepared:
         recipe=recipe,
         train=train,
         validation=validation,
-        test=_cut(scaled_test.groupby("unit").tail(recipe.window), recipe, capped=True),
-        _scaled_test=scaled_test,
+        test=_last_of_each(every),
+        test_every_window=every,
+        scaler=scaler,
     )
 
 
-def _with_rul(engines: pd.DataFrame, rul_at_end: pd.Series | None = None) -> pd.DataFrame:
-    """Return ``engines`` sorted, with ``rul``: cycles left at each row, 0 at a failure."""
-    engines = engines.sort_values(["unit", "cycle"], ignore_index=True)
-    rul = engines.groupby("unit")["cycle"].transform("max") - engines["cycle"]
-    if rul_at_end is not None:
-        rul = rul + engines["unit"].map(rul_at_end)
-    return engines.assign(rul=rul)
+def _n_conditions(subset: str, recipe: Recipe) -> int:
+    """Return the number of operating conditions that the recipe gives, or the subset is known by.
 
-
-def _validation_units(engines: pd.DataFrame, recipe: Recipe) -> Sequence[int]:
-    """Return the engines held out; none for the leaky split, which has no engine of its own."""
-    if recipe.split_by == "window":
-        return []
-    _, held_out = train_test_split(
-        np.unique(engines["unit"]),
-        test_size=recipe.validation_fraction,
-        random_state=recipe.split_seed,
-    )
-    return list(held_out)
-
-
-class _ConditionScaler:
-    """Z-scores with training statistics: sensors per operating condition, settings over all."""
-
-    def __init__(self, engines: pd.DataFrame, n_conditions: int) -> None:
-        settings = engines[list(SETTINGS)].to_numpy()
-        self._conditions = KMeans(n_conditions, n_init=10, random_state=0).fit(settings)
-        self._settings = StandardScaler().fit(settings)
-        sensors = engines[list(INFORMATIVE_SENSORS)].to_numpy()
-        self._sensors = [
-            StandardScaler().fit(sensors[self._conditions.labels_ == condition])
-            for condition in range(n_conditions)
-        ]
-
-    def transform(self, engines: pd.DataFrame) -> pd.DataFrame:
-        """Return ``unit``, ``cycle``, ``rul`` and the 17 scaled features of ``engines``."""
-        settings = engines[list(SETTINGS)].to_numpy()
-        sensors = engines[list(INFORMATIVE_SENSORS)].to_numpy(copy=True)
-        condition = self._conditions.predict(settings)
-        for number, scaler in enumerate(self._sensors):
-            rows = condition == number
-            if rows.any():
-                sensors[rows] = scaler.transform(sensors[rows])
-        scaled = np.hstack([self._settings.transform(settings), sensors])
-        features = pd.DataFrame(
-            scaled.astype(np.float32),
-            index=engines.index,
-            columns=[*SETTINGS, *INFORMATIVE_SENSORS],
+    Raises:
+        UsageError: The recipe gives none and the subset is not one of ``cmapss.SUBSETS``.
+    """
+    if recipe.n_conditions is not None:
+        return recipe.n_conditions
+    if not recipe.settings:
+        return 1
+    if subset not in _CONDITIONS:
+        raise UsageError(
+            f"{unknown_name('subset', subset, SUBSETS)} For a fleet of your own, let the recipe "
+            f"say how many operating conditions it flies (n_conditions)."
         )
-        return pd.concat([engines[["unit", "cycle", "rul"]], features], axis=1)
+    return _CONDITIONS[subset]
 
 
-def _cut(engines: pd.DataFrame, recipe: Recipe, *, capped: bool) -> Windows:
-    """Cut every window, stride 1, from engines that are scaled and sorted."""
-    window = recipe.window
-    blocks = []
-    last_rows = []
-    for _, engine in engines.groupby("unit"):
-        cycles = engine[list(recipe.feature_names)].to_numpy()
-        if (missing := window - len(cycles)) > 0:
-            cycles = np.concatenate([np.repeat(cycles[:1], missing, axis=0), cycles])
-        views = np.lib.stride_tricks.sliding_window_view(cycles, window, axis=0)
-        blocks.append(views.transpose(0, 2, 1))
-        last_rows.append(engine[["unit", "cycle", "rul"]].tail(len(views)))
-    ends = pd.concat(last_rows)
-    x = np.empty((len(ends), window, len(recipe.feature_names)), dtype=np.float32)
-    np.concatenate(blocks, out=x)
-    uncapped = ends["rul"].to_numpy(dtype=np.float32)
-    below_cap = np.minimum(uncapped, np.float32(recipe.rul_cap))
+def _check_identity(fleet: Fleet) -> None:
+    """Raise ``FleetError`` if the digest says that the fleet is another subset than its name."""
+    for subset in SUBSETS:
+        if subset != fleet.subset and fleet.digest in {
+            published_digest(subset),
+            simulated_digest(subset),
+        }:
+            raise FleetError(
+                f"The fleet is called '{fleet.subset}', but its digest is that of {subset}: "
+                f"load '{fleet.subset}', or give tables of your own through own_fleet."
+            )
+
+
+def _check_conditions(
+    engines: pd.DataFrame, subset: str, n_conditions: int, recipe: Recipe
+) -> None:
+    """Raise ``FleetError`` unless C-MAPSS engines fly the operating conditions of their subset.
+
+    Altitude in thousands of feet and throttle angle in degrees, rounded, tell the six apart.
+    """
+    if recipe.settings != SETTINGS:
+        return
+    altitude, throttle = (engines[name].to_numpy().round() for name in (SETTINGS[0], SETTINGS[2]))
+    flown = len(pd.unique(altitude * 1000.0 + throttle))
+    if flown != n_conditions:
+        raise FleetError(
+            f"The training engines of '{subset}' fly {flown} operating conditions where {subset} "
+            f"has {n_conditions}: give the tables of {subset}, or let the recipe say how many "
+            f"conditions these fly (n_conditions)."
+        )
+
+
+def _checked(engines: pd.DataFrame, recipe: Recipe, what: str) -> pd.DataFrame:
+    """Return the columns of the recipe, sorted by unit and cycle, unit and cycle int64."""
+    columns = [*recipe.settings, *recipe.sensors]
+    check_rows(engines, columns, what)
+    engines = engines[["unit", "cycle", *columns]]
+    unit, cycle = engines["unit"].to_numpy(), engines["cycle"].to_numpy()
+    ascending = (unit[1:] > unit[:-1]) | ((unit[1:] == unit[:-1]) & (cycle[1:] > cycle[:-1]))
+    if not ascending.all():
+        engines = engines.sort_values(["unit", "cycle"], ignore_index=True)
+    check_cycles(engines, what)
+    return engines.astype({"unit": "int64", "cycle": "int64"})
+
+
+def _validation_units(engines: pd.DataFrame, recipe: Recipe) -> Integers:
+    """Return the engines held out; none for the leaky split, which has no engine of its own."""
+    units: Integers = engines["unit"].unique()
+    if recipe.split_by == "window":
+        return units[:0]
+    if len(units) == 1:
+        raise FleetError(
+            "There is one training engine, and none is left for validation: give at least two."
+        )
+    held_out: Integers = train_test_split(
+        units, test_size=recipe.validation_fraction, random_state=recipe.split_seed
+    )[1]
+    return held_out
+
+
+def _select(scaled: SingleFloats, recipe: Recipe) -> SingleFloats:
+    """Return the features of the recipe out of scaled settings and sensors, (rows, features)."""
+    if recipe.features == "sensors":
+        return np.ascontiguousarray(scaled[:, len(recipe.settings) :])
+    return scaled
+
+
+def _cut(
+    engines: pd.DataFrame,
+    features: SingleFloats,
+    recipe: Recipe,
+    *,
+    capped: bool,
+    rul_at_end: pd.Series | None = None,
+) -> Windows:
+    """Return every window of the engines.
+
+    Args:
+        engines: ``unit`` and ``cycle`` of each row, sorted, without gaps.
+        features: Scaled features of the same rows, float32, shape (rows, features).
+        recipe: Window, stride, cap and thresholds.
+        capped: Whether the target is capped.
+        rul_at_end: RUL of each engine at its last row, indexed by unit; 0 if left out.
+    """
+    unit, cycle = engines["unit"].to_numpy(), engines["cycle"].to_numpy()
+    begins = np.flatnonzero(np.diff(unit, prepend=unit[0] - 1))
+    cycles = np.diff(begins, append=len(unit))
+    last = begins + cycles - 1
+    missing = np.maximum(recipe.window - cycles, 0)
+    if missing.any():
+        repeats = np.ones(len(unit), dtype=np.int64)
+        repeats[begins] += missing
+        features = np.repeat(features, repeats, axis=0)
+
+    windows = (cycles + missing - recipe.window) // recipe.stride + 1
+    engine = np.repeat(np.arange(len(begins)), windows)
+    before_last = np.repeat(np.cumsum(windows), windows) - 1 - np.arange(len(engine))
+    end = last[engine] - recipe.stride * before_last
+    rul = (last[engine] - end).astype(np.float64)
+    if rul_at_end is not None:
+        rul += rul_at_end.loc[unit[begins]].to_numpy()[engine]
+    uncapped = rul.astype(np.float32)
+    below_cap = uncapped
+    if recipe.rul_cap is not None:
+        below_cap = np.minimum(uncapped, np.float32(recipe.rul_cap))
     return Windows(
-        x=x,
+        cycle_features=features,
+        first_row=end + np.cumsum(missing)[engine] - (recipe.window - 1),
+        length=recipe.window,
         rul=below_cap if capped else uncapped,
         rul_uncapped=uncapped,
         health=health_state(below_cap, recipe.health_thresholds),
-        unit=ends["unit"].to_numpy(dtype=np.int64),
-        cycle=ends["cycle"].to_numpy(dtype=np.int64),
+        unit=unit[end],
+        cycle=cycle[end],
     )
+
+
+def _last_of_each(windows: Windows) -> Windows:
+    """Return the last window of each engine."""
+    return windows.take(np.flatnonzero(np.diff(windows.unit, append=windows.unit[-1] + 1)))

@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 
 from rulbook.data.cmapss import Fleet
-from rulbook.data.prepare import Prepared, Recipe, Windows, prepare
+from rulbook.data.prepare import RUL_CAP, Prepared, Recipe, Windows, prepare
 from rulbook.metrics import rmse
 from rulbook.statistics import rmse_over_engines
 from rulbook.training.baselines import window_statistics
@@ -122,7 +122,7 @@ def _fitted(train: Windows, seed: int, trees: int) -> ExtraTreesRegressor:
 
 
 def _errors(model: ExtraTreesRegressor, windows: Windows, *, capped: bool = True) -> Floats:
-    true = np.minimum(windows.rul_uncapped, Recipe().rul_cap) if capped else windows.rul_uncapped
+    true = np.minimum(windows.rul_uncapped, RUL_CAP) if capped else windows.rul_uncapped
     errors: Floats = model.predict(window_statistics(windows)) - true
     return errors
 

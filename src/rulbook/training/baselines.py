@@ -58,6 +58,6 @@ def _boosted(
 
 def _constant(prepared: Prepared) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Predict the mean training RUL and the most frequent health state for every engine."""
-    rows = len(prepared.test.x)
+    rows = len(prepared.test)
     majority = np.bincount(prepared.train.health).argmax()
     return np.full(rows, prepared.train.rul.mean(), float), np.full(rows, majority, np.int64)

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from rulbook.data.prepare import Recipe
 from rulbook.losses import InnerLoss
@@ -92,6 +92,13 @@ class RunConfig(BaseModel):
     observe_every: int = 10
     watch_test: bool = False
     precision: Precision = "float32"
+
+    @model_validator(mode="after")
+    def _cap_is_there_where_it_is_used(self) -> Self:
+        in_caps = self.target_unit == "cap" or self.inner_loss == "failure_weighted_mse"
+        if in_caps and self.recipe.rul_cap is None:
+            raise ValueError("target_unit 'cap' and failure-weighted MSE need recipe.rul_cap")
+        return self
 
     def key(self) -> str:
         """Return the SHA-256 of the canonical JSON of this configuration.

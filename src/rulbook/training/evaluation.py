@@ -1,5 +1,6 @@
 """What a network predicts for windows, how far off it is, and what its trunk can be read for."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,12 @@ _PROBE_WINDOWS = 4000
 
 def cycles_per_unit(config: RunConfig) -> float:
     """Return how many cycles one unit of the network's RUL output stands for."""
-    return float(config.recipe.rul_cap) if config.target_unit == "cap" else 1.0
+    return rul_cap(config) if config.target_unit == "cap" else 1.0
+
+
+def rul_cap(config: RunConfig) -> float:
+    """Return the cap in cycles; infinite where there is none, which only plain MSE goes with."""
+    return math.inf if config.recipe.rul_cap is None else float(config.recipe.rul_cap)
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Evaluator:
 
     def predict(self, model: nn.Module, windows: Windows) -> tuple[Floats, Floats]:
         """Return RUL in cycles, (N,), and health logits, (N, 3); leaves ``model`` in eval mode."""
-        parts = self._batchwise(model, model, windows.x)
+        parts = self._batchwise(model, model, windows)
         rul = _to_floats([part[0] for part in parts]) * cycles_per_unit(self.config)
         return rul, _to_floats([part[1] for part in parts])
 
@@ -63,9 +69,9 @@ class Evaluator:
             health_recall=recall_per_class(predicted, windows.health).tolist(),
         )
 
-    def features(self, model: DualTaskModel, x: np.ndarray) -> Floats:
-        """Return z of windows ``x``, (N, cycles, features), as (N, 32)."""
-        return _to_floats(self._batchwise(model, model.features, x))
+    def features(self, model: DualTaskModel, windows: Windows) -> Floats:
+        """Return z of each window, (N, 32)."""
+        return _to_floats(self._batchwise(model, model.features, windows))
 
     def probe(self, model: DualTaskModel, prepared: Prepared) -> ProbeScores:
         """Return how well a linear classifier reads the health state of validation windows off z.
@@ -75,9 +81,9 @@ class Evaluator:
         fit, score = prepared.train, prepared.validation
         rows = np.linspace(0, len(fit) - 1, min(_PROBE_WINDOWS, len(fit))).astype(int)
         scores = linear_probe(
-            self.features(model, fit.x[rows]),
+            self.features(model, fit.take(rows)),
             fit.health[rows],
-            self.features(model, score.x),
+            self.features(model, score),
             score.health,
         )
         return ProbeScores(
@@ -89,11 +95,15 @@ class Evaluator:
 
     @torch.no_grad()
     def _batchwise(
-        self, model: nn.Module, call: Callable[[Tensor], Any], x: np.ndarray
+        self, model: nn.Module, call: Callable[[Tensor], Any], windows: Windows
     ) -> list[Any]:
         model.eval()
+        batches = (
+            torch.from_numpy(windows.gather(slice(first, first + _BATCH)))
+            for first in range(0, len(windows), _BATCH)
+        )
         with self.precision():
-            return [call(b.to(self.device)) for b in torch.split(torch.from_numpy(x), _BATCH)]
+            return [call(batch.to(self.device)) for batch in batches]
 
 
 def _to_floats(parts: Sequence[Tensor]) -> Floats:

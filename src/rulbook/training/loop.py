@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from rulbook.data.prepare import Prepared
@@ -20,7 +21,7 @@ from rulbook.optimisers import OPTIMISERS
 from rulbook.randomness import seeded
 from rulbook.training.auxiliary import auxiliary_labels
 from rulbook.training.config import RunConfig
-from rulbook.training.evaluation import Evaluator, cycles_per_unit
+from rulbook.training.evaluation import Evaluator, cycles_per_unit, rul_cap
 from rulbook.training.packing import PackedParameters
 from rulbook.training.record import (
     EpochRecord,
@@ -203,11 +204,13 @@ class _Run:
         )
         self.batches = torch.Generator().manual_seed(config.seed)
         train_windows = prepared.train
-        self.x = torch.from_numpy(train_windows.x).to(device)
+        self.cycle_features = torch.from_numpy(train_windows.cycle_features).to(device)
+        self.first_row = torch.from_numpy(train_windows.first_row).to(device)
+        self.within_window = torch.arange(train_windows.length, device=device)
         self.rul = torch.from_numpy(train_windows.rul).to(device)
         labels = auxiliary_labels(config.auxiliary, train_windows, config.seed)
         self.health = torch.from_numpy(labels).to(device)
-        whole_batches = len(self.x) // config.batch_size
+        whole_batches = len(train_windows) // config.batch_size
         self.steps_per_epoch = min(whole_batches, config.batches_per_epoch or whole_batches)
         self.total_steps = self.steps_per_epoch * config.max_epochs
         self.step = 0
@@ -323,17 +326,25 @@ class _Run:
         )
 
     def _batches(self) -> Iterator[Tensor]:
-        order = torch.randperm(len(self.x), generator=self.batches).to(self.device)
+        order = torch.randperm(len(self.rul), generator=self.batches).to(self.device)
         size = self.config.batch_size
         for first in range(0, self.steps_per_epoch * size, size):
             yield order[first : first + size]
 
+    def _windows(self, rows: Tensor) -> Tensor:
+        """Return training windows, (windows, cycles, features), gathered from their cycles.
+
+        An embedding look-up is PyTorch's fastest gather of rows.
+        """
+        cycles = self.first_row[rows, None] + self.within_window
+        return functional.embedding(cycles, self.cycle_features)
+
     def _losses(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         config = self.config
         with self.evaluator.precision():
-            rul, logits = self.model(self.x[rows])
+            rul, logits = self.model(self._windows(rows))
         rul_loss = inner_rul_loss(
-            config.inner_loss, rul, self.rul[rows] / self.unit, config.recipe.rul_cap / self.unit
+            config.inner_loss, rul, self.rul[rows] / self.unit, rul_cap(config) / self.unit
         )
         return rul_loss, health_cross_entropy(logits, self.health[rows])
 
@@ -360,10 +371,10 @@ class _Run:
 
     def _starts_dead(self) -> bool:
         """Return whether the final ReLU is shut for every one of a batch of windows."""
-        rows = np.linspace(0, len(self.x) - 1, self.config.batch_size).astype(int)
+        rows = np.linspace(0, len(self.rul) - 1, self.config.batch_size).astype(int)
         model = copy.deepcopy(self.model)  # a pass in training mode moves the batch statistics
         with torch.no_grad(), self.evaluator.precision():
-            rul, _ = model(self.x[torch.from_numpy(rows)])
+            rul, _ = model(self._windows(torch.from_numpy(rows).to(self.device)))
         return bool((rul == 0).all())
 
 

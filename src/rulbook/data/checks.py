@@ -1,0 +1,117 @@
+"""What a fleet must be before it is prepared; each fault is one sentence."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from rulbook.errors import RulbookError
+
+_LARGEST = float(np.finfo(np.float32).max)
+"""Features are single precision; a larger reading would become infinite."""
+
+
+class FleetError(RulbookError):
+    """A fleet, or a table of engines, is not what it should be; the message says where."""
+
+
+def check_rows(engines: pd.DataFrame, features: Sequence[str], what: str) -> None:
+    """Check one table of engines, row by row.
+
+    Args:
+        engines: One row a cycle.
+        features: Names of the columns that become features.
+        what: What the message calls the table, for instance "training engines of 'FD001'".
+
+    Raises:
+        FleetError: The table is empty or lacks a column, or a value is not a finite number.
+    """
+    needed = ("unit", "cycle", *features)
+    if engines.columns.has_duplicates:
+        twice = engines.columns[engines.columns.duplicated()][0]
+        raise FleetError(f"The {what} have two columns '{twice}': leave one out.")
+    for name in needed:
+        if name not in engines.columns:
+            raise FleetError(f"The {what} have no column '{name}': add it, or leave it out.")
+        if not pd.api.types.is_numeric_dtype(engines[name]):
+            raise FleetError(
+                f"Column '{name}' of the {what} is {engines[name].dtype}: make it numbers."
+            )
+    if engines.empty:
+        raise FleetError(f"There are no {what}: give at least one.")
+    values = engines[list(needed)].to_numpy(dtype=np.float64, na_value=np.nan)
+    extremes = np.abs(values).max(axis=0)
+    if (extremes <= _LARGEST).all():
+        return
+    column = int(np.flatnonzero(~(extremes <= _LARGEST))[0])
+    row = int(np.flatnonzero(~(np.abs(values[:, column]) <= _LARGEST))[0])
+    raise FleetError(
+        f"Column '{needed[column]}' of the {what} is {values[row, column]:g} in row {row} (unit "
+        f"{values[row, 0]:g}, cycle {values[row, 1]:g}): give a finite number, or leave the "
+        f"engine out."
+    )
+
+
+def check_cycles(engines: pd.DataFrame, what: str) -> None:
+    """Check that the cycles of each engine are whole, without gap or repetition.
+
+    Args:
+        engines: Rows sorted by unit and cycle that passed ``check_rows``.
+        what: What the message calls the table.
+
+    Raises:
+        FleetError: A unit or a cycle is no whole number, or a cycle is missing or there twice.
+    """
+    unit, cycle = engines["unit"].to_numpy(), engines["cycle"].to_numpy()
+    for name, numbers in (("unit", unit), ("cycle", cycle)):
+        if numbers.dtype.kind == "f" and (numbers != np.trunc(numbers)).any():
+            row = int(np.flatnonzero(numbers != np.trunc(numbers))[0])
+            raise FleetError(
+                f"Column '{name}' of the {what} is {numbers[row]:g} in one row: number engines "
+                f"and cycles with whole numbers."
+            )
+    step = np.diff(cycle)
+    wrong = np.flatnonzero((unit[1:] == unit[:-1]) & (step != 1))
+    if wrong.size:
+        row = int(wrong[0])
+        name, before, after = unit[row], cycle[row], cycle[row + 1]
+        if before == after:
+            raise FleetError(
+                f"Engine {name:g} of the {what} has cycle {before:g} twice: keep one of the rows, "
+                f"or give engines of different fleets different numbers."
+            )
+        raise FleetError(
+            f"Engine {name:g} of the {what} jumps from cycle {before:g} to {after:g}: give every "
+            f"cycle between, or number the part after the gap as another engine."
+        )
+
+
+def check_rul(rul: pd.Series, units: npt.NDArray[np.int64], what: str) -> None:
+    """Check that there is one RUL for each engine.
+
+    Args:
+        rul: RUL in cycles of each engine at its last row, indexed by unit.
+        units: Numbers of the engines, ascending.
+        what: What the message calls the engines.
+
+    Raises:
+        FleetError: An engine has none or two, an RUL has no engine, or one is not finite or below
+            0.
+    """
+    if not isinstance(rul, pd.Series) or not pd.api.types.is_numeric_dtype(rul):
+        raise FleetError(f"The RUL of the {what} is no series of numbers: index it by unit.")
+    for unit in rul.index[rul.index.duplicated()]:
+        raise FleetError(f"The RUL of engine {unit} of the {what} is there twice: keep one.")
+    advice = "index it by unit, one RUL for each engine."
+    for unit in units[~np.isin(units, rul.index)]:
+        raise FleetError(f"Engine {unit} of the {what} has no RUL: {advice}")
+    for unit in rul.index[~np.isin(rul.index, units)]:
+        raise FleetError(f"There is an RUL of engine {unit}, but no such {what}: {advice}")
+    values = rul.to_numpy(dtype=np.float64, na_value=np.nan)
+    for unit, value in zip(rul.index, values, strict=True):
+        if not 0 <= value <= _LARGEST:
+            raise FleetError(
+                f"The RUL of engine {unit} of the {what} is {value:g}: give the cycles that it "
+                f"had left, 0 or more."
+            )

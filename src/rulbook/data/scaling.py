@@ -1,0 +1,187 @@
+"""Z-scores with the statistics of the training engines, per operating condition."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
+
+from rulbook.data.checks import FleetError, check_rows
+from rulbook.typing import Floats, Integers
+
+_KNOWN_REACH = 3.0
+"""A row belongs to a condition up to this multiple of the largest deviation seen in training."""
+
+_STARTS = 10
+"""K-means starts where one does not separate the conditions."""
+
+
+@dataclass(frozen=True)
+class ConditionScaler:
+    """Scales sensors within each operating condition and settings over all rows.
+
+    Operating conditions are the clusters of the settings (k-means, seed 0). A column that never
+    changes becomes 0.
+
+    Attributes:
+        settings: Names of the operational settings.
+        sensors: Names of the sensors.
+        centres: Mean settings of each condition, shape (conditions, settings).
+        reach: Largest deviation from the centre of its condition, in each setting, that counts as
+            known, shape (settings,).
+        setting_mean, setting_scale: Shape (settings,).
+        sensor_mean, sensor_scale: Shape (conditions, sensors).
+    """
+
+    settings: tuple[str, ...]
+    sensors: tuple[str, ...]
+    centres: Floats
+    reach: Floats
+    setting_mean: Floats
+    setting_scale: Floats
+    sensor_mean: Floats
+    sensor_scale: Floats
+    _clusters: KMeans | None
+
+    @classmethod
+    def fit(
+        cls, engines: pd.DataFrame, settings: Sequence[str], sensors: Sequence[str], conditions: int
+    ) -> Self:
+        """Return the scaler of some engines.
+
+        Args:
+            engines: Checked training engines, one row a cycle.
+            settings: Names of the columns that tell the operating condition, and are scaled.
+            sensors: Names of the columns scaled within each condition.
+            conditions: How many operating conditions there are; without settings 1.
+
+        Raises:
+            FleetError: There are fewer different settings than conditions.
+        """
+        flown = _columns(engines, settings)
+        readings = _columns(engines, sensors)
+        clusters = _clusters(flown, conditions) if conditions > 1 else None
+        if clusters is None:
+            labels = np.zeros(len(flown), dtype=np.intp)
+            centres = flown.mean(axis=0, keepdims=True)
+        else:
+            labels, centres = clusters.labels_, clusters.cluster_centers_
+        over_all = StandardScaler().fit(flown) if settings else None
+        within = [StandardScaler().fit(readings[labels == number]) for number in range(conditions)]
+        deviation = np.abs(flown - centres[labels]).max(axis=0, initial=0.0)
+        rounding = 1e-6 * np.maximum(np.abs(centres).max(axis=0, initial=0.0), 1.0)
+        return cls(
+            settings=tuple(settings),
+            sensors=tuple(sensors),
+            centres=centres,
+            reach=_KNOWN_REACH * deviation + rounding,
+            setting_mean=over_all.mean_ if over_all else np.empty(0),
+            setting_scale=over_all.scale_ if over_all else np.empty(0),
+            sensor_mean=np.stack([scaler.mean_ for scaler in within]),
+            sensor_scale=np.stack([scaler.scale_ for scaler in within]),
+            _clusters=clusters,
+        )
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns of what ``transform`` returns: settings, then sensors."""
+        return (*self.settings, *self.sensors)
+
+    def condition(self, engines: pd.DataFrame) -> Integers:
+        """Return the operating condition of each row, int64, shape (rows,), counted from 0.
+
+        Raises:
+            FleetError: A row flies a condition that no training engine flew.
+        """
+        return self._condition(engines, _columns(engines, self.settings))
+
+    def transform(self, engines: pd.DataFrame) -> npt.NDArray[np.float32]:
+        """Return the scaled features of each row, float32, shape (rows, features).
+
+        Args:
+            engines: One row a cycle, of any engine of this type; other columns are ignored.
+
+        Raises:
+            FleetError: A column is missing, a value is not finite, or a row flies a condition that
+                no training engine flew.
+        """
+        check_rows(engines, self.feature_names, "engines to be scaled")
+        return self.transform_checked(engines)
+
+    def transform_checked(self, engines: pd.DataFrame) -> npt.NDArray[np.float32]:
+        """Return what ``transform`` does, for rows that passed ``check_rows`` already."""
+        flown = _columns(engines, self.settings)
+        condition = self._condition(engines, flown)
+        scaled = np.empty((len(engines), len(self.feature_names)), dtype=np.float32)
+        scaled[:, : len(self.settings)] = (flown - self.setting_mean) / self.setting_scale
+        readings = _columns(engines, self.sensors)
+        for number in range(len(self.centres)):
+            rows = np.flatnonzero(condition == number)
+            scaled[rows, len(self.settings) :] = (
+                readings[rows] - self.sensor_mean[number]
+            ) / self.sensor_scale[number]
+        return scaled
+
+    def _condition(self, engines: pd.DataFrame, flown: Floats) -> Integers:
+        if self._clusters is None:
+            condition = np.zeros(len(flown), dtype=np.int64)
+        else:
+            condition = self._clusters.predict(flown).astype(np.int64)
+        unknown = np.abs(flown - self.centres[condition]) > self.reach
+        if unknown.any():
+            row, column = (int(places[0]) for places in np.nonzero(unknown))
+            where = engines.iloc[row]
+            raise FleetError(
+                f"Engine {where['unit']:g} flies an operating condition in cycle "
+                f"{where['cycle']:g} that no training engine flew ({self.settings[column]} is "
+                f"{flown[row, column]:g}): leave the engine out, or train on engines that fly it."
+            )
+        return condition
+
+
+def _columns(engines: pd.DataFrame, names: Sequence[str]) -> Floats:
+    """Return some columns as float64, shape (rows, names)."""
+    values: Floats = engines[list(names)].to_numpy(dtype=np.float64)
+    return values
+
+
+def _clusters(flown: Floats, conditions: int) -> KMeans:
+    """Return the operating conditions as clusters of the settings, shape (rows, settings).
+
+    One start of k-means++ gives the labels of ten wherever it separates the conditions.
+    """
+    clusters = _k_means(flown, conditions, n_init=1)
+    if not _are_separate(clusters, flown):
+        clusters = _k_means(flown, conditions, n_init=_STARTS)
+    return clusters
+
+
+def _k_means(flown: Floats, conditions: int, n_init: int) -> KMeans:
+    """Return fitted k-means.
+
+    Raises:
+        FleetError: There are fewer different settings than conditions.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            return KMeans(conditions, n_init=n_init, random_state=0).fit(flown)
+    except (ConvergenceWarning, ValueError) as fault:
+        raise FleetError(
+            f"The training engines have fewer different settings than {conditions} operating "
+            f"conditions: give the recipe another n_conditions."
+        ) from fault
+
+
+def _are_separate(clusters: KMeans, flown: Floats) -> bool:
+    """Return whether every cluster is narrower than the gap between the nearest two centres."""
+    centres = clusters.cluster_centers_
+    radius = np.linalg.norm(flown - centres[clusters.labels_], axis=1).max()
+    between = np.linalg.norm(centres[:, None] - centres, axis=2)
+    return bool(2 * radius < between[between > 0].min(initial=np.inf))
