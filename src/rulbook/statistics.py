@@ -284,15 +284,20 @@ def compare_crossed(
 ) -> list[CrossedComparison]:
     """Compare pairs of methods by a crossed bootstrap over test engines and seeds.
 
-    Another fleet and other seeds would both move a difference. So engines and seeds are drawn anew
-    with replacement, independently of each other and alike for both methods of a pair (the
-    pigeonhole bootstrap; Owen, 2007). It counts noise that belongs to one engine under one seed up
-    to three times, which errs on the side of ties.
+    Another fleet and other seeds would both move a difference. So in every resample engines and
+    seeds are drawn anew with replacement, independently of each other and alike for both methods of
+    a pair, and what the drawn engines move and what the drawn seeds move is added up.
 
-    Departure: five seeds are few, and a percentile interval over five values is too narrow: its
-    spread by the root of 4/5, its tails by those of Student's t. In every resample, what the drawn
-    seeds move is therefore stretched by the root of S / (S - 1) and by the root of ν over a draw of
-    χ² with ν = S - 1 degrees of freedom, the draw that turns a normal variable into Student's t.
+    Departures from the plain crossed ("pigeonhole") bootstrap, which draws both at once:
+
+    * It counts the noise that belongs to one engine under one seed up to three times (Owen, 2007).
+      Here that noise is left to the seeds and counted once: what the engines move is shrunk by the
+      share of it in their variance, as a two-way analysis of variance estimates it.
+    * Five seeds are few, and a percentile interval over five values is too narrow: its spread by
+      the root of 4/5, its tails by those of Student's t. What the drawn seeds move is therefore
+      stretched by the root of S / (S - 1), and by the root of ν over a draw of χ² with ν = S - 1
+      degrees of freedom, the draw that turns a normal variable into Student's t.
+
     Where engines alone vary, this is the paired bootstrap of ``compare_over_engines``; where seeds
     alone vary, it is close to the paired t test of ``compare_over_seeds``.
 
@@ -545,25 +550,47 @@ def _batch_of_differences(
     picked += engines * np.arange(resamples)[:, np.newaxis]
     counts = np.bincount(picked.ravel(), minlength=resamples * engines)
     engine_shares = counts.reshape(resamples, engines) / engines
+    # One product for all pairs: drawing engines is what takes time.
+    by_engine = np.stack([losses.mean(axis=0) for pair in pairs for losses in pair], axis=1)
+    with_engines = _statistic(engine_shares @ by_engine, statistic, engines)
     of_seeds = {}
     for seeds in sorted({len(first) for first, _ in pairs}):
         shares = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
-        degrees = seeds - 1
-        stretch = np.sqrt(seeds / degrees * degrees / random.chisquare(degrees, resamples))
-        of_seeds[seeds] = shares, stretch
+        of_seeds[seeds] = shares, np.sqrt(seeds / random.chisquare(seeds - 1, resamples))
     differences = []
-    for first, second in pairs:
-        shares, stretch = of_seeds[len(first)]
-        by_seed = [engine_shares @ losses.T for losses in (first, second)]
-        every_seed, drawn_seeds = (
-            _statistic(means[0], statistic, engines) - _statistic(means[1], statistic, engines)
-            for means in (
-                [losses.mean(axis=1) for losses in by_seed],
-                [np.einsum("rs,rs->r", losses, shares) for losses in by_seed],
-            )
+    for number, pair in enumerate(pairs):
+        shares, stretch = of_seeds[len(pair[0])]
+        with_seeds = [
+            _statistic(shares @ losses.mean(axis=1), statistic, engines) for losses in pair
+        ]
+        difference = _difference(pair, statistic)
+        moved_by_engines = with_engines[:, 2 * number] - with_engines[:, 2 * number + 1]
+        moved_by_seeds = with_seeds[0] - with_seeds[1]
+        differences.append(
+            difference
+            + _share_of_engines(pair, statistic) * (moved_by_engines - difference)
+            + stretch * (moved_by_seeds - difference)
         )
-        differences.append(every_seed + stretch * (drawn_seeds - every_seed))
     return differences
+
+
+def _share_of_engines(pair: _Pair, statistic: Statistic) -> float:
+    """Return how much of what drawn engines move is due to them, and not to single cells.
+
+    It is a ratio of standard deviations: of the mean over engines, without and with the noise of
+    single cells, which a two-way analysis of variance of the linearised difference estimates.
+    """
+    scales = [
+        1 / (2 * np.sqrt(losses.mean()) or 1.0) if statistic == "root_mean" else 1.0
+        for losses in pair
+    ]
+    cells = pair[0] * scales[0] - pair[1] * scales[1]
+    seeds, engines = cells.shape
+    by_engine, by_seed = cells.mean(axis=0), cells.mean(axis=1, keepdims=True)
+    residuals = cells - by_engine - by_seed + cells.mean()
+    noise = float(np.square(residuals).sum()) / ((seeds - 1) * (engines - 1) * seeds)
+    variance = float(by_engine.var(ddof=1))
+    return math.sqrt(max(0.0, 1 - noise / variance)) if variance > 0 else 0.0
 
 
 def _comparison(

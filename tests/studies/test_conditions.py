@@ -1,9 +1,16 @@
 import pytest
 
-from rulbook.errors import UsageError
+from rulbook.errors import RulbookError, UsageError
 from rulbook.studies import SEEDS, sweep
 from rulbook.studies.catalogue import base_config, study
-from rulbook.studies.conditions import CONDITIONS, training_condition
+from rulbook.studies.conditions import (
+    CONDITIONS,
+    condition_of,
+    require_condition,
+    training_condition,
+)
+from rulbook.studies.evidence import has_arrived, records_under
+from rulbook.studies.methods import NAMED_METHODS
 from rulbook.training.config import RunConfig
 
 from .conftest import epoch
@@ -47,3 +54,92 @@ def test_the_rate_of_sgd_is_chosen_on_validation_of_the_first_seed(
     others = [c for c in configs if c.seed != SEEDS[0]]
     assert {(c.subset, c.seed) for c in others} == {("FD001", seed) for seed in SEEDS[1:]}
     assert {c.learning_rate for c in others} == {0.1}
+
+
+# Which condition a run was made under --------------------------------------------------------
+
+
+@pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS)
+@pytest.mark.parametrize("row", NAMED_METHODS.values(), ids=NAMED_METHODS)
+def test_every_method_is_under_the_condition_that_was_applied(condition, row):
+    config = row.applied_to(base_config("FD003", 456))
+    for rate in condition.learning_rates or (None,):
+        assert condition_of(condition.applied_to(config, rate)) is condition
+
+
+def test_sgd_at_another_rate_or_one_more_change_is_under_no_condition():
+    config = base_config("FD001")
+    sgd = training_condition("sgd")
+    assert condition_of(sgd.applied_to(config, 0.05)) is None
+    assert condition_of(config.model_copy(update={"batch_size": 32})) is None
+    for condition in CONDITIONS.values():
+        rate = condition.learning_rates[0] if condition.learning_rates else None
+        changed = condition.applied_to(config, rate).model_copy(update={"observe_every": 1})
+        assert condition_of(changed) is None
+    no_method = config.model_copy(update={"weighting": "mgda", "inner_loss": "mae"})
+    assert condition_of(no_method) is None
+
+
+def test_records_of_the_studies_of_a_condition_are_under_it():
+    for name, condition in (
+        ("book-batch-fd001-fd003", "book-batch"),
+        ("window-split-fd002", "window-split"),
+        ("caps", "caps"),
+        ("no-clip", "no-clip"),
+        ("core-a", "protocol"),
+        ("amnl-weights", "protocol"),
+    ):
+        for config in study(name).configs():
+            require_condition(config, condition)
+
+
+def test_a_run_under_another_condition_is_an_error_that_names_both():
+    with pytest.raises(RulbookError, match="under the condition protocol, not under sgd"):
+        require_condition(base_config("FD001"), "sgd")
+    odd = base_config("FD001").model_copy(update={"batch_size": 32})
+    with pytest.raises(RulbookError, match="under no named condition, not under caps"):
+        require_condition(odd, "caps")
+    with pytest.raises(UsageError, match="book-batch"):
+        require_condition(odd, "nonesuch")
+
+
+def test_records_under_a_condition_are_all_of_it_and_nothing_else(
+    make_record, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("rulbook.paths.results", lambda: tmp_path)
+    changes = dict(training_condition("book-batch").changes)
+    for name, extra in (("gaba", {}), ("amnl", changes), ("gaba", changes)):
+        make_record(name, **extra).write(sweep.runs_folder())
+    found = records_under("book-batch")
+    assert [r.config.batch_size for r in found] == [64, 64]
+    assert [r.config.inner_loss for r in found] == ["failure_weighted_mse", "mse"]
+    assert [r.config.batch_size for r in records_under("protocol")] == [256]
+    assert records_under("caps") == ()
+
+
+def test_under_sgd_records_are_those_at_the_chosen_rate(make_record, tmp_path, monkeypatch):
+    monkeypatch.setattr("rulbook.paths.results", lambda: tmp_path)
+    sgd = training_condition("sgd")
+    for rate in sgd.learning_rates:
+        assert records_under("sgd") == ()
+        best = (epoch(12.0 if rate == 0.1 else 15.0),)
+        make_record("gaba", epochs=best, **sgd.changes, learning_rate=rate).write(
+            sweep.runs_folder()
+        )
+    make_record("gaba", seed=123, **sgd.changes, learning_rate=0.1).write(sweep.runs_folder())
+    make_record("gaba", seed=456, **sgd.changes, learning_rate=0.3).write(sweep.runs_folder())
+    found = records_under("sgd")
+    assert [(r.config.seed, r.config.learning_rate) for r in found] == [(42, 0.1), (123, 0.1)]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "changes", "arrived"),
+    [
+        (3, {"max_epochs": 10, "patience": 2}, True),
+        (10, {"max_epochs": 10, "patience": 2}, False),
+        (3, {"max_epochs": 10, "patience": None}, False),
+        (3, {"max_epochs": 10, "patience": 2, "diverged": True}, False),
+    ],
+)
+def test_a_training_has_arrived_where_its_patience_ended_it(make_record, epochs, changes, arrived):
+    assert has_arrived(make_record(epochs=(epoch(12.0),) * epochs, **changes)) is arrived

@@ -6,7 +6,7 @@ from rulbook.data.simulate import simulate
 from rulbook.metrics import rmse
 from rulbook.studies import method
 from rulbook.training import RunConfig
-from rulbook.training.baselines import fit_baseline, window_statistics
+from rulbook.training.baselines import boosting_validation_rmse, fit_baseline, window_statistics
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +33,11 @@ def test_trees_beat_the_constant_and_both_predict_every_engine(prepared):
         assert record.test.unit == prepared.test.unit.tolist()
         errors[name] = rmse(record.test.predicted_rul, prepared.test.rul)
     assert errors["gradient_boosting"] < errors["constant"]
+
+
+@pytest.mark.slow
+def test_boosting_is_scored_on_the_validation_engines(prepared):
+    found = boosting_validation_rmse(prepared)
+    mean = np.full(len(prepared.validation.rul), prepared.train.rul.mean())
+    assert 0 < found < rmse(mean, prepared.validation.rul)
+    assert boosting_validation_rmse(prepared) == found

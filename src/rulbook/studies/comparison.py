@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from functools import cache
 
 import numpy as np
@@ -9,8 +10,12 @@ import pandas as pd
 
 from rulbook.statistics import (
     CONFIDENCE,
+    MINIMUM_SEEDS,
     Comparison,
+    CrossedComparison,
     Estimate,
+    Outcome,
+    compare_crossed,
     compare_over_engines,
     compare_over_seeds,
     holm,
@@ -20,19 +25,22 @@ from rulbook.statistics import (
 from rulbook.studies.evidence import (
     METRICS,
     Evidence,
+    classifies_health,
     completed_runs,
     errors_by_engine,
     runs_table,
 )
+from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import NAMED_METHODS
+from rulbook.studies.tuning import selected_validation
 from rulbook.training.record import RunRecord
 from rulbook.typing import Floats
 
 REFERENCE = "fixed_050"
 """The method that every other one is compared with."""
 
-TIE, LOWER, HIGHER = "tie", "lower", "higher"
-"""Outcomes of a comparison of errors; ``tie`` says that the test does not tell the two apart."""
+TIE, LOWER, HIGHER = Outcome.TIE, Outcome.LOWER, Outcome.HIGHER
+"""Outcomes of ``comparison_table``; a tie says that its test does not tell the two apart."""
 
 
 def estimates_of(evidence: Evidence, subset: str) -> pd.DataFrame:
@@ -51,6 +59,18 @@ def comparisons_of(
     return _comparisons_of(evidence, subset, family, reference).copy()
 
 
+def crossed_of(
+    evidence: Evidence,
+    subset: str,
+    methods: Sequence[str] | None = None,
+    reference: str = REFERENCE,
+    measure: str = "rmse",
+) -> pd.DataFrame:
+    """Return ``crossed_table`` of the records of a study, computed once."""
+    family = None if methods is None else tuple(methods)
+    return _crossed_of(evidence, subset, family, reference, measure).copy()
+
+
 @cache
 def _estimates_of(evidence: Evidence, subset: str) -> pd.DataFrame:
     return estimates_table(evidence.records, subset)
@@ -61,6 +81,19 @@ def _comparisons_of(
     evidence: Evidence, subset: str, methods: tuple[str, ...] | None, reference: str
 ) -> pd.DataFrame:
     return comparison_table(evidence.records, subset, reference=reference, methods=methods)
+
+
+@cache
+def _crossed_of(
+    evidence: Evidence,
+    subset: str,
+    methods: tuple[str, ...] | None,
+    reference: str,
+    measure: str,
+) -> pd.DataFrame:
+    return crossed_table(
+        evidence.records, subset, reference=reference, methods=methods, measure=measure
+    )
 
 
 def estimates_table(records: Iterable[RunRecord], subset: str) -> pd.DataFrame:
@@ -131,28 +164,21 @@ def comparison_table(
         single comparison, before the correction.
 
     """
-    runs = completed_runs(record for record in records if record.config.subset == subset)
-    base = runs.get((subset, reference), {})
-    family = NAMED_METHODS if methods is None else set(methods)
+    pairs = _paired_runs(records, subset, reference, methods)
     rows = []
-    for name, method in NAMED_METHODS.items():
-        other = runs.get((subset, name), {})
-        seeds = [seed for seed in other if seed in base]
-        if name == reference or name not in family or not seeds:
-            continue
-        mine, theirs = [other[seed] for seed in seeds], [base[seed] for seed in seeds]
+    for name, (mine, theirs) in pairs.items():
         errors, base_errors = (errors_by_engine(group, capped=capped) for group in (mine, theirs))
         engines = compare_over_engines(errors, base_errors)
         by_seed = (
             compare_over_seeds(_root_mean_squares(errors), _root_mean_squares(base_errors))
-            if len(seeds) > 1
+            if len(mine) > 1
             else _NO_COMPARISON
         )
         rows.append(
             {
                 "method": name,
-                "label": method.label,
-                "seeds": len(seeds),
+                "label": NAMED_METHODS[name].label,
+                "seeds": len(mine),
                 "difference": engines.difference,
                 "low": engines.low,
                 "high": engines.high,
@@ -164,6 +190,101 @@ def comparison_table(
             }
         )
     return _with_outcomes(pd.DataFrame(rows, columns=_COMPARISON_COLUMNS))
+
+
+def crossed_table(
+    records: Iterable[RunRecord],
+    subset: str,
+    *,
+    reference: str = REFERENCE,
+    methods: Iterable[str] | None = None,
+    measure: str = "rmse",
+) -> pd.DataFrame:
+    """Compare methods with ``reference`` on ``subset``, engines and seeds both left to chance.
+
+    Args:
+        records: records of one study or under one training condition.
+        subset: C-MAPSS subset.
+        reference: name of the method that the others are compared with.
+        methods: the family of comparisons that Holm's correction is over; by default every method
+            that shares a completed seed with the reference.
+        measure: name of what they are compared by, from ``MEASURES``.
+
+    Returns:
+        One row a comparison, in the tables' order: ``method``, ``label``, and the attributes of
+        ``rulbook.statistics.CrossedComparison``, method minus reference. Methods without a common
+        seed have no row, nor have those without what is measured.
+
+    Raises:
+        KeyError: there is no such measure.
+
+    """
+    loss = MEASURES[measure]
+    pairs = _paired_runs(filter(loss.applies_to, records), subset, reference, methods)
+    compared = compare_crossed(
+        [(loss.losses(mine), loss.losses(theirs)) for mine, theirs in pairs.values()],
+        loss.statistic,
+        margin=loss.margin,
+    )
+    rows = [
+        {"method": name, "label": NAMED_METHODS[name].label, **vars(comparison)}
+        for name, comparison in zip(pairs, compared, strict=True)
+    ]
+    columns = [field.name for field in fields(CrossedComparison)]
+    return pd.DataFrame(rows, columns=["method", "label", *columns])
+
+
+def health_loss_table(
+    records: Iterable[RunRecord],
+    subset: str,
+    *,
+    reference: str = REFERENCE,
+    methods: Iterable[str] | None = None,
+) -> pd.DataFrame:
+    """Compare the cross-entropy of the health heads on the validation windows, over seeds.
+
+    It is that of the selected epoch, in nats, and falls with calibration and with discrimination
+    alike. A record holds its mean alone, so that engines cannot be resampled; the test is the
+    paired t over seeds, with Holm's correction.
+
+    Returns:
+        One row a comparison: ``method``, ``label``, ``seeds`` (paired), ``difference``, ``low``,
+        ``high``, ``p_value``, ``p_holm``, ``smallest_detectable`` (before the correction) and
+        ``outcome``, as of ``crossed_table``. With fewer than ``MINIMUM_SEEDS`` seeds all but the
+        difference is NaN.
+
+    """
+    with_health = (record for record in records if classifies_health(record.config))
+    networks = (record for record in with_health if record.epochs)
+    pairs = _paired_runs(networks, subset, reference, methods)
+    rows = []
+    for name, (mine, theirs) in pairs.items():
+        losses, base = (
+            [selected_validation(run).health_loss for run in runs] for runs in (mine, theirs)
+        )
+        compared = (
+            compare_over_seeds(losses, base) if len(mine) >= MINIMUM_SEEDS else _NO_COMPARISON
+        )
+        rows.append(
+            {
+                "method": name,
+                "label": NAMED_METHODS[name].label,
+                "seeds": len(mine),
+                **vars(compared),
+                "difference": float(np.mean(losses) - np.mean(base)),
+            }
+        )
+    columns = ["method", "label", "seeds", "difference", "low", "high", "p_value"]
+    table = pd.DataFrame(rows, columns=[*columns, "smallest_detectable"])
+    tested = table["p_value"].notna()
+    table["p_holm"] = pd.Series(
+        holm(table.loc[tested, "p_value"].tolist()), index=table.index[tested], dtype=float
+    )
+    outcomes = [
+        _outcome_over_seeds(difference, p_holm)
+        for difference, p_holm in zip(table["difference"], table["p_holm"], strict=True)
+    ]
+    return table.assign(outcome=pd.Series(outcomes, index=table.index, dtype=object))
 
 
 def compare_groups(
@@ -214,6 +335,33 @@ _COMPARISON_COLUMNS = [
     *("method", "label", "seeds", "difference", "low", "high", "p_value", "smallest_detectable"),
     *("seed_difference", "seed_p_value", "seed_smallest_detectable"),
 ]
+
+
+def _outcome_over_seeds(difference: float, p_holm: float) -> Outcome:
+    if math.isnan(p_holm):
+        return Outcome.TOO_FEW_SEEDS
+    if p_holm >= 1 - CONFIDENCE:
+        return Outcome.TIE
+    return Outcome.LOWER if difference < 0 else Outcome.HIGHER
+
+
+def _paired_runs(
+    records: Iterable[RunRecord],
+    subset: str,
+    reference: str,
+    methods: Iterable[str] | None,
+) -> dict[str, tuple[list[RunRecord], list[RunRecord]]]:
+    """Return each method's completed runs and those of the reference, seed by seed."""
+    runs = completed_runs(record for record in records if record.config.subset == subset)
+    base = runs.get((subset, reference), {})
+    family = NAMED_METHODS if methods is None else set(methods)
+    pairs = {}
+    for name in NAMED_METHODS:
+        of_method = runs.get((subset, name), {})
+        seeds = [seed for seed in of_method if seed in base]
+        if name != reference and name in family and seeds:
+            pairs[name] = [of_method[seed] for seed in seeds], [base[seed] for seed in seeds]
+    return pairs
 
 
 def _with_outcomes(rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from rulbook.data.prepare import Recipe
-from rulbook.errors import unknown_name
+from rulbook.errors import RulbookError, unknown_name
+from rulbook.studies.methods import method_of
 from rulbook.training.config import PROTOCOL_LABEL, RunConfig
 
 
@@ -25,6 +26,8 @@ class TrainingCondition:
             validation engines of one seed; empty where the protocol's rate stays.
         is_forensic: whether the condition asks where a printed figure may come from, not whether
             it is right; such a condition decides no claim.
+        must_arrive: whether a training counts only where its patience ended it: one that was
+            still getting better when its epochs ran out has no outcome.
 
     """
 
@@ -33,6 +36,7 @@ class TrainingCondition:
     changes: Mapping[str, object] = field(default_factory=dict)
     learning_rates: tuple[float, ...] = ()
     is_forensic: bool = False
+    must_arrive: bool = False
 
     def applied_to(self, config: RunConfig, learning_rate: float | None = None) -> RunConfig:
         """Return ``config`` under this condition, at one of its learning rates if it has any."""
@@ -52,6 +56,7 @@ _ALL = (
         "plain SGD that has arrived",
         MappingProxyType({"optimiser": "sgd", "patience": 10, "max_epochs": 100}),
         learning_rates=(0.03, 0.1, 0.3),
+        must_arrive=True,
     ),
     TrainingCondition("caps", "target in caps", MappingProxyType({"target_unit": "cap"})),
     TrainingCondition("no-clip", "gradients not clipped", MappingProxyType({"clip_norm": None})),
@@ -80,3 +85,43 @@ def training_condition(name: str) -> TrainingCondition:
     if name not in CONDITIONS:
         raise unknown_name("training condition", name, CONDITIONS)
     return CONDITIONS[name]
+
+
+def condition_of(config: RunConfig) -> TrainingCondition | None:
+    """Return the training condition that a named method was run under.
+
+    Returns:
+        ``None`` where no condition together with the method gives this configuration, as when one
+        more choice differs from the protocol.
+
+    """
+    row = method_of(config)
+    if row is None:
+        return None
+    as_printed = row.applied_to(
+        RunConfig(subset=config.subset, data_digest=config.data_digest, seed=config.seed)
+    )
+    for condition in CONDITIONS.values():
+        rates = condition.learning_rates or (as_printed.learning_rate,)
+        if config.learning_rate in rates and config == condition.applied_to(
+            as_printed, config.learning_rate
+        ):
+            return condition
+    return None
+
+
+def require_condition(config: RunConfig, name: str) -> None:
+    """Make sure that a run was made under the training condition of that name.
+
+    Raises:
+        UsageError: there is no such condition.
+        RulbookError: the run was made under another condition, or under none.
+
+    """
+    wanted, actual = training_condition(name), condition_of(config)
+    if actual is not wanted:
+        raise RulbookError(
+            f"The run {config.key()[:8]} ({config.weighting}, {config.subset}, seed {config.seed}) "
+            f"is under {f'the condition {actual.name}' if actual else 'no named condition'}, not "
+            f"under {name}; leave it out, or name the condition that it was made under."
+        )

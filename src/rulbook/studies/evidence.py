@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from rulbook.data import cmapss
 from rulbook.data.prepare import HEALTH_STATES, health_state
 from rulbook.metrics import health_accuracy, mean_error, nasa_score, recall_per_class, rmse
 from rulbook.models import ARCHITECTURES
-from rulbook.studies.catalogue import study
-from rulbook.studies.methods import method_of
+from rulbook.studies.catalogue import SEEDS, base_config, study
+from rulbook.studies.conditions import TrainingCondition, training_condition
+from rulbook.studies.methods import NAMED_METHODS, Method, method_of
 from rulbook.studies.sweep import Status, runs_folder, status
+from rulbook.studies.tuning import chosen_config
 from rulbook.training.config import RunConfig
 from rulbook.training.record import RunRecord, read_record
 from rulbook.typing import Floats
@@ -100,6 +103,43 @@ def records_of(name: str) -> Evidence:
     )
 
 
+def records_under(condition: str) -> tuple[RunRecord, ...]:
+    """Read the records of every named method that was run under a training condition.
+
+    Where each method and subset gets a learning rate of its own, the records at the chosen rate
+    are read, and none before every rate has been tried.
+
+    Args:
+        condition: name of the condition.
+
+    Returns:
+        The records that are there, on every subset and the book's seeds, in the tables' order.
+
+    Raises:
+        UsageError: there is no such condition.
+        RulbookError: a record cannot be read.
+
+    """
+    named = training_condition(condition)
+    files = [
+        runs_folder() / f"{config.key()}.json"
+        for row in NAMED_METHODS.values()
+        for subset in cmapss.SUBSETS
+        for config in _configs_under(named, row, subset)
+    ]
+    return tuple(read_record(path) for path in files if path.is_file())
+
+
+def has_arrived(record: RunRecord) -> bool:
+    """Return whether a training was over before its epochs ran out, as its patience saw it."""
+    config = record.config
+    return (
+        record.status == "completed"
+        and config.patience is not None
+        and len(record.epochs) < config.max_epochs
+    )
+
+
 def completed_runs(records: Iterable[RunRecord]) -> Runs:
     """Return the completed runs by subset and method, then by seed.
 
@@ -176,6 +216,18 @@ def runs_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "epochs", "selected_epoch", *METRICS])
 
 
+def _configs_under(condition: TrainingCondition, row: Method, subset: str) -> list[RunConfig]:
+    as_printed = [row.applied_to(base_config(subset, seed)) for seed in SEEDS]
+    if not condition.learning_rates:
+        return [condition.applied_to(config) for config in as_printed]
+    chosen = chosen_config(
+        [condition.applied_to(as_printed[0], rate) for rate in condition.learning_rates]
+    )
+    if chosen is None:
+        return []
+    return [condition.applied_to(config, chosen.learning_rate) for config in as_printed]
+
+
 def _predictions(record: RunRecord) -> pd.DataFrame:
     if record.test is None:
         raise ValueError(f"the run {record.config.key()[:8]} diverged and predicts nothing")
@@ -194,7 +246,7 @@ def _measurements(record: RunRecord) -> dict[str, float]:
         "mean_error": mean_error(predicted, true),
         "nasa_score": nasa_score(predicted, true),
     }
-    if _classifies_health(record.config):
+    if classifies_health(record.config):
         state = health_state(frame["true_rul"], record.config.recipe.health_thresholds)
         recalls = recall_per_class(frame["predicted_health"], state)
         found["health_accuracy"] = health_accuracy(frame["predicted_health"], state)
@@ -202,7 +254,7 @@ def _measurements(record: RunRecord) -> dict[str, float]:
     return dict.fromkeys(METRICS, math.nan) | found
 
 
-def _classifies_health(config: RunConfig) -> bool:
+def classifies_health(config: RunConfig) -> bool:
     """Return whether the run has a health classifier that was trained on the health states."""
     is_network = config.network in ARCHITECTURES
     return config.auxiliary == "health" and not (is_network and config.weighting == "single_task")

@@ -1,6 +1,7 @@
 """What the tables compare: named pairs of a weighting and an inner loss, and two sanity rows."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from rulbook.errors import unknown_name
 from rulbook.losses import InnerLoss
@@ -119,6 +120,7 @@ def method(name: str) -> Method:
     return NAMED_METHODS[name]
 
 
+@cache
 def method_of(config: RunConfig) -> Method | None:
     """Return the method that ``config`` runs, or ``None`` if the tables have no such row."""
     is_network = config.network in ARCHITECTURES

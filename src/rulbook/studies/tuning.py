@@ -5,14 +5,26 @@ from collections.abc import Iterable
 
 from rulbook.studies.sweep import runs_folder
 from rulbook.training.config import RunConfig
-from rulbook.training.record import RunRecord, read_record
+from rulbook.training.record import RulHealthMetrics, RunRecord, read_record
 
 
 def best_validation_rmse(record: RunRecord) -> float:
     """Return the validation RMSE of the selected epoch, cycles; infinity where a run diverged."""
     if record.selected_epoch is None or record.status == "diverged":
         return math.inf
-    return record.epochs[record.selected_epoch].validation.rmse
+    return selected_validation(record).rmse
+
+
+def selected_validation(record: RunRecord) -> RulHealthMetrics:
+    """Return the metrics of the selected epoch on the validation windows.
+
+    Raises:
+        ValueError: no epoch was selected.
+
+    """
+    if record.selected_epoch is None:
+        raise ValueError(f"the run {record.config.key()[:8]} selected no epoch")
+    return record.epochs[record.selected_epoch].validation
 
 
 def chosen_config(tried: Iterable[RunConfig]) -> RunConfig | None:
