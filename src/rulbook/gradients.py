@@ -11,21 +11,36 @@ Gradients = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class GradientGeometry:
-    """Norms, ratio and angle of two task gradients on the shared parameters.
+    """Norms and angles of the task gradients on the shared parameters.
 
-    All fields are detached 0-dim tensors on the parameters' device, so that reading them does not
-    force a transfer; ``float()`` them where a number is needed.
+    All fields are detached tensors on the parameters' device, so that reading them does not force
+    a transfer; ``tolist()`` or ``float()`` them where numbers are needed. Tasks stand in the order
+    in which their gradients were given: RUL, then health, for the book's two.
 
     Attributes:
-        norm_rul: L2 norm of the gradient of the RUL loss (loss unit per parameter unit).
-        norm_health: L2 norm of the gradient of the health loss.
-        cosine: cosine of the angle between them; NaN where one of them is zero.
+        norms: L2 norm of the gradient of each task, (K,), in its loss unit per parameter unit.
+        cosines: cosine of the angle between each two, (K, K), symmetric, with 1 on the diagonal;
+            NaN where a gradient is zero.
 
     """
 
-    norm_rul: Tensor
-    norm_health: Tensor
-    cosine: Tensor
+    norms: Tensor
+    cosines: Tensor
+
+    @property
+    def norm_rul(self) -> Tensor:
+        """Return the norm of the first task's gradient, 0-dim."""
+        return self.norms[0]
+
+    @property
+    def norm_health(self) -> Tensor:
+        """Return the norm of the second task's gradient, 0-dim."""
+        return self.norms[1]
+
+    @property
+    def cosine(self) -> Tensor:
+        """Return the cosine between the first two tasks' gradients, 0-dim."""
+        return self.cosines[0, 1]
 
     @property
     def ratio(self) -> Tensor:
@@ -34,8 +49,8 @@ class GradientGeometry:
 
     def tolist(self) -> list[float]:
         """Return norm of RUL, norm of health and cosine as floats, in one transfer."""
-        found: list[float] = torch.stack([self.norm_rul, self.norm_health, self.cosine]).tolist()
-        return found
+        values: list[float] = torch.stack([self.norm_rul, self.norm_health, self.cosine]).tolist()
+        return values
 
 
 def task_gradients(
@@ -43,30 +58,60 @@ def task_gradients(
 ) -> Gradients:
     """Return the gradient of one scalar ``loss`` on each of ``parameters``.
 
-    A parameter the loss does not reach gets zeros of its shape, never ``None``.
+    A parameter that the loss does not reach gets zeros of its shape, never ``None``; so does one
+    that is frozen (``requires_grad=False``), and every parameter where the loss has no graph.
     """
-    found = torch.autograd.grad(
-        loss, parameters, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
+    gradients = reached_gradients(loss, parameters, retain_graph=retain_graph)
+    return tuple(
+        torch.zeros_like(parameter) if gradient is None else gradient
+        for parameter, gradient in zip(parameters, gradients, strict=True)
     )
-    return tuple(found)
+
+
+def reached_gradients(
+    loss: Tensor, parameters: Sequence[nn.Parameter], *, retain_graph: bool = False
+) -> tuple[Tensor | None, ...]:
+    """Return what ``task_gradients`` returns, with ``None`` where the loss reaches nothing."""
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    if not loss.requires_grad or not trained:
+        return (None,) * len(parameters)
+    gradients = iter(
+        torch.autograd.grad(loss, trained, retain_graph=retain_graph, allow_unused=True)
+    )
+    return tuple(next(gradients) if parameter.requires_grad else None for parameter in parameters)
 
 
 def inner_product(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
-    """Return the inner product of two gradients, each one tensor a parameter; 0-dim."""
-    parts = [torch.dot(a.reshape(-1), b.reshape(-1)) for a, b in zip(first, second, strict=True)]
-    return torch.stack(parts).sum()
+    """Return the inner product of two gradients, each one tensor a parameter; 0-dim.
+
+    Gradients of half precision are multiplied and added up in single precision.
+    """
+    parts = [
+        torch.dot(_single(a).reshape(-1), _single(b).reshape(-1))
+        for a, b in zip(first, second, strict=True)
+    ]
+    return torch.stack(parts).sum() if parts else torch.zeros(())
 
 
 def norm(gradient: Sequence[Tensor]) -> Tensor:
-    """Return the L2 norm over all parameters, 0-dim."""
-    return torch.nn.utils.get_total_norm(gradient)
+    """Return the L2 norm over all parameters, 0-dim; in single precision where they are in half."""
+    return torch.nn.utils.get_total_norm([_single(part) for part in gradient])
 
 
-def geometry(rul: Sequence[Tensor], health: Sequence[Tensor]) -> GradientGeometry:
-    """Return norms and cosine of the two task gradients, one tensor a shared parameter each.
+def geometry(*gradients: Sequence[Tensor]) -> GradientGeometry:
+    """Return norms and cosines of the task gradients, each one tensor a shared parameter.
 
     The cosine is NaN where a gradient is zero: there is no angle to speak of.
     """
-    norm_rul, norm_health = norm(rul).detach(), norm(health).detach()
-    cosine = inner_product(rul, health).detach() / norm_rul / norm_health
-    return GradientGeometry(norm_rul, norm_health, cosine.clamp(-1.0, 1.0))
+    norms = [norm(gradient).detach() for gradient in gradients]
+    rows = [[size / size] * len(norms) for size in norms]
+    for i, first in enumerate(gradients):
+        for j, second in enumerate(gradients[:i]):
+            # The smaller index first: the order of the divisions decides the last digit.
+            cosine = inner_product(second, first).detach() / norms[j] / norms[i]
+            rows[i][j] = rows[j][i] = cosine.clamp(-1.0, 1.0)
+    return GradientGeometry(torch.stack(norms), torch.stack([torch.stack(row) for row in rows]))
+
+
+def _single(values: Tensor) -> Tensor:
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

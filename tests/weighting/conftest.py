@@ -7,7 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rulbook.weighting.base import BaseMTLLoss, StepInfo
+from rulbook.gradients import geometry
+from rulbook.weighting.base import BaseMTLLoss, MeasuredStep, StepInfo
+
+from ..gradient_samples import Pair
 
 
 @dataclass
@@ -80,6 +83,12 @@ class TinyNetwork:
     def gradients(self) -> list[Tensor]:
         """Return a copy of every ``.grad``, zeros where there is none."""
         return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in self.parameters]
+
+
+def measured_step(sample: Pair, losses: Tensor) -> MeasuredStep:
+    """Return what a gradient-based method is given for one pair of task gradients."""
+    gradients = (sample.rul, sample.health)
+    return MeasuredStep(gradients, geometry(*gradients), losses)
 
 
 @pytest.fixture

@@ -3,15 +3,17 @@
 import copy
 import io
 import math
+import pickle
 from unittest import mock
 
 import pytest
 import torch
 from torch import nn
 
+from rulbook.errors import UsageError
 from rulbook.gradients import geometry, task_gradients
 from rulbook.weighting.base import GradientWeightedLoss, NonFiniteLossError, learnable
-from rulbook.weighting.registry import METHODS, get_loss
+from rulbook.weighting.registry import METHODS, get_loss, method_options
 from rulbook.weighting.surgery import SurgeryLoss
 
 from .conftest import TinyNetwork
@@ -407,3 +409,284 @@ def measured_geometry(network):
         task_gradients(rul, network.shared_params, retain_graph=True),
         task_gradients(health, network.shared_params),
     )
+
+
+def call(loss, network, losses, **changes):
+    """Call ``backward`` on given losses; ``changes`` replace its keyword arguments."""
+    arguments = {"shared_params": network.shared_params, "task_params": network.task_params}
+    return loss.backward(*losses, **arguments | changes)
+
+
+def assert_untouched(network, loss, state):
+    assert all(p.grad is None for p in network.parameters)
+    assert_same(loss.state_dict().values(), state.values(), rtol=0)
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+class TestWrongUse:
+    """Each is an error that names what is wrong, before anything is written or moves."""
+
+    def fails(self, name, observe, network, losses, match, **changes):
+        loss = warmed_up(name)
+        state = copy.deepcopy(loss.state_dict())
+        with pytest.raises(UsageError, match=match):
+            call(loss, network, losses, observe=observe, **changes)
+        assert_untouched(network, loss, state)
+
+    def test_losses_that_are_no_scalars(self, name, observe, network):
+        rul, health = network.losses()
+        self.fails(name, observe, network, (rul, health.expand(16)), r"health loss has shape \(16,")
+
+    def test_a_loss_that_is_no_tensor(self, name, observe, network):
+        self.fails(name, observe, network, (network.losses()[0], 0.0), "health loss is a float")
+
+    @pytest.mark.parametrize("count", [0, 1, 3])
+    def test_another_number_of_losses(self, name, observe, count, network):
+        losses = (*network.losses(), torch.ones(()))[:count]
+        self.fails(name, observe, network, losses, r"takes 2 losses \(rul, health\)")
+
+    def test_a_parameter_in_neither_list(self, name, observe, network):
+        """The last shared layer alone, as GradNorm's authors advise for its norm."""
+        last = network.trunk[2].parameters()
+        match = r"2 tensors .* \(8, 5\), \(8,\).*neither"
+        self.fails(name, observe, network, network.losses(), match, shared_params=last)
+
+    def test_a_parameter_in_both_lists(self, name, observe, network):
+        shared = [*network.shared_params, *network.task_params["rul"]]
+        self.fails(name, observe, network, network.losses(), "twice", shared_params=shared)
+
+    @pytest.mark.parametrize("tasks", [("rul",), ("rul", "health", "third"), ("rul", "state")])
+    def test_task_params_under_other_names(self, name, observe, tasks, network):
+        heads = dict.fromkeys(tasks, ())
+        match = "task_params must hold the parameters of rul, health"
+        self.fails(name, observe, network, network.losses(), match, task_params=heads)
+
+    def test_losses_without_a_graph(self, name, observe, network):
+        losses = [loss.detach() for loss in network.losses()]
+        self.fails(name, observe, network, losses, "no loss has a graph")
+
+    def test_gradients_switched_off(self, name, observe, network):
+        losses = network.losses()
+        with torch.no_grad():
+            self.fails(name, observe, network, losses, r"outside torch\.no_grad")
+
+    def test_a_negative_loss_where_the_formula_divides_by_it(self, name, observe, network):
+        rul, health = network.losses()
+        losses = (rul, health - 100)
+        if get_loss(name).needs_positive_losses:
+            self.fails(name, observe, network, losses, "health loss is -9")
+        else:
+            call(warmed_up(name), network, losses, observe=observe)
+            assert all(g.isfinite().all() for g in network.gradients())
+
+
+@EVERY_METHOD
+def test_a_method_that_must_measure_says_so_when_it_is_not_given_what_to_measure(name, network):
+    """``loss(a, b).backward()``, the call of the other methods, would train at 0.5/0.5 for ever."""
+    loss = warmed_up(name)
+    if name in WEIGHTED_SUMS:
+        with pytest.raises(UsageError, match=r"shared_params=…\)\.backward\(\)"):
+            loss(*network.losses())
+    elif name not in SURGERY:
+        loss(*network.losses()).backward()
+
+
+@EVERY_METHOD
+def test_losses_may_be_given_by_name_or_as_a_mapping_or_with_one_element(name, network):
+    network.step(warmed_up(name))
+    expected = network.gradients()
+    for arrange in (
+        lambda rul, health: ([], {"health_loss": health, "rul_loss": rul}),
+        lambda rul, health: ([{"health": health, "rul": rul}], {}),
+        lambda rul, health: ([rul.reshape(1), health.reshape(1)], {}),
+    ):
+        losses, named = arrange(*network.losses())
+        network.clear()
+        loss = warmed_up(name)
+        call(loss, network, losses, **named)
+        assert_same(network.gradients(), expected, rtol=0)
+        assert all(type(weight) is float for weight in loss.get_weights().values())
+
+
+@EVERY_METHOD
+def test_parameters_may_be_given_by_generators(name, network):
+    network.step(warmed_up(name))
+    expected = network.gradients()
+    network.clear()
+    heads = {task: head.parameters() for task, head in network.heads.items()}
+    shared = network.trunk.parameters()
+    call(warmed_up(name), network, network.losses(), shared_params=shared, task_params=heads)
+    assert_same(network.gradients(), expected, rtol=0)
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+def test_frozen_parameters_stay_as_they_are_and_the_others_train(name, observe, network):
+    network.trunk[0].requires_grad_(False)
+    network.heads["health"].bias.requires_grad_(False)
+    network.step(warmed_up(name), observe=observe)
+    for parameter in network.parameters:
+        assert (parameter.grad is None) != parameter.requires_grad
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+def test_with_the_whole_trunk_frozen_the_heads_train(name, observe, network):
+    if name in ("gradnorm_legacy", "gradnorm_original"):
+        pytest.skip("their norm is that of a trunk's layer, and they say so")
+    network.trunk.requires_grad_(False)
+    network.step(warmed_up(name), observe=observe)
+    assert all(p.grad.isfinite().all() for head in network.task_params.values() for p in head)
+
+
+@EVERY_METHOD
+def test_a_parameter_that_no_loss_reaches_keeps_no_gradient(name, network):
+    """As with autograd: zeros in its place would let weight decay and momentum move it."""
+    unused = nn.Parameter(torch.ones(3, dtype=torch.float64))
+    call(warmed_up(name), network, network.losses(), shared_params=[*network.shared_params, unused])
+    assert unused.grad is None
+    assert all(p.grad is not None for p in network.parameters)
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("silent", ["rul", "health"])
+@pytest.mark.parametrize("observe", [False, True])
+def test_a_batch_without_labels_of_a_task_is_one_whose_gradient_is_zero(
+    name, silent, observe, network
+):
+    loss, other = warmed_up(name), warmed_up(name)
+    losses = dict(zip(("rul", "health"), network.losses(), strict=True))
+    losses[silent] = losses[silent].detach()
+    info = call(loss, network, losses.values(), observe=observe)
+    found = network.gradients()
+    assert all((p.grad is None) for p in network.task_params[silent])
+    losses = dict(zip(("rul", "health"), network.losses(), strict=True))
+    losses[silent] = losses[silent].detach() + 0 * losses[silent]
+    network.clear()
+    expected = call(other, network, losses.values(), observe=observe)
+    assert_same(found, network.gradients())
+    assert loss.get_weights() == other.get_weights()
+    if observe:
+        assert info.geometry.norms.tolist() == expected.geometry.norms.tolist()
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+def test_in_evaluation_mode_no_state_moves(name, observe, network):
+    loss = warmed_up(name)
+    for _ in range(4):
+        network.step(loss)
+    state = copy.deepcopy(loss.state_dict())
+    loss.eval()
+    network.step(loss, observe=observe)
+    if name not in SURGERY:
+        loss(*network.losses(), shared_params=network.shared_params)
+        loss(*network.losses())
+        with torch.no_grad():
+            loss(*network.losses())
+    assert_same(loss.state_dict().values(), state.values(), rtol=0)
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda loss: pickle.loads(pickle.dumps(loss))])
+def test_a_copy_goes_on_as_the_original_does(name, copied, network):
+    loss = warmed_up(name)
+    for _ in range(3):
+        network.step(loss)
+    other = copied(loss)
+    for _ in range(2):
+        network.step(loss)
+        expected = network.gradients()
+        network.step(other)
+        assert_same(network.gradients(), expected, rtol=0)
+    assert loss.get_weights() == other.get_weights()
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+@pytest.mark.parametrize("scale", [0.25, 1024.0])
+def test_a_scale_multiplies_what_is_written_and_nothing_else(name, observe, scale, network):
+    loss, other = warmed_up(name), warmed_up(name)
+    for _ in range(3):
+        plain = network.step(loss, observe=observe)
+        expected = [*network.gradients(), *(p.grad for p in loss.parameters())]
+        network.clear()
+        info = call(other, network, network.losses(), observe=observe, scale=scale)
+        found = [*network.gradients(), *(p.grad for p in other.parameters())]
+        assert_same([g / scale for g in found], expected, rtol=1e-10)
+        assert other.get_weights() == pytest.approx(loss.get_weights(), rel=1e-12)
+        if plain.geometry:
+            expected = plain.geometry.tolist()
+            assert info.geometry.tolist() == pytest.approx(expected, rel=1e-12)
+        for parameter in (*loss.parameters(), *other.parameters()):
+            parameter.grad = None
+
+
+@EVERY_METHOD
+def test_a_gradient_scaler_gives_the_step_of_training_without_one(name, network):
+    """The recipe of the docstring, on the CPU, whose scaler is that of the GPU."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    optimiser = torch.optim.SGD(network.parameters, lr=1e-3)
+    before = [p.detach().clone() for p in network.parameters]
+    network.step(warmed_up(name))
+    expected = [-1e-3 * g for g in network.gradients()]
+    network.clear()
+    call(warmed_up(name), network, network.losses(), scale=scaler.scale(torch.ones(())))
+    scaler.step(optimiser)
+    scaler.update()
+    moved = [p.detach() - b for p, b in zip(network.parameters, before, strict=True)]
+    assert_same(moved, expected, rtol=1e-9)
+
+
+@EVERY_METHOD
+def test_an_overflow_under_a_scale_is_left_to_the_scaler(name, network):
+    """A finite loss whose gradient, times the scale, leaves the range of its precision."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+    optimiser = torch.optim.SGD(network.parameters, lr=1e-3)
+    before = [p.detach().clone() for p in network.parameters]
+    loss = warmed_up(name)
+    rul, health = network.losses()
+    state = copy.deepcopy(loss.state_dict())
+    health = health + (health - health.detach()).sqrt()  # its derivative at zero is infinite
+    call(loss, network, (rul, health), scale=scaler.scale(torch.ones(())))
+    scaler.step(optimiser)
+    scaler.update()
+    assert scaler.get_scale() == 2.0**15
+    assert_same([p.detach() for p in network.parameters], before, rtol=0)
+    if name in FROM_GRADIENTS:
+        assert_same(loss.state_dict().values(), state.values(), rtol=0)
+
+
+@EVERY_METHOD
+def test_two_halves_of_a_batch_add_up_under_a_scale_of_one_half(name, network):
+    """Equal halves: every method sees in each what it would see in the whole."""
+    loss = warmed_up(name)
+    network.step(loss)
+    whole = network.gradients()
+    network.clear()
+    for _ in range(2):
+        call(warmed_up(name), network, network.losses(), scale=0.5)
+    assert_same(network.gradients(), whole, rtol=1e-10)
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("method_dtype", [torch.float32, torch.float64])
+def test_a_step_in_every_precision_keeps_that_of_the_parameters(name, dtype, method_dtype, network):
+    network.step(warmed_up(name), observe=True)
+    expected = network.gradients()
+    for part in (network.trunk, network.heads):
+        part.to(dtype)
+    network.x, network.rul = network.x.to(dtype), network.rul.to(dtype)
+    info = network.step(warmed_up(name).to(method_dtype), observe=True)
+    assert all(p.grad.dtype == dtype for p in network.parameters)
+    assert info.geometry.norms.dtype == max(dtype, torch.float32, key=lambda d: d.itemsize)
+    if dtype != torch.bfloat16:
+        assert_same([g.double() for g in network.gradients()], expected, rtol=1e-3)
+    assert all(g.isfinite().all() for g in network.gradients())
+
+
+@EVERY_METHOD
+def test_the_given_options_are_the_defaults(name):
+    assert get_loss(name, **method_options(name)).get_name() == get_loss(name).get_name()

@@ -7,7 +7,6 @@ import torch
 from torchjd.aggregation import IMTLG
 
 from rulbook.errors import UsageError
-from rulbook.gradients import geometry
 from rulbook.weighting.gaba import (
     GABALoss,
     complement_weights,
@@ -17,7 +16,7 @@ from rulbook.weighting.gaba import (
 from rulbook.weighting.magnitude import inverse_shares
 
 from ..gradient_samples import pair, pairs
-from .conftest import TinyNetwork
+from .conftest import TinyNetwork, measured_step
 
 LOSSES = torch.tensor([1.0, 1.0], dtype=torch.float64)
 
@@ -30,8 +29,7 @@ def tensor(*values):
 
 def feed(loss, sample):
     """Give one pair of task gradients to the method and return its two weights."""
-    measured = geometry(sample.rul, sample.health)
-    return loss.weigh(sample.rul, sample.health, measured, LOSSES).tolist()
+    return loss.weigh(measured_step(sample, LOSSES)).tolist()
 
 
 def simulate(norms, *, beta=0.99, warmup_steps=100, min_weight=0.05):

@@ -1,11 +1,13 @@
+import dataclasses
+
 import pytest
 import torch
 
 from rulbook.errors import UsageError
-from rulbook.gradients import geometry
 from rulbook.weighting.gradnorm import GradNormLoss, gradnorm_targets
 
 from ..gradient_samples import pair, pairs
+from .conftest import measured_step
 
 EDITIONS = ("new", "legacy", "original")
 EVERY_EDITION = pytest.mark.parametrize("edition", EDITIONS)
@@ -16,8 +18,7 @@ def tensor(*values):
 
 
 def feed(loss, sample, losses=(1.0, 1.0)):
-    measured = geometry(sample.rul, sample.health)
-    return loss.weigh(sample.rul, sample.health, measured, tensor(*losses)).tolist()
+    return loss.weigh(measured_step(sample, tensor(*losses))).tolist()
 
 
 def norms_of(loss, sample):
@@ -144,10 +145,9 @@ class TestStep:
         one, other = (GradNormLoss(edition=edition).double() for _ in range(2))
         sample = pair(30.0, 2.0, 0.4)
         for rul_loss in (5.0, 4.0, 1.0):
-            measured = geometry(sample.rul, sample.health)
-            there = one.weigh(sample.rul, sample.health, measured, tensor(rul_loss, 1.0))
-            swapped = geometry(sample.health, sample.rul)
-            back = other.weigh(sample.health, sample.rul, swapped, tensor(1.0, rul_loss))
+            there = one.weigh(measured_step(sample, tensor(rul_loss, 1.0)))
+            swapped = dataclasses.replace(sample, rul=sample.health, health=sample.rul)
+            back = other.weigh(measured_step(swapped, tensor(1.0, rul_loss)))
             assert there.tolist() == pytest.approx(back.tolist()[::-1], rel=1e-12)
 
 

@@ -18,7 +18,7 @@ from torchjd.aggregation import (
 )
 
 from rulbook.weighting import surgery
-from rulbook.weighting.surgery import planar_gradients
+from rulbook.weighting.surgery import reduced_gradients
 
 from ..gradient_samples import pair, pairs
 
@@ -48,8 +48,22 @@ def gramian_facts(jacobian):
     return *norms.tolist(), (jacobian[0] @ jacobian[1] / norms.prod()).item()
 
 
+def planar_gradients(norm_rul, norm_health, cosine):
+    """Return two rows in the plane with these norms and this cosine."""
+    sine = math.sqrt(max(0.0, 1.0 - cosine * cosine))
+    rows = [[norm_rul, 0.0], [norm_health * cosine, norm_health * sine]]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def ask(loss, norm_rul, norm_health, cosine):
+    """Return the two trunk weights for two norms and a cosine."""
+    cosines = torch.tensor([[1.0, cosine], [cosine, 1.0]], dtype=torch.float64)
+    norms = torch.tensor([norm_rul, norm_health], dtype=torch.float64)
+    return tuple(loss.trunk_weights(norms, cosines).tolist())
+
+
 def weigh(name, sample):
-    return BUILD[name]().weigh(sample.norm_rul, sample.norm_health, sample.cosine)
+    return ask(BUILD[name](), sample.norm_rul, sample.norm_health, sample.cosine)
 
 
 def combined(weights, sample):
@@ -128,7 +142,7 @@ class TestValues:
         ],
     )
     def test_pinned_on_torchjds_example(self, name, weights):
-        found = BUILD[name]().weigh(*gramian_facts(EXAMPLE))
+        found = ask(BUILD[name](), *gramian_facts(EXAMPLE))
         assert [round(w, 4) for w in found] == weights
 
     @EVERY_PAIR
@@ -235,19 +249,19 @@ class TestProperties:
     def test_parallel_gradients_give_finite_weights(self, name, cosine):
         """Rank one, as the same gradient measured twice."""
         for ratio in (1.0, 500.0):
-            weights = BUILD[name]().weigh(ratio, 1.0, cosine)
+            weights = ask(BUILD[name](), ratio, 1.0, cosine)
             assert all(math.isfinite(w) for w in weights)
 
     @EVERY_METHOD
     @pytest.mark.parametrize("norms", [(0.0, 3.0), (3.0, 0.0), (0.0, 0.0)])
     def test_zero_gradients_give_finite_weights(self, name, norms):
-        weights = BUILD[name]().weigh(*norms, math.nan)
+        weights = ask(BUILD[name](), *norms, math.nan)
         assert all(math.isfinite(w) and w >= 0 for w in weights)
         if norms == (0.0, 0.0):
-            assert weights == surgery.EQUAL
+            assert weights == (0.5, 0.5)
 
     def test_mgda_stands_still_beside_a_zero_gradient(self):
-        assert surgery.mgda().weigh(0.0, 3.0, math.nan) == (1.0, 0.0)
+        assert ask(surgery.mgda(), 0.0, 3.0, math.nan) == (1.0, 0.0)
 
 
 class TestNash:
@@ -259,16 +273,15 @@ class TestNash:
 
     @EVERY_PAIR
     def test_the_norm_of_the_update_is_capped(self, sample):
-        capped = surgery.nash_mtl(max_norm=1.0).weigh(
-            sample.norm_rul, sample.norm_health, sample.cosine
+        capped = ask(
+            surgery.nash_mtl(max_norm=1.0), sample.norm_rul, sample.norm_health, sample.cosine
         )
         assert torch.linalg.vector_norm(combined(capped, sample)).item() == pytest.approx(1.0)
 
     def test_under_the_cap_nothing_is_scaled(self):
         facts = (30.0, 2.0, 0.3)
-        assert surgery.nash_mtl(max_norm=2.0).weigh(*facts) == surgery.nash_mtl(max_norm=0).weigh(
-            *facts
-        )
+        capped = ask(surgery.nash_mtl(max_norm=2.0), *facts)
+        assert capped == ask(surgery.nash_mtl(max_norm=0), *facts)
 
     def test_why_torchjds_solver_is_not_asked(self):
         """At a norm ratio of 100 it stops with a weight that is off by a factor of ten."""
@@ -289,11 +302,12 @@ def test_why_upgrads_regulariser_is_lowered():
 
 
 @pytest.mark.parametrize("sample", pairs((1e-6, 1.0, 1e6)), ids=str)
-def test_planar_gradients_have_the_gramian_of_the_jacobian(sample):
-    planar = planar_gradients(sample.norm_rul, sample.norm_health, sample.cosine)
+def test_reduced_gradients_have_the_gramian_of_the_jacobian(sample):
     scale = torch.tensor([sample.norm_rul, sample.norm_health], dtype=torch.float64)
+    angle = torch.tensor([[1.0, sample.cosine], [sample.cosine, 1.0]], dtype=torch.float64)
+    reduced = reduced_gradients(scale, angle)
     expected = sample.jacobian @ sample.jacobian.T / scale.outer(scale)
-    found = planar @ planar.T / scale.outer(scale)
+    found = reduced @ reduced.T / scale.outer(scale)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 

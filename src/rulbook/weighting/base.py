@@ -1,5 +1,6 @@
 """The contract that every weighting method keeps with the training loop."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rulbook.errors import RulbookError
+from rulbook.errors import RulbookError, UsageError
 from rulbook.gradients import GradientGeometry, Gradients, geometry, task_gradients
+from rulbook.weighting.processes import from_first_process, is_distributed, mean_over_processes
+from rulbook.weighting.steps import (
+    Parameters,
+    TaskGradients,
+    split_gradients,
+    unlisted_leaves,
+    write_gradients,
+)
 
 TASKS = ("rul", "health")
-"""The two tasks, in the order in which every function of the package takes them."""
+"""The book's two tasks, in the order in which every function of the package takes them."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +30,8 @@ class StepInfo:
 
     Attributes:
         total: detached combined loss, 0-dim; ``None`` for methods that combine gradients only.
-        geometry: norms and cosine of the unweighted task gradients on the shared parameters;
-            ``None`` on a step that did not compute the two gradients apart.
+        geometry: norms and cosines of the unweighted task gradients on the shared parameters;
+            ``None`` on a step that did not compute the gradients apart.
 
     """
 
@@ -30,31 +39,61 @@ class StepInfo:
     geometry: GradientGeometry | None
 
 
+@dataclass(frozen=True)
+class MeasuredStep:
+    """What a method that looks at the task gradients is given at one step.
+
+    Attributes:
+        gradients: for each of the K tasks the gradient of its unweighted loss, one tensor a shared
+            parameter that is trained.
+        geometry: norms and cosines of these.
+        losses: the detached losses, (K,).
+
+    """
+
+    gradients: tuple[Gradients, ...]
+    geometry: GradientGeometry
+    losses: Tensor
+
+
 class NonFiniteLossError(RulbookError):
     """A task loss, or the gradient of one, is NaN or infinite."""
 
 
 class BaseMTLLoss(nn.Module, ABC):
-    """Combine the RUL loss and the health loss (§24.1, ``BaseMTLLoss``).
+    """Combine the losses of K tasks, by default the RUL and the health loss (§24.1).
 
     ``forward``, ``get_weights`` and ``get_name`` are the book's interface. ``backward`` and
     ``end_epoch`` are ours: the training loop calls them for every method alike and never asks
     which one it runs. State that must survive a checkpoint is a registered buffer or a parameter.
+
+    A method is a subclass with ``combine``, ``get_weights`` and ``get_name``. Losses are given in
+    the order of ``tasks``, as one mapping, or by the keywords ``rul_loss`` and ``health_loss``
+    (``NAME_loss`` for each task). A loss of shape (1,) counts as 0-dim.
+
+    Args:
+        tasks: two names or more, distinct, each a Python identifier.
+
     """
 
     needs_task_gradients: bool = False
-    """Whether the method looks at the two task gradients at every step."""
+    """Whether the method looks at the task gradients at every step."""
 
-    def __init__(self) -> None:
+    needs_positive_losses: bool = False
+    """Whether the formula divides by a loss, or takes its logarithm or a power of it."""
+
+    learning_rate: float | None = None
+    """Rate that the optimiser should use for ``parameters()``; ``None``: the network's own."""
+
+    def __init__(self, tasks: Sequence[str] = TASKS) -> None:
         super().__init__()
+        self.tasks = _checked_tasks(tasks)
         self._steps_seen = 0
+        self._listed: frozenset[int] = frozenset()
 
     @abstractmethod
-    def forward(self, rul_loss: Tensor, health_loss: Tensor, **kwargs: Any) -> Tensor:
-        """Return the combined loss, 0-dim, from the two 0-dim task losses.
-
-        ``kwargs`` may carry ``shared_params``, as the book calls methods that look at gradients.
-        """
+    def combine(self, losses: Sequence[Tensor]) -> Tensor:
+        """Return the combined loss, 0-dim, from the K checked losses in the order of ``tasks``."""
 
     @abstractmethod
     def get_weights(self) -> dict[str, float]:
@@ -67,192 +106,383 @@ class BaseMTLLoss(nn.Module, ABC):
     def get_name(self) -> str:
         """Return the name for logs and tables, with the settings that matter."""
 
+    def forward(self, *losses: Any, **kwargs: Any) -> Tensor:
+        """Return the combined loss, 0-dim, from the 0-dim task losses.
+
+        ``kwargs`` may carry ``shared_params``, as the book calls methods that look at gradients;
+        other keywords are ignored, as in the book.
+
+        Raises:
+            UsageError: a loss is missing, not 0-dim, or negative where the formula divides by it.
+
+        """
+        values = self._take(losses, kwargs)
+        if self.needs_positive_losses:
+            self._check_sign(torch.stack([loss.detach() for loss in values]))
+        return self.combine(values)
+
     def backward(
         self,
-        rul_loss: Tensor,
-        health_loss: Tensor,
-        *,
-        shared_params: Sequence[nn.Parameter],
-        task_params: Mapping[str, Sequence[nn.Parameter]],
+        *losses: Any,
+        shared_params: Parameters,
+        task_params: Mapping[str, Parameters],
         observe: bool = False,
+        scale: Tensor | float | None = None,
+        **named_losses: Tensor,
     ) -> StepInfo:
         """Add the gradient of one step to ``.grad`` of every parameter.
 
+        Methods that look at the task gradients, and every method with ``observe``, write ``.grad``
+        themselves. Autograd's hooks on ``.grad`` (``register_post_accumulate_grad_hook``, those of
+        ``DistributedDataParallel``) are then not called. Where ``torch.distributed`` runs more than
+        one process, losses and task gradients are averaged over all of them first, so that every
+        process has the weights, the state and the gradient of the joint batch; each process must
+        then call ``backward`` at every step.
+
+        In evaluation mode (``eval()``) no buffer of the method moves.
+
         Args:
-            rul_loss: 0-dim RUL loss with its graph.
-            health_loss: 0-dim health loss with its graph.
-            shared_params: parameters that both losses reach.
-            task_params: the parameters of each head, under ``"rul"`` and ``"health"``.
+            losses: the K losses with their graphs, or one mapping of them. A loss without a graph,
+                as of a batch in which a task has no labels, has gradient zero.
+            shared_params: parameters that more than one task reaches.
+            task_params: the parameters of each head, under the names of the tasks. Every trained
+                parameter of the losses must be in exactly one of the lists. Frozen ones are left
+                out, and one that no loss reaches keeps its ``.grad``.
             observe: also report the geometry of the task gradients. A method that does not need
-                them anyway then pays one backward pass more.
+                them anyway then pays K - 1 backward passes more.
+            scale: factor for all that is written to ``.grad``, for losses that are given as they
+                are: ``1 / n`` to accumulate over n batches; ``scaler.scale(torch.ones(()))`` with
+                a ``torch.amp.GradScaler``, whose ``step`` then unscales as ever. Losses that are
+                scaled before they come here would change the weights of methods that look at them.
+                With a scale above 1, a task gradient that overflows writes NaN and moves no
+                state: it is the scaler's to skip.
+            named_losses: the losses by keyword.
 
         Raises:
             NonFiniteLossError: a loss is NaN or infinite; nothing was written to ``.grad``, and
                 no state of the method moved.
+            UsageError: the losses or the lists of parameters are not as said above, no loss has a
+                graph, or gradients are switched off; likewise nothing happened.
 
         """
-        self._check_finite("loss", rul_loss, health_loss)
-        if not observe:
-            total = self.forward(rul_loss, health_loss)
-            total.backward()  # type: ignore[no-untyped-call]
-            return StepInfo(total.detach(), None)
-        rul, health = split_gradients(rul_loss, health_loss, shared_params, task_params)
-        leaves = [loss.detach().requires_grad_() for loss in (rul_loss, health_loss)]
-        total = self.forward(*leaves)
-        total.backward()  # type: ignore[no-untyped-call]
-        weights = [torch.zeros_like(x) if x.grad is None else x.grad for x in leaves]
-        write_gradients(shared_params, task_params, rul, health, weights, weights)
-        return StepInfo(total.detach(), geometry(rul.shared, health.shared))
+        values = self._take(losses, named_losses)
+        if unknown := [name for name in named_losses if name not in self._keywords()]:
+            raise UsageError(
+                f"backward has no argument '{unknown[0]}'; the losses are called "
+                f"{', '.join(self._keywords())}."
+            )
+        shared, heads = self._checked_parameters(values, shared_params, task_params)
+        detached = mean_over_processes([loss.detach() for loss in values])
+        self._check_losses(torch.stack(detached))
+        return self._step(values, detached, shared, heads, observe, scale)
 
     def end_epoch(self, mean_losses: Mapping[str, float]) -> None:
-        """Take the epoch's mean training losses, under ``"rul"`` and ``"health"``."""
+        """Take the epoch's mean training losses, under the names of the tasks."""
 
-    def _check_finite(self, kind: str, rul: Tensor, health: Tensor) -> None:
-        """Raise unless both 0-dim tensors are finite; one transfer where the device is a GPU."""
-        if kind == "loss":
-            self._steps_seen += 1
-        both = torch.stack([rul.detach(), health.detach()])
-        if torch.isfinite(both).all():
+    def _step(
+        self,
+        losses: Sequence[Tensor],
+        detached: Sequence[Tensor],
+        shared: Sequence[nn.Parameter],
+        heads: Sequence[Sequence[nn.Parameter]],
+        observe: bool,
+        scale: Tensor | float | None,
+    ) -> StepInfo:
+        """Do ``backward`` on what it checked; ``detached`` are the losses of the joint batch."""
+        if not observe and not is_distributed():
+            total = self.combine(losses)
+            _scaled(total, scale).backward()  # type: ignore[no-untyped-call]
+            return StepInfo(total.detach(), None)
+        leaves = [loss.clone().requires_grad_() for loss in detached]
+        total = self.combine(leaves)
+        _scaled(total, scale).backward()  # type: ignore[no-untyped-call]
+        weights = from_first_process(
+            [torch.zeros_like(x) if x.grad is None else _unscaled(x.grad, scale) for x in leaves]
+        )
+        if not observe:
+            # Through autograd, whose hooks DistributedDataParallel averages by.
+            _scaled(weighted_sum(weights, losses), scale).backward()  # type: ignore[no-untyped-call]
+            return StepInfo(total.detach(), None)
+        gradients = split_gradients(losses, shared, heads, scale)
+        write_gradients(shared, heads, gradients, weights, weights)
+        return StepInfo(total.detach(), _measured(gradients, scale)[1])
+
+    def _keywords(self) -> tuple[str, ...]:
+        return tuple(f"{task}_loss" for task in self.tasks)
+
+    def _take(self, losses: Sequence[Any], named: Mapping[str, Any]) -> list[Tensor]:
+        """Return the K losses in the order of the tasks, each checked to be a 0-dim tensor."""
+        if len(losses) == 1 and isinstance(losses[0], Mapping):
+            by_task = dict(losses[0])
+        else:
+            by_task = dict(zip(self.tasks, losses, strict=False))
+            by_task |= {
+                task: named[keyword]
+                for task, keyword in zip(self.tasks, self._keywords(), strict=True)
+                if keyword in named
+            }
+        if set(by_task) != set(self.tasks) or len(losses) > len(self.tasks):
+            given = len(losses) if len(losses) > len(self.tasks) else ", ".join(by_task) or "none"
+            raise UsageError(
+                f"{self.get_name()} takes {len(self.tasks)} losses ({', '.join(self.tasks)}); "
+                f"given: {given}."
+            )
+        return [_as_scalar(task, by_task[task]) for task in self.tasks]
+
+    def _checked_parameters(
+        self,
+        losses: Sequence[Tensor],
+        shared_params: Parameters,
+        task_params: Mapping[str, Parameters],
+    ) -> tuple[list[nn.Parameter], list[list[nn.Parameter]]]:
+        """Return the trained shared parameters and those of each head, checked."""
+        if not torch.is_grad_enabled() or not any(loss.requires_grad for loss in losses):
+            raise UsageError(
+                "backward needs gradients, and no loss has a graph: compute the losses in this "
+                "step from the network's output, outside torch.no_grad()."
+            )
+        if set(task_params) != set(self.tasks):
+            raise UsageError(
+                f"task_params must hold the parameters of {', '.join(self.tasks)}; it holds: "
+                f"{', '.join(map(str, task_params)) or 'nothing'}."
+            )
+        shared = [p for p in shared_params if p.requires_grad]
+        heads = [[p for p in task_params[task] if p.requires_grad] for task in self.tasks]
+        listed = [id(p) for part in (shared, *heads) for p in part]
+        ids = frozenset(listed)
+        if ids != self._listed:
+            if len(ids) < len(listed):
+                raise UsageError(
+                    f"{len(listed) - len(ids)} of the parameters are listed twice: each belongs "
+                    "in shared_params or in one task's list of task_params, once."
+                )
+            if left_out := unlisted_leaves(losses, ids):
+                raise UsageError(
+                    f"{len(left_out)} tensors that the losses train, of shape "
+                    f"{', '.join(str(tuple(leaf.shape)) for leaf in left_out[:3])}"
+                    f"{' …' if len(left_out) > 3 else ''}, are in neither shared_params nor "
+                    "task_params and would stand still: list them, or freeze them with "
+                    "requires_grad_(False)."
+                )
+            self._listed = ids
+        return shared, heads
+
+    def _check_losses(self, losses: Tensor) -> None:
+        """Raise unless the losses, (K,), are finite and of the sign that the formula asks for."""
+        self._steps_seen += 1
+        self._check_finite("loss", losses)
+        self._check_sign(losses)
+
+    def _check_finite(self, kind: str, values: Tensor) -> None:
+        """Raise unless ``values``, (K,), are finite; one transfer where the device is a GPU."""
+        if torch.isfinite(values).all():
             return
-        for task, value in zip(TASKS, both.tolist(), strict=True):
-            if not torch.isfinite(torch.tensor(value)):
+        for task, value in zip(self.tasks, values.tolist(), strict=True):
+            if not math.isfinite(value):
                 raise NonFiniteLossError(
                     f"The {task} {kind} is {value} at step {self._steps_seen} of "
                     f"{self.get_name()}; lower the learning rate or look at that batch."
                 )
 
+    def _check_sign(self, losses: Tensor) -> None:
+        if self.needs_positive_losses and (losses < 0).any():
+            task, value = next(
+                (task, value)
+                for task, value in zip(self.tasks, losses.tolist(), strict=True)
+                if value < 0
+            )
+            raise UsageError(
+                f"{self.get_name()} divides by the losses, and the {task} loss is {value:g}: add a "
+                "constant that keeps it positive, or choose a method that does not."
+            )
 
-class GradientWeightedLoss(BaseMTLLoss):
-    """A weighted sum of the losses whose weights come from the task gradients of the same step.
 
-    ``backward`` measures and combines the two task gradients of one graph: two backward passes.
-    ``forward`` with ``shared_params`` is the book's form, which measures with
-    ``torch.autograd.grad(retain_graph=True)`` and leaves a third pass to the caller; both give
-    the same weights and the same gradients. ``forward`` without ``shared_params`` measures
-    nothing, moves no state, and combines under the weights of the last step.
+class GradientBasedLoss(BaseMTLLoss):
+    """A method whose weights come from the task gradients of the same step.
+
+    ``backward`` measures and combines the K task gradients of one graph: K backward passes.
     """
 
     needs_task_gradients = True
 
+    clip_apart: float | None = None
+    """Largest norm of the trunk's gradient, and of each head's, written by one step."""
+
+    @abstractmethod
+    def weigh(self, step: MeasuredStep) -> Tensor:
+        """Move the method's state by one step and return the trunk weights of this step, (K,)."""
+
+    def _weights_of(self, step: MeasuredStep) -> Tensor:
+        return self.weigh(step)
+
+    def _head_weights(self, weights: Tensor) -> Tensor:
+        return weights
+
+    def _total(self, weights: Tensor, losses: Sequence[Tensor]) -> Tensor | None:
+        return weighted_sum(weights, losses)
+
+    def _step(
+        self,
+        losses: Sequence[Tensor],
+        detached: Sequence[Tensor],
+        shared: Sequence[nn.Parameter],
+        heads: Sequence[Sequence[nn.Parameter]],
+        observe: bool,  # noqa: ARG002
+        scale: Tensor | float | None,
+    ) -> StepInfo:
+        gradients = split_gradients(losses, shared, heads, scale)
+        step = MeasuredStep(*_measured(gradients, scale), torch.stack(list(detached)))
+        if _overflowed(step.geometry.norms, scale):
+            missing = torch.full_like(step.geometry.norms, torch.nan)
+            write_gradients(shared, heads, gradients, missing, missing)
+            return StepInfo(None, step.geometry)
+        self._check_finite("gradient norm", step.geometry.norms)
+        weights = self._weights_of(step)
+        write_gradients(
+            shared,
+            heads,
+            gradients,
+            weights,
+            self._head_weights(weights),
+            largest_norm=self.clip_apart,
+            scale=scale,
+        )
+        return StepInfo(self._total(weights, detached), step.geometry)
+
+
+class GradientWeightedLoss(GradientBasedLoss):
+    """A weighted sum of the losses whose weights come from the task gradients of the same step.
+
+    ``forward`` with ``shared_params`` is the book's form, which measures with
+    ``torch.autograd.grad(retain_graph=True)`` and leaves one more pass to the caller; it gives the
+    same weights and the same gradients as ``backward``. Where nothing is to be trained (in
+    evaluation mode, under ``torch.no_grad()``, with losses that have no graph) ``forward`` measures
+    nothing, moves no state, and combines under the weights of the last step; so does ``backward``
+    in evaluation mode.
+    """
+
     @abstractmethod
     def current_weights(self) -> Tensor:
-        """Return the detached weights of the last step, (2,), RUL first."""
+        """Return the detached weights of the last step, (K,)."""
 
-    @abstractmethod
-    def weigh(
-        self, rul: Gradients, health: Gradients, measured: GradientGeometry, losses: Tensor
-    ) -> Tensor:
-        """Move the method's state by one step and return the weights of this step, (2,).
+    def combine(self, losses: Sequence[Tensor]) -> Tensor:
+        """Return the weighted sum, 0-dim, under the weights of the last step."""
+        return weighted_sum(self.current_weights(), losses)
 
-        Args:
-            rul: gradient of the unweighted RUL loss, one tensor a shared parameter.
-            health: gradient of the unweighted health loss, likewise.
-            measured: norms and cosine of the two.
-            losses: the two detached losses, (2,).
-
-        """
-
-    def forward(self, rul_loss: Tensor, health_loss: Tensor, **kwargs: Any) -> Tensor:
+    def forward(self, *losses: Any, **kwargs: Any) -> Tensor:
         """Return the weighted sum, 0-dim, under weights measured on ``shared_params``.
 
         Raises:
             NonFiniteLossError: a loss or its gradient is NaN or infinite; no state moved.
+            UsageError: losses to train on were given without ``shared_params``, so that no weight
+                could ever move; or as ``backward``.
 
         """
-        shared_params = kwargs.get("shared_params")
-        if shared_params is None:
-            weights = self.current_weights()
-        else:
-            self._check_finite("loss", rul_loss, health_loss)
-            rul = task_gradients(rul_loss, shared_params, retain_graph=True)
-            health = task_gradients(health_loss, shared_params, retain_graph=True)
-            weights = self._measure(rul, health, rul_loss, health_loss)[0]
-        return weights[0] * rul_loss + weights[1] * health_loss
-
-    def backward(
-        self,
-        rul_loss: Tensor,
-        health_loss: Tensor,
-        *,
-        shared_params: Sequence[nn.Parameter],
-        task_params: Mapping[str, Sequence[nn.Parameter]],
-        observe: bool = False,  # noqa: ARG002
-    ) -> StepInfo:
-        """Add the gradient of one step to ``.grad``; the geometry costs nothing and is reported."""
-        self._check_finite("loss", rul_loss, health_loss)
-        rul, health = split_gradients(rul_loss, health_loss, shared_params, task_params)
-        weights, measured = self._measure(rul.shared, health.shared, rul_loss, health_loss)
-        write_gradients(shared_params, task_params, rul, health, weights, weights)
-        total = weights[0] * rul_loss.detach() + weights[1] * health_loss.detach()
-        return StepInfo(total, measured)
+        values = self._take(losses, kwargs)
+        with_graph = any(loss.requires_grad for loss in values)
+        if not (self.training and torch.is_grad_enabled() and with_graph):
+            return self.combine(values)
+        if kwargs.get("shared_params") is None:
+            given = ", ".join(self._keywords())
+            raise UsageError(
+                f"{self.get_name()} measures gradients, and would stay at its first weights: call "
+                f"method.backward({given}, shared_params=…, task_params=…), or "
+                f"method({given}, shared_params=…).backward()."
+            )
+        shared = list(kwargs["shared_params"])
+        detached = mean_over_processes([loss.detach() for loss in values])
+        self._check_losses(torch.stack(detached))
+        gradients = tuple(
+            tuple(mean_over_processes(task_gradients(loss, shared, retain_graph=True)))
+            for loss in values
+        )
+        step = MeasuredStep(gradients, geometry(*gradients), torch.stack(detached))
+        self._check_finite("gradient norm", step.geometry.norms)
+        return weighted_sum(self.weigh(step), values)
 
     def get_weights(self) -> dict[str, float]:
         """Return the weights of the last step."""
-        return as_weights(self.current_weights())
+        return as_weights(self.current_weights(), self.tasks)
 
-    def _measure(
-        self, rul: Gradients, health: Gradients, rul_loss: Tensor, health_loss: Tensor
-    ) -> tuple[Tensor, GradientGeometry]:
-        measured = geometry(rul, health)
-        self._check_finite("gradient norm", measured.norm_rul, measured.norm_health)
-        losses = torch.stack([rul_loss.detach(), health_loss.detach()])
-        return self.weigh(rul, health, measured, losses), measured
+    def _weights_of(self, step: MeasuredStep) -> Tensor:
+        return self.weigh(step) if self.training else self.current_weights()
 
 
-@dataclass(frozen=True)
-class TaskGradients:
-    """The gradient of one task's unweighted loss: on the shared parameters and on its own head."""
-
-    shared: Gradients
-    head: Gradients
-
-
-def split_gradients(
-    rul_loss: Tensor,
-    health_loss: Tensor,
-    shared_params: Sequence[nn.Parameter],
-    task_params: Mapping[str, Sequence[nn.Parameter]],
-) -> tuple[TaskGradients, TaskGradients]:
-    """Return both tasks' gradients from two backward passes over one graph."""
-
-    def of(loss: Tensor, task: str, keep: bool) -> TaskGradients:
-        found = task_gradients(loss, [*shared_params, *task_params[task]], retain_graph=keep)
-        return TaskGradients(found[: len(shared_params)], found[len(shared_params) :])
-
-    return of(rul_loss, "rul", True), of(health_loss, "health", False)
+def weighted_sum(weights: Tensor | Sequence[Tensor | float], losses: Sequence[Tensor]) -> Tensor:
+    """Return the sum of each loss times its weight, 0-dim, added in the order of the tasks."""
+    total: Tensor
+    total, *rest = [weight * loss for weight, loss in zip(weights, losses, strict=True)]
+    for part in rest:
+        total = total + part
+    return total
 
 
-def write_gradients(
-    shared_params: Sequence[nn.Parameter],
-    task_params: Mapping[str, Sequence[nn.Parameter]],
-    rul: TaskGradients,
-    health: TaskGradients,
-    weights: Sequence[Tensor | float] | Tensor,
-    head_weights: Sequence[Tensor | float] | Tensor,
-) -> None:
-    """Add ``weights`` times the task gradients to ``.grad`` of the shared parameters.
-
-    Each head gets its own gradient times its entry of ``head_weights``.
-    """
-    weight_rul, weight_health = weights
-    for parameter, g_rul, g_health in zip(shared_params, rul.shared, health.shared, strict=True):
-        add_to_grad(parameter, (weight_rul * g_rul).add_(weight_health * g_health))
-    for task, found, weight in zip(TASKS, (rul, health), head_weights, strict=True):
-        for parameter, part in zip(task_params[task], found.head, strict=True):
-            add_to_grad(parameter, weight * part)
-
-
-def add_to_grad(parameter: nn.Parameter, gradient: Tensor) -> None:
-    """Add ``gradient`` to ``parameter.grad``, as autograd's own backward would."""
-    parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
-
-
-def as_weights(weights: Tensor | Sequence[float]) -> dict[str, float]:
-    """Return two weights, RUL first, in the form of ``get_weights``."""
-    rul, health = weights.tolist() if isinstance(weights, Tensor) else weights
-    return {"rul_weight": rul, "health_weight": health}
+def as_weights(weights: Tensor | Sequence[float], tasks: Sequence[str] = TASKS) -> dict[str, float]:
+    """Return one weight a task in the form of ``get_weights``."""
+    values = weights.tolist() if isinstance(weights, Tensor) else weights
+    return {f"{task}_weight": value for task, value in zip(tasks, values, strict=True)}
 
 
 def learnable(loss: BaseMTLLoss) -> Iterator[nn.Parameter]:
     """Yield the weights a method learns; the optimiser takes them without weight decay."""
     return loss.parameters()
+
+
+def checked_option(
+    method: str, option: str, value: float, least: float, most: float = math.inf
+) -> float:
+    """Return ``value`` if it is a number between the two bounds, both included.
+
+    Raises:
+        UsageError: it is not.
+
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        bounds = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        raise UsageError(f"{method} takes a number {bounds} for {option}, not {value!r}.")
+    return value
+
+
+def _checked_tasks(tasks: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(tasks)
+    if (
+        isinstance(tasks, str)
+        or len(names) < 2
+        or len(set(names)) < len(names)
+        or not all(isinstance(name, str) and name.isidentifier() for name in names)
+    ):
+        raise UsageError(
+            "tasks must be two or more distinct names, each a Python identifier, such as "
+            f"('rul', 'health'); given: {tasks!r}."
+        )
+    return names
+
+
+def _as_scalar(task: str, loss: Any) -> Tensor:
+    if not isinstance(loss, Tensor):
+        raise UsageError(f"The {task} loss is a {type(loss).__name__}; it must be a 0-dim tensor.")
+    if loss.shape not in ((), (1,)):
+        raise UsageError(
+            f"Losses must be 0-dim, and the {task} loss has shape {tuple(loss.shape)}: take its "
+            "mean."
+        )
+    return loss.reshape(())
+
+
+def _scaled(value: Tensor, scale: Tensor | float | None) -> Tensor:
+    return value if scale is None else value * scale
+
+
+def _unscaled(value: Tensor, scale: Tensor | float | None) -> Tensor:
+    return value if scale is None else value / scale
+
+
+def _measured(
+    gradients: Sequence[TaskGradients], scale: Tensor | float | None
+) -> tuple[tuple[Gradients, ...], GradientGeometry]:
+    unscaled = tuple(tuple(_unscaled(g, scale) for g in task.shared) for task in gradients)
+    return unscaled, geometry(*unscaled)
+
+
+def _overflowed(norms: Tensor, scale: Tensor | float | None) -> bool:
+    return scale is not None and not torch.isfinite(norms).all() and float(scale) > 1

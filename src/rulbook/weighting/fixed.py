@@ -1,10 +1,13 @@
 """Fixed weights: two numbers chosen once, never touched (§24.1; legacy edition §9.1)."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 from torch import Tensor
 
-from rulbook.weighting.base import BaseMTLLoss, as_weights
+from rulbook.weighting.base import TASKS, BaseMTLLoss, as_weights, weighted_sum
+from rulbook.weighting.method import WeightingMethod
 
 ABLATION_CONFIGS = {
     "fixed_70_30": {"rul_weight": 0.7, "health_weight": 0.3},
@@ -20,13 +23,46 @@ class FixedWeightLoss(BaseMTLLoss):
     The weights are Python floats: neither parameters nor buffers, absent from ``state_dict``, and
     not made to sum to 1. They are dimensionless; the RUL loss is in cycles², the health loss in
     nats, and the sum therefore has no unit of its own. Defaults 0.5/0.5 are the new edition's.
+
+    Args:
+        rul_weight: weight of the RUL loss, where ``weights`` is not given.
+        health_weight: weight of the health loss, likewise.
+        weights: one weight for each of K tasks, under its name. Each is then the attribute
+            ``NAME_weight``, as ``rul_weight`` is.
+
+    >>> import torch
+    >>> method = FixedWeightLoss(weights={"depth": 0.2, "edges": 0.3, "normals": 0.5})
+    >>> method(torch.tensor(1.0), torch.tensor(2.0), torch.tensor(4.0))
+    tensor(2.8000)
+    >>> FixedWeightLoss(0.6, 0.4).get_name()
+    'Fixed(0.60/0.40)'
     """
 
-    def __init__(self, rul_weight: float = 0.5, health_weight: float = 0.5) -> None:
-        super().__init__()
-        self.rul_weight = rul_weight
-        self.health_weight = health_weight
+    rul_weight: float
+    health_weight: float
+
+    def __init__(
+        self,
+        rul_weight: float = 0.5,
+        health_weight: float = 0.5,
+        *,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        by_task = weights or {"rul": rul_weight, "health": health_weight}
+        super().__init__(tuple(by_task))
+        for task, weight in by_task.items():
+            setattr(self, f"{task}_weight", weight)
         self._is_legacy = False
+
+    @classmethod
+    def equal(cls, tasks: Sequence[str]) -> Self:
+        """Return 1/K for each of the tasks."""
+        return cls(weights=dict.fromkeys(tasks, 1 / len(tasks)))
+
+    @classmethod
+    def first_only(cls, tasks: Sequence[str]) -> Self:
+        """Return weight 1 for the first task and 0 for the others: its single-task training."""
+        return cls(weights=dict.fromkeys(tasks, 0.0) | {tasks[0]: 1.0})
 
     @classmethod
     def legacy(cls, rul_weight: float = 0.7, health_weight: float = 0.3) -> Self:
@@ -35,13 +71,19 @@ class FixedWeightLoss(BaseMTLLoss):
         loss._is_legacy = True
         return loss
 
-    def forward(self, rul_loss: Tensor, health_loss: Tensor, **kwargs: Any) -> Tensor:  # noqa: ARG002
+    def forward(self, *losses: Any, **kwargs: Any) -> Any:
+        """Return the weighted sum, 0-dim; of plain numbers and NumPy arrays too, as in the book."""
+        if len(losses) == len(self.tasks) and not any(isinstance(x, Tensor) for x in losses):
+            return weighted_sum(self._constants(), losses)
+        return super().forward(*losses, **kwargs)
+
+    def combine(self, losses: Sequence[Tensor]) -> Tensor:
         """Return the weighted sum, 0-dim."""
-        return self.rul_weight * rul_loss + self.health_weight * health_loss
+        return weighted_sum(self._constants(), losses)
 
     def get_weights(self) -> dict[str, float]:
-        """Return the two constants."""
-        return as_weights((self.rul_weight, self.health_weight))
+        """Return the constants."""
+        return as_weights(self._constants(), self.tasks)
 
     def get_name(self) -> str:
         """Return ``Fixed(0.50/0.50)``, or ``Fixed(0.7/0.3)`` for the legacy form.
@@ -49,11 +91,39 @@ class FixedWeightLoss(BaseMTLLoss):
         Departure: the book prints two decimals always, so that 0.999/0.001 would read as
         single-task; weights that need more decimals get up to four.
         """
-        weights = (self.rul_weight, self.health_weight)
+        weights = self._constants()
         decimals = 1 if self._is_legacy else max(map(_decimals_needed, weights))
         return "Fixed({})".format("/".join(f"{weight:.{decimals}f}" for weight in weights))
+
+    def _constants(self) -> list[float]:
+        return [getattr(self, f"{task}_weight") for task in self.tasks]
 
 
 def _decimals_needed(weight: float, least: int = 2, most: int = 4) -> int:
     enough = (n for n in range(least, most) if abs(round(weight, n) - weight) < 10**-most)
     return next(enough, most)
+
+
+def _single_task(*, tasks: Sequence[str] = TASKS) -> FixedWeightLoss:
+    return FixedWeightLoss.first_only(tasks)
+
+
+_fixed = partial(WeightingMethod, formula=r"\lambda_k = \text{const}", needs="nothing")
+
+SINGLE_TASK = _fixed(
+    title="Single task (RUL only)",
+    build=_single_task,
+    formula=r"\lambda_{rul} = 1,\ \lambda_{health} = 0",
+    source="§4.1, §24.1",
+    weight_sum="1",
+)
+
+FIXED = _fixed(title="Fixed weights", build=FixedWeightLoss, source="§24.1", weight_sum="any")
+
+FIXED_LEGACY = _fixed(
+    title="Fixed weights (legacy form)",
+    build=FixedWeightLoss.legacy,
+    source="legacy §9.1",
+    weight_sum="any",
+    two_tasks_only="it is the legacy edition's pair 0.7/0.3",
+)

@@ -1,13 +1,15 @@
 """GABA: weights from inverse gradient norms, smoothed and floored (§17.1, §18.1-18.5)."""
 
 import math
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from rulbook.errors import UsageError
-from rulbook.gradients import GradientGeometry, Gradients
-from rulbook.weighting.base import GradientWeightedLoss
+from rulbook.weighting.base import TASKS, GradientWeightedLoss, MeasuredStep
+from rulbook.weighting.method import WeightingMethod
 
 
 def complement_weights(norms: Tensor) -> Tensor:
@@ -95,8 +97,24 @@ class GABALoss(GradientWeightedLoss):
         min_weight: floor, 0.05; ``None`` or 0 switches it off. Without all three the trunk's
             update direction is that of IMTL-G.
 
-    State: buffers ``ema_weights`` (2,) and ``step_count``. The book's fourth setting, ``n_tasks``,
-    is absent: the interface has two losses, and ``complement_weights`` takes any number.
+        tasks: names of the K tasks; the book's fourth setting, ``n_tasks``, is their number. At
+            three or more the floor must be below 1/K, and step 1 no longer makes the weighted
+            norms equal (see ``complement_weights``).
+
+    State: buffers ``ema_weights`` (K,) and ``step_count``.
+
+    >>> layers = {"trunk": (4, 8), "rul": (8, 1), "health": (8, 3)}
+    >>> network = {name: torch.nn.Linear(*sizes) for name, sizes in layers.items()}
+    >>> z = network["trunk"](torch.ones(2, 4))
+    >>> method = GABALoss(warmup_steps=None)
+    >>> _ = method.backward(
+    ...     rul_loss=network["rul"](z).square().mean(),
+    ...     health_loss=network["health"](z).square().mean(),
+    ...     shared_params=network["trunk"].parameters(),
+    ...     task_params={task: network[task].parameters() for task in ("rul", "health")},
+    ... )
+    >>> round(sum(method.get_weights().values()), 6)
+    1.0
     """
 
     ema_weights: Tensor
@@ -108,29 +126,26 @@ class GABALoss(GradientWeightedLoss):
         beta: float | None = 0.99,
         warmup_steps: int | None = 100,
         min_weight: float | None = 0.05,
+        tasks: Sequence[str] = TASKS,
     ) -> None:
-        super().__init__()
-        if not 0 <= (beta or 0) < 1 or not 0 <= (min_weight or 0) <= 0.5:
+        super().__init__(tasks)
+        equal = 1 / len(self.tasks)
+        if not 0 <= (beta or 0) < 1 or not 0 <= (min_weight or 0) <= equal:
             raise UsageError(
-                f"GABA takes beta in [0, 1) and min_weight in [0, 0.5], "
+                f"GABA takes beta in [0, 1) and min_weight in [0, {equal:.3g}], "
                 f"not {beta} and {min_weight}."
             )
+        if (warmup_steps or 0) < 0:
+            raise UsageError(f"GABA takes warmup_steps of 0 or more, not {warmup_steps}.")
         self.beta = beta or 0.0
         self.warmup_steps = warmup_steps or 0
         self.min_weight = min_weight or 0.0
-        self.register_buffer("ema_weights", torch.full((2,), 0.5))
+        self.register_buffer("ema_weights", torch.full((len(self.tasks),), equal))
         self.register_buffer("step_count", torch.zeros((), dtype=torch.long))
 
-    def weigh(
-        self,
-        rul: Gradients,  # noqa: ARG002
-        health: Gradients,  # noqa: ARG002
-        measured: GradientGeometry,
-        losses: Tensor,  # noqa: ARG002
-    ) -> Tensor:
-        """Move the average unless in warm-up; return the weights of this step, (2,)."""
-        norms = torch.stack([measured.norm_rul, measured.norm_health])
-        closed_form = complement_weights(norms).to(self.ema_weights)
+    def weigh(self, step: MeasuredStep) -> Tensor:
+        """Move the average unless in warm-up; return the weights of this step, (K,)."""
+        closed_form = complement_weights(step.geometry.norms).to(self.ema_weights)
         # A tensor condition, not a Python one: no transfer from a GPU.
         moved = torch.lerp(closed_form, self.ema_weights, self.beta)
         self.ema_weights.copy_(
@@ -140,7 +155,7 @@ class GABALoss(GradientWeightedLoss):
         return self.current_weights().clone()
 
     def current_weights(self) -> Tensor:
-        """Return the weights of the last step, (2,).
+        """Return the weights of the last step, (K,).
 
         In warm-up they are 1/K without a case of its own: that is where the average still stands.
         """
@@ -158,3 +173,31 @@ class GABALoss(GradientWeightedLoss):
             if value
         ]
         return f"GABA({', '.join(settings)})"
+
+
+_gaba = partial(
+    WeightingMethod,
+    source="§17.1, §18.1–18.5",
+    needs="task gradients",
+    state="average of the weights, step count",
+    backward_passes=2,
+    weight_sum="1",
+)
+
+GABA = _gaba(
+    title="GABA",
+    build=GABALoss,
+    formula=r"\lambda_k \propto \max\bigl(\mathrm{EMA}\tfrac{S-g_k}{(K-1)S},\, 0.05\bigr)",
+)
+
+GABA_NO_FLOOR = _gaba(
+    title="GABA without floor",
+    build=partial(GABALoss, min_weight=None),
+    formula=r"\lambda_k = \mathrm{EMA}\tfrac{S-g_k}{(K-1)S}",
+)
+
+GABA_CLOSED_FORM = _gaba(
+    title="GABA without average, floor and warm-up",
+    build=partial(GABALoss, beta=None, warmup_steps=None, min_weight=None),
+    formula=r"\lambda_k = \frac{S-g_k}{(K-1)S}",
+)

@@ -1,15 +1,22 @@
 """GradNorm: weights learned so that task gradients keep a common norm (Chen et al. 2018)."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from rulbook.errors import unknown_name
-from rulbook.gradients import GradientGeometry, Gradients, norm
-from rulbook.weighting.base import GradientWeightedLoss
+from rulbook.errors import UsageError, unknown_name
+from rulbook.gradients import Gradients, norm
+from rulbook.weighting.base import TASKS, GradientWeightedLoss, MeasuredStep, checked_option
+from rulbook.weighting.method import WeightingMethod
 
 Edition = Literal["new", "legacy", "original"]
+Descent = Literal["gradient", "proximal", "adam"]
+
+_ADAM_DECAYS = (0.9, 0.999)
+_ADAM_EPSILON = 1e-8
 
 
 def gradnorm_targets(
@@ -55,21 +62,35 @@ class GradNormLoss(GradientWeightedLoss):
     * descent: plain SGD inside ``backward`` (§17.4 says SGD), not the network's optimiser. With
       gradient norms of some hundreds a fixed rate throws the weights from bound to bound, so by
       default ``relative=True`` divides the weight gradient by the mean unweighted norm, which makes
-      the rate free of units; ``relative=False`` is the formula as it stands.
+      the rate free of units; ``relative=False`` is the formula as it stands. The slope has one size
+      on both sides of the target, so that a weight that has arrived still jumps across it at every
+      step, by up to K times the rate. ``descent="proximal"`` takes the implicit step in place of
+      the explicit one: the same move, which ends at :math:`t_k/g_k` where it would pass it.
+      ``descent="adam"`` is what Chen et al. ran: Adam with their rate on the gradient as written,
+      and the network trained under the weights of before the step.
     * ``weight_lr = 0.025`` is the paper's rate, there for Adam; neither edition's visible text
       gives one.
     * :math:`L_k(0)`: the loss of the first batch seen, as in the paper, which for cross-entropy
       also allows the logarithm of the number of classes.
     * clipping at 0 and rescaling to K after each step: the rescaling is the original's.
-    * order: the original trains the network under the weights of before the step.
+    * order: the original trains the network under the weights of before the step; here only
+      ``descent="adam"`` does.
 
-    A task with zero gradient keeps its weight before rescaling; with both zero nothing moves.
+    A task with zero gradient keeps its weight before rescaling; with all zero nothing moves.
 
-    State: buffers ``weights`` (2,) and ``initial_losses`` (2,), NaN until the first step.
+    State: buffers ``weights`` (K,) and ``initial_losses`` (K,), NaN until the first step; with
+    ``descent="adam"`` also ``adam_moments`` (2, K) and ``adam_steps``.
+
+    >>> GradNormLoss(edition="original", tasks=("depth", "edges", "normals")).get_weights()
+    {'depth_weight': 1.0, 'edges_weight': 1.0, 'normals_weight': 1.0}
     """
+
+    needs_positive_losses = True
 
     weights: Tensor
     initial_losses: Tensor
+    adam_moments: Tensor
+    adam_steps: Tensor
 
     def __init__(
         self,
@@ -78,50 +99,116 @@ class GradNormLoss(GradientWeightedLoss):
         alpha: float = 1.5,
         weight_lr: float = 0.025,
         relative: bool = True,
+        descent: Descent = "gradient",
+        tasks: Sequence[str] = TASKS,
     ) -> None:
-        super().__init__()
+        super().__init__(tasks)
+        if descent not in get_args(Descent):
+            raise unknown_name("GradNorm descent", descent, get_args(Descent))
         if edition not in get_args(Edition):
             raise unknown_name("GradNorm edition", edition, get_args(Edition))
         self.edition = edition
-        self.alpha = alpha
-        self.weight_lr = weight_lr
+        self.alpha = checked_option("GradNorm", "alpha", alpha, least=0)
+        self.weight_lr = checked_option("GradNorm", "weight_lr", weight_lr, least=0)
         self.relative = relative
-        self.register_buffer("weights", torch.ones(2))
-        self.register_buffer("initial_losses", torch.full((2,), torch.nan))
+        self.descent = descent
+        self.register_buffer("weights", torch.ones(len(self.tasks)))
+        self.register_buffer("initial_losses", torch.full((len(self.tasks),), torch.nan))
+        if descent == "adam":
+            self.register_buffer("adam_moments", torch.zeros(2, len(self.tasks)))
+            self.register_buffer("adam_steps", torch.zeros(()))
 
-    def weigh(
-        self, rul: Gradients, health: Gradients, measured: GradientGeometry, losses: Tensor
-    ) -> Tensor:
-        """Take one descent step on the weights and return them, (2,)."""
+    def weigh(self, step: MeasuredStep) -> Tensor:
+        """Take one descent step on the weights and return those to train under, (K,)."""
+        before = self.weights.clone()
         if self.edition == "new":
-            measured_norms = [measured.norm_rul, measured.norm_health]
+            norms = step.geometry.norms.to(self.weights)
         else:
-            measured_norms = [norm([_last_layer(gradient)]) for gradient in (rul, health)]
-        norms = torch.stack(measured_norms).to(self.weights)
-        losses = losses.to(self.weights)
+            last_layers = [norm([_last_layer(gradient)]) for gradient in step.gradients]
+            norms = torch.stack(last_layers).to(self.weights)
+        losses = step.losses.to(self.weights)
         first = self.initial_losses.isnan()
         self.initial_losses.copy_(torch.where(first, losses, self.initial_losses))
         ratios = torch.where(self.initial_losses == 0, 1.0, losses / self.initial_losses)
         targets = gradnorm_targets(
             norms, self.weights, ratios, alpha=self.alpha, edition=self.edition
         )
-        slope = norms * torch.sign(self.weights * norms - targets)
-        if self.relative:
-            mean = norms.mean()
-            slope = torch.where(mean == 0, 0.0, slope / mean)
-        moved = (self.weights - self.weight_lr * slope).clamp_min(0)
+        moved = self._descend(norms, targets).clamp_min(0)
         total = moved.sum()
         self.weights.copy_(torch.where(total == 0, 1.0, len(moved) * moved / total))
-        return self.weights.clone()
+        return before if self.descent == "adam" else self.weights.clone()
 
     def current_weights(self) -> Tensor:
-        """Return the weights of the last step, (2,); they sum to 2."""
+        """Return the weights after the last step, (K,); they sum to K."""
         return self.weights
 
     def get_name(self) -> str:
-        """Return the name with its edition and exponent."""
-        return f"GradNorm({self.edition}, alpha={self.alpha:g})"
+        """Return the name with its edition and exponent, and its descent where it is another."""
+        descent = "" if self.descent == "gradient" else f", {self.descent}"
+        return f"GradNorm({self.edition}, alpha={self.alpha:g}{descent})"
+
+    def _descend(self, norms: Tensor, targets: Tensor) -> Tensor:
+        """Return the weights one step of the descent further, before clipping and rescaling."""
+        slope = norms * torch.sign(self.weights * norms - targets)
+        if self.descent == "adam":
+            return self.weights - self.weight_lr * self._adam_direction(slope)
+        if self.relative:
+            mean = norms.mean()
+            slope = torch.where(mean == 0, 0.0, slope / mean)
+        step = self.weight_lr * slope
+        if self.descent == "proximal":
+            # A zero gradient has no slope, so that what stands in for its target does not matter.
+            distance = self.weights - targets / norms.where(norms > 0, 1.0)
+            step = step.sign() * torch.minimum(step.abs(), distance.abs())
+        return self.weights - step
+
+    def _adam_direction(self, slope: Tensor) -> Tensor:
+        self.adam_steps += 1
+        powers = torch.stack([slope, slope.square()])
+        decays = slope.new_tensor(_ADAM_DECAYS)
+        self.adam_moments.lerp_(powers, (1 - decays).unsqueeze(1))
+        mean, square = self.adam_moments / (1 - decays**self.adam_steps).unsqueeze(1)
+        direction: Tensor = mean / (square.sqrt() + _ADAM_EPSILON)
+        return direction
 
 
 def _last_layer(gradient: Gradients) -> Tensor:
-    return next(part for part in reversed(gradient) if part.ndim > 1)
+    layers = [part for part in gradient if part.ndim > 1]
+    if not layers:
+        raise UsageError(
+            "These forms of GradNorm measure the last weight matrix of the shared layers, and none "
+            "of shared_params has two dimensions; edition='new' measures all parameters."
+        )
+    return layers[-1]
+
+
+_gradnorm = partial(
+    WeightingMethod,
+    citation="chen2018",
+    needs="task gradients",
+    state="weights, first losses",
+    backward_passes=2,
+    weight_sum="2",
+)
+
+GRADNORM = _gradnorm(
+    title="GradNorm (new edition)",
+    build=partial(GradNormLoss, edition="new"),
+    formula=r"w_k g_k \to \bar g\,\Bigl(\frac{L_k}{L_k(0)}\Bigr)^{\alpha}",
+    source="§17.4",
+)
+
+GRADNORM_LEGACY = _gradnorm(
+    title="GradNorm (legacy edition)",
+    build=partial(GradNormLoss, edition="legacy"),
+    formula=r"w_k g_k \to \overline{w g}\,\Bigl(\frac{L_k}{L_k(0)}\Bigr)^{\alpha}",
+    source="legacy §9.3",
+)
+
+GRADNORM_ORIGINAL = _gradnorm(
+    title="GradNorm (original)",
+    build=partial(GradNormLoss, edition="original"),
+    formula=r"w_k g_k \to \overline{w g}\,\Bigl(\frac{r_k}{\bar r}\Bigr)^{\alpha},\ "
+    r"r_k = \frac{L_k}{L_k(0)}",
+    source="Chen et al. 2018",
+)

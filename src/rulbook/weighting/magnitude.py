@@ -1,13 +1,16 @@
 """Weights from the size of the losses themselves: no gradient is looked at."""
 
 import math
-from typing import Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from rulbook.errors import unknown_name
-from rulbook.weighting.base import BaseMTLLoss, as_weights
+from rulbook.errors import UsageError, unknown_name
+from rulbook.weighting.base import TASKS, BaseMTLLoss, as_weights, checked_option
+from rulbook.weighting.method import WeightingMethod
 
 
 def inverse_shares(values: Tensor) -> Tensor:
@@ -22,7 +25,19 @@ def inverse_shares(values: Tensor) -> Tensor:
     return inverse / inverse.sum()
 
 
-class InverseMagnitudeLoss(BaseMTLLoss):
+class _LossWeightedLoss(BaseMTLLoss):
+    """A method whose weights are those that its last batch of losses gave it."""
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        super().__init__(tasks)
+        self._last_weights = torch.full((len(self.tasks),), torch.nan)
+
+    def get_weights(self) -> dict[str, float]:
+        """Return the factors that the losses of the last step were multiplied with."""
+        return as_weights(self._last_weights, self.tasks)
+
+
+class InverseMagnitudeLoss(_LossWeightedLoss):
     r"""Weights inversely proportional to the losses (§4.3, third strategy).
 
     .. math:: \lambda_k = \frac{1/L_k}{\sum_j 1/L_j}, \qquad
@@ -31,30 +46,33 @@ class InverseMagnitudeLoss(BaseMTLLoss):
     The weights sum to 1 and make both terms equal in value, not in gradient. The book's NumPy
     listing does not say whether the weights carry a gradient; by default they are measured
     (``detach=True``), and with ``detach=False`` the gradient is that of the harmonic mean.
+
+    >>> method = InverseMagnitudeLoss()
+    >>> method(torch.tensor(300.0), torch.tensor(100.0))
+    tensor(150.)
+    >>> method.get_weights()
+    {'rul_weight': 0.25, 'health_weight': 0.75}
     """
 
-    def __init__(self, *, detach: bool = True) -> None:
-        super().__init__()
+    needs_positive_losses = True
+
+    def __init__(self, *, detach: bool = True, tasks: Sequence[str] = TASKS) -> None:
+        super().__init__(tasks)
         self.detach = detach
-        self._last_weights = torch.full((2,), torch.nan)
 
-    def forward(self, rul_loss: Tensor, health_loss: Tensor, **kwargs: Any) -> Tensor:  # noqa: ARG002
+    def combine(self, losses: Sequence[Tensor]) -> Tensor:
         """Return the weighted sum, 0-dim."""
-        losses = torch.stack([rul_loss, health_loss])
-        weights = inverse_shares(losses.detach() if self.detach else losses)
+        stacked = torch.stack(list(losses))
+        weights = inverse_shares(stacked.detach() if self.detach else stacked)
         self._last_weights = weights.detach()
-        return (weights * losses).sum()
-
-    def get_weights(self) -> dict[str, float]:
-        """Return the weights of the last step; they sum to 1."""
-        return as_weights(self._last_weights)
+        return (weights * stacked).sum()
 
     def get_name(self) -> str:
         """Return ``InverseMagnitude``, marked where the weights carry a gradient."""
         return "InverseMagnitude" if self.detach else "InverseMagnitude(attached)"
 
 
-class AMNLFixedLoss(BaseMTLLoss):
+class AMNLFixedLoss(_LossWeightedLoss):
     r"""Equal weights after dividing each loss by its own magnitude (§24.1, ``AMNLFixedLoss``).
 
     .. math:: L = \tfrac12 \frac{L_{rul}}{\max(\bar L_{rul}, s_{rul})}
@@ -63,36 +81,61 @@ class AMNLFixedLoss(BaseMTLLoss):
     with :math:`\bar L` the loss of the same batch, detached. The book prints the floors
     ``s_rul = 1.0`` (cycles²) and ``s_health = 0.1`` (nats) and the intent, but its formula is
     missing from the text; this is our reading of it. Above the floors the value is always 1 and
-    the gradient is half the sum of the gradients of the two log-losses.
+    the gradient is half the sum of the gradients of the two log-losses. At K tasks each part has
+    the share 1/K.
+
+    Args:
+        s_rul: floor of the task ``rul``.
+        s_health: floor of the task ``health``.
+        floors: floors of tasks under other names, or in place of these two. A task without one has
+            none, and its loss of exactly zero contributes zero.
+        tasks: names of the tasks.
+
+    >>> AMNLFixedLoss()(torch.tensor(300.0), torch.tensor(0.05))
+    tensor(0.7500)
     """
 
-    def __init__(self, s_rul: float = 1.0, s_health: float = 0.1) -> None:
-        super().__init__()
-        self.s_rul = s_rul
-        self.s_health = s_health
-        self._last_weights = torch.full((2,), torch.nan)
+    def __init__(
+        self,
+        s_rul: float = 1.0,
+        s_health: float = 0.1,
+        *,
+        floors: Mapping[str, float] | None = None,
+        tasks: Sequence[str] = TASKS,
+    ) -> None:
+        super().__init__(tasks)
+        self.s_rul = checked_option("AMNL-fixed", "s_rul", s_rul, least=0)
+        self.s_health = checked_option("AMNL-fixed", "s_health", s_health, least=0)
+        unknown = set(floors or {}) - set(self.tasks)
+        if unknown:
+            raise UsageError(
+                f"AMNL-fixed was given a floor for {', '.join(sorted(unknown))}; its tasks are "
+                f"{', '.join(self.tasks)}."
+            )
+        given = {"rul": s_rul, "health": s_health, **(floors or {})}
+        self.floors = tuple(
+            checked_option("AMNL-fixed", f"the floor of {task}", given.get(task, 0.0), least=0)
+            for task in self.tasks
+        )
 
-    def forward(self, rul_loss: Tensor, health_loss: Tensor, **kwargs: Any) -> Tensor:  # noqa: ARG002
+    def combine(self, losses: Sequence[Tensor]) -> Tensor:
         """Return the normalised sum, 0-dim and dimensionless."""
-        losses = torch.stack([rul_loss, health_loss])
-        floors = losses.new_tensor([self.s_rul, self.s_health])
-        weights = 0.5 / torch.maximum(losses.detach(), floors)
+        stacked = torch.stack(list(losses))
+        least = torch.finfo(stacked.dtype).tiny
+        floors = stacked.new_tensor([max(floor, least) for floor in self.floors])
+        weights = 1 / len(self.tasks) / torch.maximum(stacked.detach(), floors)
         self._last_weights = weights
-        return (weights * losses).sum()
-
-    def get_weights(self) -> dict[str, float]:
-        """Return 0.5 over each magnitude, the factors that the raw losses were multiplied with."""
-        return as_weights(self._last_weights)
+        return (weights * stacked).sum()
 
     def get_name(self) -> str:
         """Return the name with its two floors."""
-        return f"AMNLFixed(s={self.s_rul:g}/{self.s_health:g})"
+        return f"AMNLFixed(s={'/'.join(f'{floor:g}' for floor in self.floors)})"
 
 
 Normaliser = Literal["batch", "ema"]
 
 
-class LegacyAMNLLoss(BaseMTLLoss):
+class LegacyAMNLLoss(_LossWeightedLoss):
     r"""The legacy edition's normaliser: equal weights over running magnitudes.
 
     .. math:: L = \tfrac12 \frac{L_{rul}}{\mu_{rul}} + \tfrac12 \frac{L_{health}}{\mu_{health}}
@@ -103,35 +146,43 @@ class LegacyAMNLLoss(BaseMTLLoss):
     :math:`1-\beta^t` so that its start at zero does not bias it; the current batch enters before
     it is used. Neither has a floor; a loss of exactly zero contributes zero.
 
-    State: ``ema_losses`` (2,) and ``step_count``, buffers of the ``"ema"`` form. They move in
+    At K tasks each part has the share 1/K.
+
+    State: ``ema_losses`` (K,) and ``step_count``, buffers of the ``"ema"`` form. They move in
     training mode only.
+
+    >>> LegacyAMNLLoss()(torch.tensor(300.0), torch.tensor(0.05))
+    tensor(1.)
     """
+
+    needs_positive_losses = True
 
     ema_losses: Tensor
     step_count: Tensor
 
-    def __init__(self, normaliser: Normaliser = "batch", beta: float = 0.99) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        normaliser: Normaliser = "batch",
+        beta: float = 0.99,
+        *,
+        tasks: Sequence[str] = TASKS,
+    ) -> None:
+        super().__init__(tasks)
         if normaliser not in get_args(Normaliser):
             raise unknown_name("AMNL normaliser", normaliser, get_args(Normaliser))
         self.normaliser = normaliser
-        self.beta = beta
-        self._last_weights = torch.full((2,), torch.nan)
+        self.beta = checked_option("AMNL", "beta", beta, least=1e-9, most=1 - 1e-9)
         if normaliser == "ema":
-            self.register_buffer("ema_losses", torch.zeros(2))
+            self.register_buffer("ema_losses", torch.zeros(len(self.tasks)))
             self.register_buffer("step_count", torch.zeros((), dtype=torch.long))
 
-    def forward(self, rul_loss: Tensor, health_loss: Tensor, **kwargs: Any) -> Tensor:  # noqa: ARG002
+    def combine(self, losses: Sequence[Tensor]) -> Tensor:
         """Return the normalised sum, 0-dim and dimensionless."""
-        losses = torch.stack([rul_loss, health_loss])
-        magnitudes = self._magnitudes(losses.detach())
-        weights = 0.5 / magnitudes.clamp_min(torch.finfo(magnitudes.dtype).tiny)
+        stacked = torch.stack(list(losses))
+        magnitudes = self._magnitudes(stacked.detach())
+        weights = 1 / len(self.tasks) / magnitudes.clamp_min(torch.finfo(magnitudes.dtype).tiny)
         self._last_weights = weights
-        return (weights * losses).sum()
-
-    def get_weights(self) -> dict[str, float]:
-        """Return 0.5 over each magnitude, the factors that the raw losses were multiplied with."""
-        return as_weights(self._last_weights)
+        return (weights * stacked).sum()
 
     def get_name(self) -> str:
         """Return the name with the form of its normaliser."""
@@ -146,3 +197,39 @@ class LegacyAMNLLoss(BaseMTLLoss):
         # 1 - beta^t without cancellation, in the precision of the average.
         steps = self.step_count.to(self.ema_losses)
         return self.ema_losses / -torch.expm1(steps * math.log(self.beta))
+
+
+_from_losses = partial(WeightingMethod, needs="losses")
+
+INVERSE_MAGNITUDE = _from_losses(
+    title="Inverse magnitude",
+    build=InverseMagnitudeLoss,
+    formula=r"\lambda_k = \frac{1/L_k}{\sum_j 1/L_j}",
+    source="§4.3",
+    weight_sum="1",
+)
+
+AMNL_FIXED = _from_losses(
+    title="AMNL-fixed",
+    build=AMNLFixedLoss,
+    formula=r"\lambda_k = \frac{1/2}{\max(L_k, s_k)}",
+    source="§24.1",
+    weight_sum="any",
+)
+
+AMNL_LEGACY = _from_losses(
+    title="AMNL normaliser (legacy, batch)",
+    build=LegacyAMNLLoss,
+    formula=r"\lambda_k = \frac{1/2}{L_k}",
+    source="legacy §10.2",
+    weight_sum="any",
+)
+
+AMNL_LEGACY_EMA = _from_losses(
+    title="AMNL normaliser (legacy, running average)",
+    build=partial(LegacyAMNLLoss, "ema"),
+    formula=r"\lambda_k = \frac{1/2}{\mathrm{EMA}(L_k)}",
+    source="legacy §10.6",
+    state="averages of the losses, step count",
+    weight_sum="any",
+)

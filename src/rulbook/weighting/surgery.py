@@ -1,82 +1,93 @@
 """Methods that combine gradients, not losses, through TorchJD's aggregators."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import torch
-from torch import Tensor, nn
-from torchjd.aggregation import (
-    IMTLG,
-    MGDA,
-    AlignedMTL,
-    CAGrad,
-    FairGrad,
-    PCGrad,
-    WeightedAggregator,
-)
-from torchjd.linalg import PSDMatrix, QuadprogProjector
+from torch import Tensor
 
 from rulbook.errors import RulbookError
-from rulbook.gradients import geometry
 from rulbook.weighting.base import (
-    BaseMTLLoss,
-    StepInfo,
+    TASKS,
+    GradientBasedLoss,
+    MeasuredStep,
     as_weights,
-    split_gradients,
-    write_gradients,
+    checked_option,
 )
+from rulbook.weighting.method import WeightingMethod
+from rulbook.weighting.processes import from_first_process
+from rulbook.weighting.solvers import torchjd_for
 
-Weights = tuple[float, float]
+if TYPE_CHECKING:
+    from torchjd.aggregation import WeightedAggregator
+    from torchjd.linalg import PSDMatrix
 
-Rule = Callable[[float, float, float], Weights]
-"""Trunk weights from the norms of the RUL and of the health gradient and from their cosine."""
-
-EQUAL: Weights = (0.5, 0.5)
+Rule = Callable[[Tensor, Tensor], Tensor]
+"""Trunk weights (K,) from the norms (K,) of the task gradients and from their cosines (K, K)."""
 
 
-def planar_gradients(norm_rul: float, norm_health: float, cosine: float) -> Tensor:
-    """Return a (2, 2) float64 matrix whose rows have these norms and this cosine.
+def reduced_gradients(norms: Tensor, cosines: Tensor) -> Tensor:
+    """Return a (K, K) float64 matrix whose rows have these norms (K,) and these cosines (K, K).
 
-    It has the same Gramian as the (2, n) Jacobian of the two losses on the shared parameters, and
+    It has the same Gramian as the (K, n) Jacobian of the losses on the shared parameters, and
     every aggregator used here sees its input through the Gramian alone. Rebuilt in float64 from
-    three numbers, it also keeps the digits that a float32 Gramian loses when one norm is a
+    norms and cosines, it also keeps the digits that a float32 Gramian loses when one norm is a
     thousand times the other. A NaN cosine (one norm is zero) counts as 0.
     """
-    cosine = 0.0 if math.isnan(cosine) else cosine
-    sine = math.sqrt(max(0.0, 1.0 - cosine * cosine))
-    return torch.tensor(
-        [[norm_rul, 0.0], [norm_health * cosine, norm_health * sine]], dtype=torch.float64
-    )
+    angles = cosines.double().nan_to_num(nan=0.0).fill_diagonal_(1.0)
+    values, vectors = torch.linalg.eigh(angles)
+    # Rounding may leave an eigenvalue below zero where the gradients lie in one plane.
+    rows: Tensor = norms.double().unsqueeze(1) * vectors * values.clamp_min(0.0).sqrt()
+    return rows
 
 
-class SurgeryLoss(BaseMTLLoss):
-    r"""A rule on the two task gradients behind the contract: :math:`\sum_k w_k \nabla L_k`.
+class SurgeryLoss(GradientBasedLoss):
+    r"""A rule on the task gradients behind the contract: :math:`\sum_k w_k \nabla L_k`.
 
-    The weights :math:`w_k` come from the two task gradients on the shared parameters; each head
+    The weights :math:`w_k` come from the task gradients on the shared parameters; each head
     gets its own unweighted gradient, as in TorchJD's ``mtl_backward``. There is no scalar loss
-    with that gradient, so ``forward`` raises and ``StepInfo.total`` is ``None``. The two gradients
-    are computed once, and TorchJD is asked on two-by-two matrices (see ``planar_gradients``).
+    with that gradient, so ``forward`` raises and ``StepInfo.total`` is ``None``. The gradients
+    are computed once, and TorchJD is asked on K-by-K matrices (see ``reduced_gradients``).
 
-    With both gradients zero the weights are reported as 1/2 and the rule is not asked. With one
+    With all gradients zero the weights are reported as 1/K and the rule is not asked. With one
     zero gradient the weights are finite; MGDA's give the zero gradient everything, so that the
     trunk stands still.
 
-    Args:
-        rule: the trunk weights from norms and cosine; not asked where both norms are zero.
-        name: name for logs and tables.
+    The heads being unweighted, a training loop that clips the whole network's gradient to one norm
+    cuts the trunk's by what the largest head asks for: beside an RUL head whose gradient is some
+    hundred times the trunk's combined one, little of it is left. ``clip_apart`` cuts the trunk and
+    each head to a norm of their own first.
 
+    Args:
+        rule: the trunk weights from norms and cosines; not asked where all norms are zero.
+        name: name for logs and tables.
+        tasks: names of the tasks.
+        clip_apart: largest norm of the trunk's gradient, and of each head's; ``None``: not cut.
+
+    >>> method = imtl_g()
+    >>> norms, cosines = torch.tensor([9.0, 1.0]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> [round(weight, 3) for weight in method.trunk_weights(norms, cosines).tolist()]
+    [0.1, 0.9]
     """
 
-    needs_task_gradients = True
-
-    def __init__(self, rule: Rule, name: str) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        rule: Rule,
+        name: str,
+        *,
+        tasks: Sequence[str] = TASKS,
+        clip_apart: float | None = None,
+    ) -> None:
+        super().__init__(tasks)
         self.rule = rule
         self._name = name
-        self._last_weights: Weights = (math.nan, math.nan)
+        if clip_apart is not None:
+            self.clip_apart = checked_option(name, "clip_apart", clip_apart, least=0)
+        self._last_weights = (math.nan,) * len(self.tasks)
 
-    def forward(self, rul_loss: Tensor, health_loss: Tensor, **kwargs: Any) -> Tensor:  # noqa: ARG002
+    def combine(self, losses: Sequence[Tensor]) -> NoReturn:  # noqa: ARG002
         """Raise: these methods have no combined loss.
 
         Raises:
@@ -87,57 +98,103 @@ class SurgeryLoss(BaseMTLLoss):
             f"{self.get_name()} combines gradients and has no scalar loss; call backward(...)."
         )
 
-    def backward(
-        self,
-        rul_loss: Tensor,
-        health_loss: Tensor,
-        *,
-        shared_params: Sequence[nn.Parameter],
-        task_params: Mapping[str, Sequence[nn.Parameter]],
-        observe: bool = False,  # noqa: ARG002
-    ) -> StepInfo:
-        """Add the combined gradient to ``.grad``; the geometry costs nothing and is reported."""
-        self._check_finite("loss", rul_loss, health_loss)
-        rul, health = split_gradients(rul_loss, health_loss, shared_params, task_params)
-        measured = geometry(rul.shared, health.shared)
-        self._check_finite("gradient norm", measured.norm_rul, measured.norm_health)
-        self._last_weights = self.weigh(*measured.tolist())
-        write_gradients(shared_params, task_params, rul, health, self._last_weights, (1.0, 1.0))
-        return StepInfo(None, measured)
+    def weigh(self, step: MeasuredStep) -> Tensor:
+        """Return the trunk weights of this step, (K,), in the precision of the norms."""
+        norms = step.geometry.norms
+        weights = self.trunk_weights(norms.cpu(), step.geometry.cosines.cpu())
+        weights = from_first_process([weights.to(norms)])[0]
+        self._last_weights = tuple(weights.tolist())
+        return weights
 
-    def weigh(self, norm_rul: float, norm_health: float, cosine: float) -> Weights:
-        """Return the two trunk weights from the norms and the cosine of the task gradients."""
-        if norm_rul == norm_health == 0:
-            return EQUAL
-        return self.rule(norm_rul, norm_health, cosine)
+    def trunk_weights(self, norms: Tensor, cosines: Tensor) -> Tensor:
+        """Return the trunk weights, (K,) float64, from the norms and the cosines."""
+        if not norms.any():
+            return torch.full((len(norms),), 1 / len(norms), dtype=torch.float64)
+        return self.rule(norms.double(), cosines.double())
 
     def get_weights(self) -> dict[str, float]:
         """Return the trunk weights of the last step; the heads' are 1."""
-        return as_weights(self._last_weights)
+        return as_weights(self._last_weights, self.tasks)
 
     def get_name(self) -> str:
         """Return the method's name with the settings that matter."""
-        return self._name
+        apart = "" if self.clip_apart is None else f", clipped apart at {self.clip_apart:g}"
+        return self._name + apart
+
+    def _head_weights(self, weights: Tensor) -> Tensor:
+        return torch.ones_like(weights)
+
+    def _total(self, weights: Tensor, losses: Sequence[Tensor]) -> None:
+        """Return nothing: there is no combined loss."""
 
 
-def scale_free(aggregator: WeightedAggregator) -> Rule:
-    """Return the rule of a TorchJD aggregator whose weights ignore the gradients' common scale.
+class ScaleFree:
+    """The rule of a TorchJD aggregator whose weights ignore the gradients' common scale.
 
     The gradients are divided by their joint norm first: the weights do not depend on the common
     scale, but thresholds inside TorchJD do, and return zero weights where gradients are small.
     """
 
-    def rule(norm_rul: float, norm_health: float, cosine: float) -> Weights:
-        size = math.hypot(norm_rul, norm_health)
-        matrix = planar_gradients(norm_rul / size, norm_health / size, cosine)
-        # PCGrad draws a permutation, which must not move the random numbers of dropout.
-        with torch.random.fork_rng(devices=[]):
-            return _as_pair(aggregator.weighting(matrix))
+    def __init__(self, aggregator: "WeightedAggregator") -> None:
+        self.aggregator = aggregator
 
-    return rule
+    def __call__(self, norms: Tensor, cosines: Tensor) -> Tensor:
+        """Return the trunk weights, (K,)."""
+        matrix = reduced_gradients(norms / torch.linalg.vector_norm(norms), cosines)
+        # PCGrad draws an order, which at two tasks decides nothing and must not move the random
+        # numbers of dropout.
+        with torch.random.fork_rng(devices=[], enabled=len(norms) == 2):
+            return self.aggregator.weighting(matrix)
 
 
-def nash_mtl(max_norm: float = 1.0) -> SurgeryLoss:
+class NashBargain:
+    """Nash-MTL's rule, see ``nash_mtl``."""
+
+    def __init__(self, max_norm: float) -> None:
+        from torchjd.aggregation import FairGrad
+
+        self.max_norm = max_norm
+        self.solver = FairGrad(alpha=1.0)
+
+    def __call__(self, norms: Tensor, cosines: Tensor) -> Tensor:
+        """Return the trunk weights, (K,)."""
+        weights = torch.zeros_like(norms)
+        moving = norms > 0
+        solved = torch.ones_like(norms[moving])
+        if len(solved) > 1:
+            rows = reduced_gradients(solved, cosines[moving][:, moving])
+            solved = self.solver.weighting(rows)
+        weights[moving] = solved / norms[moving]
+        combined = torch.linalg.vector_norm(weights @ reduced_gradients(norms, cosines))
+        if self.max_norm and combined > self.max_norm:
+            weights *= self.max_norm / combined
+        return weights
+
+
+class DualConeMean:
+    """UPGrad's rule, see ``upgrad``."""
+
+    def __init__(self) -> None:
+        from torchjd.linalg import QuadprogProjector
+
+        self.projector = QuadprogProjector(norm_eps=0.0, reg_eps=1e-12)
+
+    def __call__(self, norms: Tensor, cosines: Tensor) -> Tensor:
+        """Return the trunk weights, (K,)."""
+        weights = torch.full_like(norms, 1 / len(norms))
+        moving = norms > 0
+        lengths = norms[moving]
+        if len(lengths) > 1:
+            rows = reduced_gradients(torch.ones_like(lengths), cosines[moving][:, moving])
+            gramian = cast("PSDMatrix", rows @ rows.T)
+            projected = self.projector(torch.eye(len(rows), dtype=rows.dtype), gramian)
+            weights[moving] = (lengths @ projected) / lengths / len(norms)
+        return weights
+
+
+def nash_mtl(
+    max_norm: float = 1.0, *, tasks: Sequence[str] = TASKS, clip_apart: float | None = None
+) -> SurgeryLoss:
     r"""Return Nash-MTL, the bargaining solution (Navon et al. 2022).
 
     The weights solve :math:`(J J^\top w)_k = 1/w_k`; at two tasks with norms :math:`g_k` and cosine
@@ -150,28 +207,16 @@ def nash_mtl(max_norm: float = 1.0) -> SurgeryLoss:
     alpha 1 solves the same equation by least squares and keeps no state, so that is what is asked.
     Rescaling a row divides its weight by the same factor and leaves the combined gradient as it
     was, so the rows go in at length 1 and the weights are divided by the norms afterwards. With
-    one zero gradient the equation has no solution; its task then gets weight 0 and the other 1/g,
-    capped.
+    one zero gradient the equation has no solution; its task then gets weight 0 and the others share
+    the bargain, capped.
     """
-    solver = FairGrad(alpha=1.0)
-
-    def rule(norm_rul: float, norm_health: float, cosine: float) -> Weights:
-        norms = (norm_rul, norm_health)
-        solved = (1.0, 1.0)
-        if all(norms):
-            solved = _as_pair(solver.weighting(planar_gradients(1.0, 1.0, cosine)))
-        weights = torch.tensor(
-            [s / g if g else 0.0 for s, g in zip(solved, norms, strict=True)], dtype=torch.float64
-        )
-        combined = torch.linalg.vector_norm(weights @ planar_gradients(*norms, cosine))
-        if max_norm and combined > max_norm:
-            weights *= max_norm / combined
-        return _as_pair(weights)
-
-    return SurgeryLoss(rule, "NashMTL")
+    checked_option("NashMTL", "max_norm", max_norm, least=0)
+    with torchjd_for("Nash-MTL"):
+        rule = NashBargain(max_norm)
+    return SurgeryLoss(rule, "NashMTL", tasks=tasks, clip_apart=clip_apart)
 
 
-def upgrad() -> SurgeryLoss:
+def upgrad(*, tasks: Sequence[str] = TASKS, clip_apart: float | None = None) -> SurgeryLoss:
     """Return UPGrad: the mean of the gradients projected on their dual cone (Quinton, Rey 2024).
 
     The gradients go to TorchJD's projector at length 1, which the dual cone does not notice, and
@@ -180,48 +225,135 @@ def upgrad() -> SurgeryLoss:
     100 that outweighs the smaller one and leaves a conflict standing. At two tasks the weights are
     half of PCGrad's.
     """
-    projector = QuadprogProjector(norm_eps=0.0, reg_eps=1e-12)
-
-    def rule(norm_rul: float, norm_health: float, cosine: float) -> Weights:
-        if not (norm_rul and norm_health):
-            return EQUAL
-        rows = planar_gradients(1.0, 1.0, cosine)
-        projected = projector(torch.eye(2, dtype=rows.dtype), cast(PSDMatrix, rows @ rows.T))
-        norms = rows.new_tensor([norm_rul, norm_health])
-        return _as_pair(0.5 * (norms @ projected) / norms)
-
-    return SurgeryLoss(rule, "UPGrad")
+    with torchjd_for("UPGrad"):
+        rule = DualConeMean()
+    return SurgeryLoss(rule, "UPGrad", tasks=tasks, clip_apart=clip_apart)
 
 
-def pcgrad() -> SurgeryLoss:
-    """Return PCGrad: each gradient loses its part against the other (Yu et al. 2020)."""
-    return SurgeryLoss(scale_free(PCGrad()), "PCGrad")
+def pcgrad(*, tasks: Sequence[str] = TASKS, clip_apart: float | None = None) -> SurgeryLoss:
+    """Return PCGrad: each gradient loses its part against the others (Yu et al. 2020).
+
+    At three tasks or more the order of the others matters and is drawn at random at every step,
+    from PyTorch's global generator, as in TorchJD.
+    """
+    with torchjd_for("PCGrad"):
+        from torchjd.aggregation import PCGrad
+
+        aggregator = PCGrad()
+    return SurgeryLoss(ScaleFree(aggregator), "PCGrad", tasks=tasks, clip_apart=clip_apart)
 
 
-def cagrad(c: float = 0.5) -> SurgeryLoss:
+def cagrad(
+    c: float = 0.5, *, tasks: Sequence[str] = TASKS, clip_apart: float | None = None
+) -> SurgeryLoss:
     """Return CAGrad with radius ``c``, at least 0, around the mean gradient (Liu et al. 2021).
 
     0.5 is LibMTL's default; TorchJD has none, and gives up where the relative norm of a combination
     is under 1e-4, which a ratio of norms over 10,000 reaches; here 1e-12.
     """
-    return SurgeryLoss(scale_free(CAGrad(c=c, norm_eps=1e-12)), f"CAGrad(c={c:g})")
+    checked_option("CAGrad", "c", c, least=0)
+    with torchjd_for("CAGrad"):
+        from torchjd.aggregation import CAGrad
+
+        aggregator = CAGrad(c=c, norm_eps=1e-12)
+    return SurgeryLoss(
+        ScaleFree(aggregator), f"CAGrad(c={c:g})", tasks=tasks, clip_apart=clip_apart
+    )
 
 
-def mgda() -> SurgeryLoss:
-    """Return MGDA: the convex combination of least norm (Désidéri 2012; Sener, Koltun 2018)."""
-    return SurgeryLoss(scale_free(MGDA()), "MGDA")
+def mgda(*, tasks: Sequence[str] = TASKS, clip_apart: float | None = None) -> SurgeryLoss:
+    """Return MGDA: the convex combination of least norm (Désidéri 2012; Sener, Koltun 2018).
+
+    On the gradients as they are: Sener and Koltun's code can normalise them by norm or loss first,
+    and the paper's algorithm does not.
+    """
+    with torchjd_for("MGDA"):
+        from torchjd.aggregation import MGDA
+
+        aggregator = MGDA()
+    return SurgeryLoss(ScaleFree(aggregator), "MGDA", tasks=tasks, clip_apart=clip_apart)
 
 
-def imtl_g() -> SurgeryLoss:
+def imtl_g(*, tasks: Sequence[str] = TASKS, clip_apart: float | None = None) -> SurgeryLoss:
     """Return IMTL-G: equal projections on every task gradient (Liu et al. 2021)."""
-    return SurgeryLoss(scale_free(IMTLG()), "IMTL-G")
+    with torchjd_for("IMTL-G"):
+        from torchjd.aggregation import IMTLG
+
+        aggregator = IMTLG()
+    return SurgeryLoss(ScaleFree(aggregator), "IMTL-G", tasks=tasks, clip_apart=clip_apart)
 
 
-def aligned_mtl() -> SurgeryLoss:
+def aligned_mtl(*, tasks: Sequence[str] = TASKS, clip_apart: float | None = None) -> SurgeryLoss:
     """Return Aligned-MTL: singular values all made equal to the least (Senushkin et al. 2023)."""
-    return SurgeryLoss(scale_free(AlignedMTL()), "AlignedMTL")
+    with torchjd_for("Aligned-MTL"):
+        from torchjd.aggregation import AlignedMTL
+
+        aggregator = AlignedMTL()
+    return SurgeryLoss(ScaleFree(aggregator), "AlignedMTL", tasks=tasks, clip_apart=clip_apart)
 
 
-def _as_pair(weights: Tensor) -> Weights:
-    rul, health = weights.tolist()
-    return rul, health
+_surgery = partial(WeightingMethod, needs="task gradients", backward_passes=2, heads="unweighted")
+
+IMTL_G = _surgery(
+    title="IMTL-G",
+    build=imtl_g,
+    formula=r"w_k = \frac{1/g_k}{\sum_j 1/g_j}",
+    source="Liu et al. 2021",
+    citation="liu2021imtl",
+    weight_sum="1",
+)
+
+NASH_MTL = _surgery(
+    title="Nash-MTL",
+    build=nash_mtl,
+    formula=r"w_k = \frac{1}{g_k\sqrt{1+c}}, \text{ norm capped}",
+    source="Navon et al. 2022",
+    citation="navon2022",
+    weight_sum="any",
+)
+
+PCGRAD = _surgery(
+    title="PCGrad",
+    build=pcgrad,
+    formula=r"w_k = 1 - \frac{\min(c, 0)\, g_i g_j}{g_k^2}",
+    source="Yu et al. 2020",
+    citation="yu2020",
+    weight_sum="at least 2",
+)
+
+UPGRAD = _surgery(
+    title="UPGrad",
+    build=upgrad,
+    formula=r"w_k = \tfrac12\Bigl(1 - \frac{\min(c, 0)\, g_i g_j}{g_k^2}\Bigr)",
+    source="Quinton and Rey 2024",
+    citation="quinton2024",
+    weight_sum="at least 1",
+)
+
+CAGRAD = _surgery(
+    title="CAGrad",
+    build=cagrad,
+    formula=r"d = \arg\max_d \min_k \langle \nabla L_k, d\rangle,\ "
+    r"\lVert d - \bar\nabla\rVert \le c_0 \lVert\bar\nabla\rVert",
+    source="Liu et al. 2021",
+    citation="liu2021cagrad",
+    weight_sum="any",
+)
+
+MGDA = _surgery(
+    title="MGDA",
+    build=mgda,
+    formula=r"w = \arg\min_{w \ge 0,\, \sum w = 1} \lVert \sum_k w_k \nabla L_k \rVert",
+    source="Sener and Koltun 2018",
+    citation="sener2018",
+    weight_sum="1",
+)
+
+ALIGNED_MTL = _surgery(
+    title="Aligned-MTL",
+    build=aligned_mtl,
+    formula=r"w = \tfrac12\,\sigma_{\min}\,(J J^\top)^{-1/2}\,\mathbf{1}",
+    source="Senushkin et al. 2023",
+    citation="senushkin2023",
+    weight_sum="any",
+)

@@ -1,12 +1,14 @@
 """Learned task uncertainties (Kendall, Gal and Cipolla 2018; §4.3, §24.1)."""
 
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from rulbook.errors import unknown_name
-from rulbook.weighting.base import BaseMTLLoss, as_weights
+from rulbook.errors import UsageError, unknown_name
+from rulbook.weighting.base import TASKS, BaseMTLLoss, as_weights, checked_option, weighted_sum
+from rulbook.weighting.method import WeightingMethod
 
 ClassificationFactor = Literal["half", "one"]
 
@@ -26,39 +28,98 @@ class UncertaintyLoss(BaseMTLLoss):
     scaled by :math:`1/\sigma^2` has no 1/2. Initial log-variances are 0 (the book does not state
     them; 0 is usual, −0.5 is also found), and ``initial_log_var`` changes them.
 
-    State: the two parameters, to be learned without weight decay. The weights do not sum to a
-    constant, and the sum may be negative.
+    The log-variances learn at the network's rate unless ``log_var_lr`` says otherwise. At a rate
+    of 0.001 they move by at most about 0.001 a step under Adam, and :math:`s_{rul}` has some way
+    to go: the minimum is at :math:`s_k = \log L_k`, which is 7 at a loss of 1,000. In a training of
+    a thousand steps the weights therefore stay near where they began; at 0.02 they arrive.
+
+    Args:
+        classification_factor: :math:`c`, of the tasks named in ``classification``.
+        initial_log_var: where the log-variances start, one number or one a task.
+        log_var_lr: rate for the log-variances, which the training loop hands to its optimiser (see
+            ``learning_rate``); ``None``: the network's.
+        classification: tasks whose loss is that of a classifier, by default ``health`` if there is
+            one of that name.
+        tasks: names of the tasks.
+
+    State: one parameter ``log_var_NAME`` a task, to be learned without weight decay. The weights do
+    not sum to a constant, and the combined loss may be negative.
+
+    >>> method = UncertaintyLoss(log_var_lr=0.02)
+    >>> method.get_weights()
+    {'rul_weight': 0.5, 'health_weight': 0.5}
+    >>> [name for name, _ in method.named_parameters()]
+    ['log_var_rul', 'log_var_health']
     """
+
+    log_var_rul: nn.Parameter
+    log_var_health: nn.Parameter
 
     def __init__(
         self,
         *,
         classification_factor: ClassificationFactor = "half",
-        initial_log_var: tuple[float, float] = (0.0, 0.0),
+        initial_log_var: float | Sequence[float] = 0.0,
+        log_var_lr: float | None = None,
+        classification: Sequence[str] | None = None,
+        tasks: Sequence[str] = TASKS,
     ) -> None:
-        super().__init__()
+        super().__init__(tasks)
         if classification_factor not in get_args(ClassificationFactor):
             raise unknown_name(
                 "classification factor", classification_factor, get_args(ClassificationFactor)
             )
         self.classification_factor = classification_factor
-        self.log_var_rul = nn.Parameter(torch.tensor(float(initial_log_var[0])))
-        self.log_var_health = nn.Parameter(torch.tensor(float(initial_log_var[1])))
+        if log_var_lr is not None:
+            self.learning_rate = checked_option("Uncertainty", "log_var_lr", log_var_lr, least=0)
+        given = ("health",) if classification is None else tuple(classification)
+        if classification is not None and not set(given) <= set(self.tasks):
+            raise UsageError(
+                f"Uncertainty was given the classification tasks {', '.join(given)}; its tasks are "
+                f"{', '.join(self.tasks)}."
+            )
+        self.classification = tuple(task for task in self.tasks if task in given)
+        one_for_all = isinstance(initial_log_var, (int, float))
+        starts = [initial_log_var] * len(self.tasks) if one_for_all else list(initial_log_var)  # type: ignore[arg-type]
+        if len(starts) != len(self.tasks):
+            raise UsageError(
+                f"Uncertainty takes one initial_log_var or {len(self.tasks)}, not {len(starts)}."
+            )
+        for task, start in zip(self.tasks, starts, strict=True):
+            self.register_parameter(f"log_var_{task}", nn.Parameter(torch.tensor(float(start))))  # type: ignore[arg-type]
 
-    def forward(self, rul_loss: Tensor, health_loss: Tensor, **kwargs: Any) -> Tensor:  # noqa: ARG002
-        """Return the weighted losses plus the two regularising terms, 0-dim."""
-        weight_rul, weight_health = self._weights()
-        regulariser = 0.5 * (self.log_var_rul + self.log_var_health)
-        return weight_rul * rul_loss + weight_health * health_loss + regulariser
+    def combine(self, losses: Sequence[Tensor]) -> Tensor:
+        """Return the weighted losses plus the regularising terms, 0-dim."""
+        log_vars = self._log_vars()
+        regulariser = log_vars[0]
+        for log_var in log_vars[1:]:
+            regulariser = regulariser + log_var
+        return weighted_sum(self._weights(), losses) + 0.5 * regulariser
 
     def get_weights(self) -> dict[str, float]:
-        """Return the factors of the two losses."""
-        return as_weights([float(weight.detach()) for weight in self._weights()])
+        """Return the factors of the losses."""
+        return as_weights([float(weight.detach()) for weight in self._weights()], self.tasks)
 
     def get_name(self) -> str:
         """Return ``Uncertainty``, marked where the classification factor is 1."""
         return "Uncertainty" if self.classification_factor == "half" else "Uncertainty(c=1)"
 
-    def _weights(self) -> tuple[Tensor, Tensor]:
+    def _log_vars(self) -> list[Tensor]:
+        return [self.get_parameter(f"log_var_{task}") for task in self.tasks]
+
+    def _weights(self) -> list[Tensor]:
         factor = 0.5 if self.classification_factor == "half" else 1.0
-        return 0.5 * torch.exp(-self.log_var_rul), factor * torch.exp(-self.log_var_health)
+        factors = [factor if task in self.classification else 0.5 for task in self.tasks]
+        return [f * torch.exp(-s) for f, s in zip(factors, self._log_vars(), strict=True)]
+
+
+UNCERTAINTY = WeightingMethod(
+    title="Uncertainty",
+    build=UncertaintyLoss,
+    formula=r"\lambda_k = \tfrac12 e^{-s_k},\ s_k \text{ learned}",
+    source="§4.3, §24.1",
+    citation="kendall2018",
+    needs="losses",
+    state="two learned log-variances",
+    weight_sum="any",
+)

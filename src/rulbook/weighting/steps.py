@@ -1,0 +1,147 @@
+"""The gradients of one step: taken apart by task, and written back combined."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rulbook.gradients import Gradients, norm, reached_gradients
+from rulbook.weighting.processes import is_distributed, mean_over_processes
+
+Parameters = Iterable[nn.Parameter]
+
+
+@dataclass(frozen=True)
+class TaskGradients:
+    """The gradient of one task's loss: on the shared parameters and on its own head.
+
+    Attributes:
+        shared: one tensor a shared parameter, zeros where the loss does not reach it.
+        head: likewise for the head.
+        reached: whether the loss reaches each of the shared parameters, then of the head's.
+
+    """
+
+    shared: Gradients
+    head: Gradients
+    reached: tuple[bool, ...]
+
+
+def split_gradients(
+    losses: Sequence[Tensor],
+    shared: Sequence[nn.Parameter],
+    heads: Sequence[Sequence[nn.Parameter]],
+    scale: Tensor | float | None = None,
+) -> tuple[TaskGradients, ...]:
+    """Return the gradient of each loss times ``scale``, from K backward passes over one graph.
+
+    Where more than one process runs, it is the mean over them. The graph is freed.
+    """
+    last = max(task for task, loss in enumerate(losses) if loss.requires_grad)
+    return tuple(
+        _of_task(loss if scale is None else loss * scale, shared, head, retain_graph=task != last)
+        for task, (loss, head) in enumerate(zip(losses, heads, strict=True))
+    )
+
+
+def _of_task(
+    loss: Tensor,
+    shared: Sequence[nn.Parameter],
+    head: Sequence[nn.Parameter],
+    *,
+    retain_graph: bool,
+) -> TaskGradients:
+    parameters = [*shared, *head]
+    gradients = reached_gradients(loss, parameters, retain_graph=retain_graph)
+    # What one process does not reach, another may.
+    reached = tuple(gradient is not None or is_distributed() for gradient in gradients)
+    filled = mean_over_processes(
+        [
+            torch.zeros_like(parameter) if gradient is None else gradient
+            for parameter, gradient in zip(parameters, gradients, strict=True)
+        ]
+    )
+    return TaskGradients(tuple(filled[: len(shared)]), tuple(filled[len(shared) :]), reached)
+
+
+def write_gradients(
+    shared: Sequence[nn.Parameter],
+    heads: Sequence[Sequence[nn.Parameter]],
+    gradients: Sequence[TaskGradients],
+    weights: Sequence[Tensor] | Tensor,
+    head_weights: Sequence[Tensor] | Tensor,
+    *,
+    largest_norm: float | None = None,
+    scale: Tensor | float | None = None,
+) -> None:
+    """Add ``weights`` times the task gradients to ``.grad`` of the shared parameters.
+
+    Each head gets its own gradient times its entry of ``head_weights``. A parameter that no loss
+    reaches keeps its ``.grad``.
+
+    Args:
+        shared: the shared parameters.
+        heads: the parameters of each head.
+        gradients: of each task, as ``split_gradients`` returns them.
+        weights: (K,).
+        head_weights: (K,).
+        largest_norm: norm to which the gradient of the trunk, and that of each head, is cut down.
+        scale: what the gradients were multiplied with; the norm is of the gradient without it.
+
+    """
+    parts = [
+        [_weighted(weights, values) for values in zip(*(g.shared for g in gradients), strict=True)]
+    ]
+    parts += [[w * g for g in task.head] for w, task in zip(head_weights, gradients, strict=True)]
+    reached = [[any(r) for r in zip(*(g.reached[: len(shared)] for g in gradients), strict=True)]]
+    reached += [list(task.reached[len(shared) :]) for task in gradients]
+    for parameters, part, reach in zip((shared, *heads), parts, reached, strict=True):
+        cut = _cut(part, largest_norm, scale)
+        for parameter, gradient, is_reached in zip(parameters, cut, reach, strict=True):
+            if is_reached:
+                add_to_grad(parameter, gradient)
+
+
+def add_to_grad(parameter: nn.Parameter, gradient: Tensor) -> None:
+    """Add ``gradient`` to ``parameter.grad``, as autograd's own backward would."""
+    parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+
+
+def unlisted_leaves(losses: Sequence[Tensor], listed: frozenset[int]) -> list[Tensor]:
+    """Return the leaves of the losses' graphs whose ``id`` is not ``listed``."""
+    found: dict[int, Tensor] = {}
+    pending = [loss.grad_fn for loss in losses if loss.grad_fn is not None]
+    for loss in losses:
+        if loss.requires_grad and loss.grad_fn is None:
+            found[id(loss)] = loss
+    seen = set(pending)
+    while pending:
+        node = pending.pop()
+        # An AccumulateGrad node, the end of a branch, holds its leaf.
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            found[id(leaf)] = leaf
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                pending.append(following)
+    return [leaf for identity, leaf in found.items() if identity not in listed]
+
+
+def _weighted(weights: Sequence[Tensor] | Tensor, gradients: Sequence[Tensor]) -> Tensor:
+    total: Tensor
+    total, *rest = [weight * gradient for weight, gradient in zip(weights, gradients, strict=True)]
+    for part in rest:
+        total.add_(part)
+    return total
+
+
+def _cut(
+    gradient: Sequence[Tensor], largest_norm: float | None, scale: Tensor | float | None
+) -> Sequence[Tensor]:
+    if largest_norm is None or not gradient:
+        return gradient
+    size = norm(gradient) / (1.0 if scale is None else scale)
+    factor = (largest_norm / size).clamp_max(1.0).nan_to_num(nan=1.0, posinf=1.0)
+    return [factor * part for part in gradient]
