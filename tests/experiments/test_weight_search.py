@@ -10,16 +10,21 @@ from hypothesis import strategies as st
 from rulbook.errors import UsageError
 from rulbook.experiments.weight_search import (
     RANDOM_STARTS,
+    SEARCH_KINDS,
     WEIGHT_RANGES,
     Floats,
     Integers,
     Scale,
     Searches,
     Strategy,
+    decades,
     grid,
     search,
+    search_claims,
+    search_gains,
     weight_at,
 )
+from rulbook.statistics import Comparison
 
 STRATEGIES = get_args(Strategy)
 SCALES = get_args(Scale)
@@ -167,3 +172,60 @@ def test_unknown_names_and_empty_budgets_are_refused() -> None:
     for empty in ({"budget": 0}, {"repeats": 0}):
         with pytest.raises(ValueError, match="1 or more"):
             search("grid", "linear", bowl, **empty)
+
+
+# What searches found --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_kinds() -> dict[str, Searches]:
+    """Two kinds of search; only a RUL weight below one thousandth does harm."""
+    weights = np.array([[0.0005, 0.2], [0.5, 0.9]])
+    scores = np.array([[30.0, 12.0], [10.0, 11.0]])
+    return {"grid": Searches(weights, scores), "random": Searches(weights, scores + 1)}
+
+
+def comparison(difference: float, p_value: float, detectable: float = 0.5) -> Comparison:
+    return Comparison(difference, difference - 1, difference + 1, p_value, detectable, 5)
+
+
+def test_gains_are_those_of_all_trainings_of_all_kinds(two_kinds):
+    against_half = {"grid": comparison(-0.4, 0.2), "random": comparison(0.3, 0.01, 0.8)}
+    found = search_gains(two_kinds, against_half)
+    plateau = np.array([12.0, 10.0, 11.0, 13.0, 11.0, 12.0])
+    assert (found.lowest_chosen, found.highest_chosen) == (0.2, 0.5)
+    assert found.plateau_sd == pytest.approx(plateau.std(ddof=1))
+    assert found.steepest == pytest.approx(30.5 - plateau.mean())
+    assert (found.largest_gain, found.detectable) == (0.4, 0.8)
+    assert found.told_apart == 1
+
+
+def test_kinds_are_told_apart_after_correction(two_kinds):
+    against_half = {"grid": comparison(1.0, 0.03), "random": comparison(1.0, 0.04)}
+    assert search_gains(two_kinds, against_half).told_apart == 0
+
+
+def test_a_search_serves_unless_it_is_shown_to_be_worse_or_was_cut_short(two_kinds):
+    fine = {"grid": comparison(1.0, 0.2), "random": comparison(-1.0, 0.2)}
+    worse = fine | {"random": comparison(5.0, 0.001)}
+    for against_half, shape, serves in (
+        (fine, (2, 2), True),
+        (worse, (2, 2), False),
+        (fine, (2, 3), False),
+    ):
+        claims = search_claims(two_kinds, against_half, shape, 8)
+        assert claims["l9.1-search-methods"] is serves
+    assert search_claims(two_kinds, fine, (2, 2), 8)["l9.1-search-expensive"] is True
+    assert search_claims(two_kinds, fine, (2, 2), 9)["l9.1-search-expensive"] is False
+
+
+def test_decades_turn_their_sign_with_the_weights():
+    weights = np.array([[0.5, 10 / 11], [1 / 11, 1 / 1001]])
+    np.testing.assert_allclose(decades(weights), [[0, 1], [-1, -3]], atol=1e-12)
+    np.testing.assert_allclose(decades(1 - weights), -decades(weights), atol=1e-12)
+
+
+def test_the_kinds_that_are_compared_are_searches_that_there_are():
+    for strategy, scale in SEARCH_KINDS.values():
+        found = search(strategy, scale, bowl, budget=2, repeats=1)
+        assert found.rul_weights.shape == (1, 2)

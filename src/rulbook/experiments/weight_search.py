@@ -1,6 +1,6 @@
 """Search for the RUL weight of a fixed weighting: by grid, at random, and guided (legacy §9.1)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 
 from rulbook.errors import unknown_name
 from rulbook.optuna_log import quiet_optuna
+from rulbook.statistics import CONFIDENCE, Comparison, holm
 from rulbook.typing import Floats, Integers
 
 Strategy = Literal["grid", "random", "bayesian"]
@@ -31,6 +32,20 @@ RANDOM_STARTS = 3
 
 Optuna's own default is ten, which at a budget below ten leaves nothing but random search.
 """
+
+SEARCH_KINDS: Mapping[str, tuple[Strategy, Scale]] = {
+    "grid, 0.1 to 0.9": ("grid", "linear"),
+    "grid": ("grid", "log_odds"),
+    "random": ("random", "log_odds"),
+    "Bayesian": ("bayesian", "log_odds"),
+}
+"""The searches that are compared, by the name that readers see."""
+
+PLATEAU_ABOVE = 0.01
+"""RUL weights above this count as those among which the error hardly depends on the weight."""
+
+STEEP_BELOW = 0.001
+"""RUL weights below this count as those at which the RUL task has too little weight."""
 
 _POSITION: dict[str, optuna.distributions.BaseDistribution] = {
     "position": optuna.distributions.FloatDistribution(0.0, 1.0)
@@ -60,6 +75,93 @@ class Searches:
         """Return the RUL weight with the lowest score of each search, shape (repeats,)."""
         best = np.argmin(self.scores, axis=1, keepdims=True)
         return np.take_along_axis(self.rul_weights, best, axis=1)[:, 0]
+
+
+@dataclass(frozen=True)
+class SearchGains:
+    """What searches of several kinds found and what it was worth, errors in cycles.
+
+    Attributes:
+        lowest_chosen: the smallest RUL weight that a search chose.
+        highest_chosen: the largest one.
+        plateau_sd: standard deviation of the validation RMSE over all trainings with a RUL weight
+            above ``PLATEAU_ABOVE``.
+        steepest: mean validation RMSE below ``STEEP_BELOW`` minus that above ``PLATEAU_ABOVE``.
+        largest_gain: the most that a kind of search lowers the test RMSE against 0.5/0.5.
+        detectable: the largest of the smallest differences that the comparisons would have found.
+        told_apart: how many kinds are told from 0.5/0.5, with Holm's correction over the kinds.
+
+    """
+
+    lowest_chosen: float
+    highest_chosen: float
+    plateau_sd: float
+    steepest: float
+    largest_gain: float
+    detectable: float
+    told_apart: int
+
+
+def search_gains(
+    searches: Mapping[str, Searches], against_half: Mapping[str, Comparison]
+) -> SearchGains:
+    """Summarise searches whose scores are validation RMSE in cycles.
+
+    Args:
+        searches: by kind.
+        against_half: by kind, the test RMSE with the chosen weights minus that of 0.5/0.5, over
+            seeds, cycles.
+
+    """
+    scores = np.concatenate([one.scores.ravel() for one in searches.values()])
+    weights = np.concatenate([one.rul_weights.ravel() for one in searches.values()])
+    chosen = np.concatenate([one.chosen for one in searches.values()])
+    plateau = scores[weights > PLATEAU_ABOVE]
+    comparisons = list(against_half.values())
+    corrected = holm([comparison.p_value for comparison in comparisons])
+    return SearchGains(
+        lowest_chosen=float(chosen.min()),
+        highest_chosen=float(chosen.max()),
+        plateau_sd=float(plateau.std(ddof=1)),
+        steepest=float(scores[weights < STEEP_BELOW].mean() - plateau.mean()),
+        largest_gain=max(-comparison.difference for comparison in comparisons),
+        detectable=max(comparison.smallest_detectable for comparison in comparisons),
+        told_apart=sum(p_value < 1 - CONFIDENCE for p_value in corrected),
+    )
+
+
+def search_claims(
+    searches: Mapping[str, Searches],
+    against_half: Mapping[str, Comparison],
+    shape: tuple[int, int],
+    trained: int,
+) -> dict[str, object]:
+    """Return what decides whether searches can choose the weights, and what a candidate costs.
+
+    A search can if all of its trainings have been run, and if its choice is not shown to be worse
+    than 0.5/0.5 by more than the comparison would have seen.
+
+    Args:
+        searches: by kind.
+        against_half: see ``search_gains``.
+        shape: repeats and budget of every kind.
+        trained: how many trainings were run for all of them.
+
+    """
+    return {
+        "l9.1-search-methods": all(
+            one.rul_weights.shape == shape
+            and against_half[name].low < against_half[name].smallest_detectable
+            for name, one in searches.items()
+        ),
+        "l9.1-search-expensive": trained == sum(one.rul_weights.size for one in searches.values()),
+    }
+
+
+def decades(rul_weights: npt.ArrayLike) -> Floats:
+    """Return the logarithm to base 10 of the ratio of the two weights, same shape."""
+    weights = np.asarray(rul_weights, dtype=np.float64)
+    return np.asarray(np.log10(weights / (1 - weights)))
 
 
 def weight_at(position: npt.ArrayLike, scale: Scale) -> Floats:

@@ -1,6 +1,7 @@
 """How the two errors of the one-layer network trade off as the RUL weight moves."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,9 @@ from rulbook.gradients import geometry, task_gradients
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.models import shared_parameters
 from rulbook.weighting.gaba import complement_weights
+
+Balanced = Literal["losses", "gradients"]
+"""What a weight may make equal for the two tasks."""
 
 
 def balancing_weights(windows: Windows, seeds: Sequence[int] = ENSEMBLE_SEEDS) -> Weights:
@@ -101,6 +105,82 @@ def gradient_course(
 
     train_networks(windows, weights, seeds, steps=steps, watch=measure)
     return pd.DataFrame(rows)
+
+
+def typical_course(course: pd.DataFrame, steps: int = STEPS) -> pd.DataFrame:
+    """Return the medians over seeds of a ``gradient_course`` at each measured step.
+
+    Args:
+        course: measurements of trainings at one pair of weights.
+        steps: steps of each training.
+
+    Returns:
+        One row a step: ``step``; medians ``rul_loss``, ``health_loss``, ``norm_ratio`` (RUL over
+        health) and ``cosine``; ``cosine_low`` and ``cosine_high``, its quantiles 5 % and 95 % over
+        seeds; ``progress``, the share of the training done, %.
+
+    """
+    by_step = course.assign(norm_ratio=course["norm_rul"] / course["norm_health"]).groupby("step")
+    typical = by_step[["rul_loss", "health_loss", "norm_ratio", "cosine"]].median()
+    typical["cosine_low"] = by_step["cosine"].quantile(0.05)
+    typical["cosine_high"] = by_step["cosine"].quantile(0.95)
+    typical["progress"] = 100 * (typical.index + 1) / steps
+    return typical.reset_index()
+
+
+def balancing_weight(course: pd.DataFrame, what: Balanced) -> pd.Series:
+    """Return the RUL weight that balances the tasks at every row of a course.
+
+    Args:
+        course: with the columns ``rul_loss``, ``health_loss`` and ``norm_ratio``.
+        what: which of ``"losses"`` and ``"gradients"`` the weight makes equal.
+
+    """
+    ratio = course["norm_ratio"]
+    if what == "losses":
+        ratio = course["rul_loss"] / course["health_loss"]
+    return 1 / (1 + ratio)
+
+
+def rul_share(course: pd.DataFrame, what: Balanced, rul_weight: float) -> pd.Series:
+    """Return the RUL task's share of the weighted losses or gradients at every row, %."""
+    balancing = balancing_weight(course, what)
+    return 100 * rul_weight / (rul_weight + (1 - rul_weight) * balancing / (1 - balancing))
+
+
+def gradient_ratio_with_balanced_losses(course: pd.DataFrame) -> pd.Series:
+    """Return, by step, the ratio of the weighted gradients where the weighted losses are equal.
+
+    It is RUL over health, the median over seeds.
+
+    Args:
+        course: what ``gradient_course`` returns.
+
+    """
+    weight = course["health_loss"] / (course["rul_loss"] + course["health_loss"])
+    ratio = weight * course["norm_rul"] / ((1 - weight) * course["norm_health"])
+    return ratio.groupby(course["step"]).median()
+
+
+def share_of_harmful_steps(course: pd.DataFrame, rul_weight: float | pd.Series) -> pd.Series:
+    """Return the share of the measured steps that would raise the health loss, by seed, %.
+
+    The step is that of the trunk against the weighted sum of its two gradients, small and with the
+    heads held still, and the health loss is that of its own batch.
+
+    Args:
+        course: what ``gradient_course`` returns.
+        rul_weight: the weight, or one for every row.
+
+    """
+    norm_ratio = course["norm_rul"] / course["norm_health"]
+    contributions = rul_weight * norm_ratio / (1 - rul_weight)
+    return share_by_seed(course, 1 + contributions * course["cosine"] < 0)
+
+
+def share_by_seed(course: pd.DataFrame, holds: pd.Series) -> pd.Series:
+    """Return the share of the rows of each seed for which ``holds`` is true, %."""
+    return 100 * holds.groupby(course["seed"]).mean()
 
 
 def weight_sweep(

@@ -1,0 +1,166 @@
+"""What is said of fixed weights: the printed progression, searches, and recorded courses."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+
+from rulbook.claims.ledger import find
+from rulbook.display.results import in_words, within
+from rulbook.display.tables import table
+from rulbook.experiments.weight_search import Searches
+from rulbook.statistics import Comparison, over_seeds
+from rulbook.studies.evidence import Evidence
+from rulbook.studies.fixed_weights import (
+    EARLY_EPOCH,
+    FIRST_COURSE,
+    BestWeights,
+    Courses,
+    change_of_balance,
+)
+
+PRINTED_EPOCHS = (1, 10, 50, 100)
+"""Epochs at which §9.1 prints the losses of a training."""
+
+
+def printed_progression() -> pd.DataFrame:
+    """Return the losses that §9.1 prints: ``rul`` (cycles²) and ``health`` (nats), by epoch."""
+    return pd.DataFrame(
+        {
+            task: [
+                float(str(find(f"l9.1-progression-{epoch}-{task}").printed))
+                for epoch in PRINTED_EPOCHS
+            ]
+            for task in ("rul", "health")
+        },
+        index=pd.Index(PRINTED_EPOCHS, name="epoch"),
+    )
+
+
+def progression_table(progression: pd.DataFrame, courses: Courses) -> HTML:
+    """Return the printed losses beside the recorded ones of the same epochs.
+
+    Args:
+        progression: what ``printed_progression`` returns.
+        courses: what ``courses_of`` returns.
+
+    """
+    shown = progression.rename(columns={"rul": "book, RUL", "health": "book, health"})
+    for name, course in courses.items():
+        at_epochs = course.iloc[[epoch - 1 for epoch in progression.index]]
+        shown[f"{name}, RUL"] = at_epochs["rul_loss"].to_numpy()
+        shown[f"{name}, health"] = at_epochs["health_loss"].to_numpy()
+    return table(
+        shown.reset_index(),
+        "Mean training losses by epoch: the book's, and those of the long study as far as it is "
+        "recorded",
+        {column: ".0f" if column.endswith("RUL") else ".2f" for column in shown.columns},
+    )
+
+
+def search_table(searches: Mapping[str, Searches], against_half: Mapping[str, Comparison]) -> HTML:
+    """Return what each kind of search found, a row a kind, errors in cycles.
+
+    Args:
+        searches: by kind; their scores are validation RMSE.
+        against_half: by kind, the test RMSE with the chosen weights minus that of 0.5/0.5.
+
+    """
+    rows = []
+    for name, of_kind in searches.items():
+        best, gap = over_seeds(of_kind.best_so_far[:, -1]), against_half[name]
+        rows.append(
+            {
+                "search": name,
+                "trainings": of_kind.rul_weights.shape[1],
+                "chosen λ, lowest": of_kind.chosen.min(),
+                "median": np.median(of_kind.chosen),
+                "highest": of_kind.chosen.max(),
+                "best validation RMSE": f"{best.value:.2f} [{best.low:.2f}, {best.high:.2f}]",
+                "test RMSE against 0.5/0.5": f"{gap.difference:+.2f} "
+                f"[{gap.low:+.2f}, {gap.high:+.2f}]",
+            }
+        )
+    repeats = len(next(iter(searches.values())).chosen)
+    return table(
+        pd.DataFrame(rows),
+        f"What each search found, RMSE in cycles: means over {repeats} searches with intervals",
+        {"chosen λ, lowest": ".3f", "median": ".3f", "highest": ".4f"},
+    )
+
+
+def harm_table(by_weight: Mapping[float | str, pd.Series]) -> HTML:
+    """Return how often a step raises the health loss, a row a weight.
+
+    Args:
+        by_weight: by RUL weight, what ``share_of_harmful_steps`` returns.
+
+    """
+    rows = []
+    for weight, shares in by_weight.items():
+        mean = over_seeds(shares)
+        low, high = max(mean.low, 0), min(mean.high, 100)
+        rows.append((str(weight), f"{mean.value:.0f} [{low:.0f}, {high:.0f}]"))
+    return table(
+        pd.DataFrame(rows, columns=["RUL weight λ", "steps that raise the health loss, %"]),
+        "Steps of the trunk along the weighted sum that, with the heads held still, would raise "
+        "the health loss of their own batch, to first order",
+    )
+
+
+def best_weights_reading(best: BestWeights | None, core: Evidence) -> str:
+    """Say whether the best weight moves between the first epochs and the end, or what is missing.
+
+    Args:
+        best: what ``best_weights`` returns of the records of the study on FD002.
+        core: the study.
+
+    """
+    if best is None:
+        return f"{core.sentence()} `rulbook sweep {core.study}` runs what is missing."
+    early, final = f"{best.early:g}", f"{best.final:g}"
+    gaps = [within(gap.difference, gap.low, gap.high) for gap in (best.early_gap, best.final_gap)]
+    reading = (
+        f"On FD002, over {in_words(best.seeds, 'seed')}, the weight with the lowest mean "
+        f"validation error is {early} after {in_words(EARLY_EPOCH, 'epoch')} and {final} at the "
+        f"epochs that are selected. Early on, {final} has {gaps[0]} cycles more than {early}; in "
+        f"the end, {early} has {gaps[1]} more than {final} (paired t intervals). "
+    )
+    if best.differ:
+        return f"{reading}So the best weight moves."
+    return (
+        f"{reading}That is no evidence that the best weight moves: it would take both differences "
+        "to be told from zero, and each is flattered by having been picked as the largest of many."
+    )
+
+
+def courses_reading(courses: Courses, long: Evidence) -> str:
+    """Say where the losses of the long study go, or what is missing of it.
+
+    Args:
+        courses: what ``courses_of`` returns of the records of the study.
+        long: the study.
+
+    """
+    if FIRST_COURSE not in courses:
+        return long.sentence()
+    sentences = []
+    for name, course in courses.items():
+        at_epochs = course.iloc[[0, 9, -1]]
+        rul = " to ".join(f"{loss:.0f}" for loss in at_epochs["rul_loss"])
+        health = " to ".join(f"{loss:.2f}" for loss in at_epochs["health_loss"])
+        sentences.append(
+            f"On {name.split()[-1]} the RUL loss goes from {rul} cycles² over the epochs 1, 10 and "
+            f"{len(course)}, the health loss from {health} nats."
+        )
+    drift = change_of_balance(courses[FIRST_COURSE])
+    return " ".join(
+        [
+            *sentences,
+            "Both are lower than printed at nearly every stage, and lowest long before the end: "
+            "once the validation error has stopped falling, the schedule halves the learning rate "
+            "again and again, and little moves any more. The balancing weight of the losses is "
+            f"{drift:.1f} times as large at the end as at the first epoch on FD001.",
+        ]
+    )

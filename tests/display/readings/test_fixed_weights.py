@@ -1,0 +1,107 @@
+"""What is said of fixed weights: cells and sentences follow the numbers."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rulbook.display.readings import fixed_weights as readings
+from rulbook.experiments.weight_search import Searches
+from rulbook.statistics import Comparison
+from rulbook.studies.evidence import Evidence
+from rulbook.studies.fixed_weights import FIRST_COURSE, BestWeights
+from rulbook.studies.sweep import Status
+
+WAITING = Evidence("long", (), Status(0, 0, 2), (), ())
+
+
+def rows_of(html):
+    rows = re.findall(r"<tr.*?</tr>", html.data, re.DOTALL)
+    return [[re.sub(r"<[^>]+>", "", c) for c in re.findall(r"<t[dh].*?</t[dh]>", r)] for r in rows]
+
+
+def test_the_printed_progression_is_the_ledgers():
+    progression = readings.printed_progression()
+    assert progression.index.tolist() == [1, 10, 50, 100]
+    assert (progression > 0).all(axis=None)
+    assert (progression["rul"].diff().dropna() < 0).all()
+
+
+@pytest.fixture
+def progression():
+    return pd.DataFrame(
+        {"rul": [900.0, 100.0], "health": [1.0, 0.5]}, index=pd.Index([1, 3], name="epoch")
+    )
+
+
+@pytest.fixture
+def course():
+    return pd.DataFrame(
+        {
+            "rul_loss": [800.0, 700.0, *[600.0] * 7, 200.0, 50.0],
+            "health_loss": [1.0, 0.9, *[0.8] * 7, 0.7, 0.25],
+        }
+    )
+
+
+def test_recorded_losses_stand_beside_the_printed_ones_of_their_epoch(progression, course):
+    header, first, third = rows_of(readings.progression_table(progression, {FIRST_COURSE: course}))
+    assert header[1:] == [
+        "book, RUL",
+        "book, health",
+        f"{FIRST_COURSE}, RUL",
+        f"{FIRST_COURSE}, health",
+    ]
+    assert first == ["1", "900", "1.00", "800", "1.00"]
+    assert third == ["3", "100", "0.50", "600", "0.80"]
+
+
+def test_a_search_is_summed_up_over_its_repeats():
+    weights = np.array([[0.2, 0.4], [0.6, 0.8]])
+    searches = {"grid": Searches(weights, np.array([[10.0, 12.0], [14.0, 12.0]]))}
+    gap = Comparison(-0.5, -1.0, 0.25, 0.2, 0.7, 2)
+    _, row = rows_of(readings.search_table(searches, {"grid": gap}))
+    assert row[:5] == ["grid", "2", "0.200", "0.500", "0.8000"]
+    assert row[5].startswith("11.00 [")
+    assert row[6] == "−0.50 [−1.00, +0.25]"
+    assert "over 2 searches" in readings.search_table(searches, {"grid": gap}).data
+
+
+def test_shares_of_steps_stay_between_nothing_and_all():
+    shares = {0.5: pd.Series([0.0, 1.0, 4.0]), "1/(1+ρ)": pd.Series([50.0, 50.0])}
+    _, first, second = rows_of(readings.harm_table(shares))
+    assert first == ["0.5", "2 [0, 7]"]
+    assert second == ["1/(1+ρ)", "50 [50, 50]"]
+
+
+def best(early, final, p_value):
+    gap = Comparison(1.5, 1.0, 2.0, p_value, 0.5, 5)
+    return BestWeights(5, early, final, gap, gap)
+
+
+def test_the_best_weight_is_said_to_move_only_if_it_does():
+    moved = readings.best_weights_reading(best(0.25, 0.9, 0.01), WAITING)
+    assert "over 5 seeds" in moved
+    assert "is 0.25 after 3 epochs and 0.9 at the epochs that are selected" in moved
+    assert "0.9 has 1.50 [1.00,\N{NO-BREAK SPACE}2.00] cycles more than 0.25" in moved
+    assert moved.endswith("So the best weight moves.")
+    tied = readings.best_weights_reading(best(0.25, 0.9, 0.3), WAITING)
+    assert "no evidence that the best weight moves" in tied
+
+
+def test_what_is_missing_is_said_instead(course):
+    reading = readings.best_weights_reading(None, WAITING)
+    assert reading == f"{WAITING.sentence()} `rulbook sweep long` runs what is missing."
+    assert readings.courses_reading({}, WAITING) == WAITING.sentence()
+    elsewhere = {"compact network, FD002": course}
+    assert readings.courses_reading(elsewhere, WAITING) == WAITING.sentence()
+
+
+def test_a_course_is_told_by_its_first_tenth_and_last_epoch(course):
+    reading = readings.courses_reading({FIRST_COURSE: course}, WAITING)
+    assert reading.startswith(
+        "On FD001 the RUL loss goes from 800 to 200 to 50 cycles² over the epochs 1, 10 and 11, "
+        "the health loss from 1.00 to 0.70 to 0.25 nats. Both are lower"
+    )
+    assert "is 4.0 times as large at the end" in reading

@@ -1,0 +1,133 @@
+"""Fixed weights through a training: what is read from records, and when claims wait."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rulbook.studies.catalogue import SEEDS
+from rulbook.studies.evidence import Evidence
+from rulbook.studies.fixed_weights import (
+    EARLY_EPOCH,
+    FIRST_COURSE,
+    best_weights,
+    change_of_balance,
+    courses_of,
+    measured_claims,
+)
+from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name
+from rulbook.studies.sweep import Status
+
+from .conftest import epoch
+
+LEVEL = 10.0
+
+
+@pytest.fixture
+def family(make_record):
+    """Return a maker of records of every fixed weight; two of them differ early and in the end."""
+
+    def make(early, final):
+        records = []
+        for seed in SEEDS:
+            random = np.random.default_rng(seed)
+            for weight in FIXED_RUL_WEIGHTS:
+                first, last = random.normal(scale=0.05, size=2)
+                first += early.get(weight, 3 * LEVEL)
+                last += final.get(weight, 2 * LEVEL)
+                epochs = (*[epoch(99.0)] * (EARLY_EPOCH - 1), epoch(first), epoch(last))
+                record = make_record(fixed_name(weight), seed=seed, epochs=epochs)
+                records.append(record.model_copy(update={"selected_epoch": EARLY_EPOCH}))
+        return records
+
+    return make
+
+
+def test_the_best_weight_moves_if_another_one_is_better_at_both_moments(family):
+    best = best_weights(family(early={0.25: LEVEL}, final={0.9: LEVEL}))
+    assert (best.seeds, best.early, best.final) == (len(SEEDS), 0.25, 0.9)
+    assert best.early_gap.difference == pytest.approx(2 * LEVEL, abs=0.2)
+    assert best.final_gap.difference == pytest.approx(LEVEL, abs=0.2)
+    assert best.differ
+
+
+def test_a_weight_that_is_best_twice_does_not_move(family):
+    best = best_weights(family(early={0.25: LEVEL}, final={0.25: LEVEL}))
+    assert best.early == best.final == 0.25
+    assert not best.differ
+
+
+def test_differences_that_are_not_told_from_zero_move_nothing(family):
+    records = family(early={0.25: LEVEL}, final={0.25: LEVEL, 0.9: LEVEL - 1e-4})
+    best = best_weights(records)
+    assert best.final in (0.25, 0.9)
+    assert not best.differ
+
+
+def test_the_best_weight_waits_for_every_seed_of_every_weight(family):
+    records = family(early={}, final={})
+    assert best_weights(records) is not None
+    assert best_weights(records[:-1]) is None
+    assert best_weights(records, "FD004") is None
+
+
+def long_study(records, missing=0):
+    return Evidence("long", tuple(records), Status(len(records), 0, missing), (), ())
+
+
+@pytest.fixture
+def recorded(make_record):
+    epochs = tuple(epoch(rmse, [5.0, 7.0, 9.0]) for rmse in (40.0, 20.0))
+    return [make_record(subset=subset, epochs=epochs) for subset in ("FD001", "FD002")]
+
+
+def test_a_course_has_a_row_an_epoch_and_waits_for_the_whole_study(recorded):
+    courses = courses_of(long_study(recorded))
+    assert list(courses) == ["compact network, FD001", "compact network, FD002"]
+    course = courses[FIRST_COURSE]
+    assert course["progress"].tolist() == [50.0, 100.0]
+    assert course["rul_loss"].tolist() == [1600.0, 400.0]
+    assert course["norm_ratio"].tolist() == [7.0, 7.0]
+    assert course["cosine"].tolist() == [0.25, 0.25]
+    assert courses_of(long_study(recorded, missing=1)) == {}
+
+
+def test_a_run_that_diverged_has_no_course(recorded, make_record):
+    diverged = make_record(subset="FD003", diverged=True)
+    assert len(courses_of(long_study([*recorded, diverged]))) == 2
+
+
+@pytest.fixture
+def printed():
+    return pd.DataFrame({"rul": [1200.0, 300.0], "health": [1.1, 0.4]}, index=[1, 2])
+
+
+def course(rul, health, cosine_low=0.1):
+    return pd.DataFrame({"rul_loss": rul, "health_loss": health, "cosine_low": cosine_low})
+
+
+def test_the_recorded_loss_that_comes_nearest_is_compared(printed):
+    courses = {
+        FIRST_COURSE: course([1000.0, 250.0], [0.8, 0.4]),
+        "compact network, FD002": course([1300.0, 900.0], [2.0, 0.9]),
+    }
+    claims = measured_claims(courses, printed)
+    assert claims["l9.1-progression-1-rul"] == 1300.0
+    assert claims["l9.1-progression-2-rul"] == 250.0
+    assert claims["l9.1-progression-1-health"] == 0.8
+
+
+def test_remarks_turn_with_the_course(printed):
+    steady = measured_claims({FIRST_COURSE: course([1000.0, 500.0], [1.0, 0.5])}, printed)
+    assert steady["l9.1-mse-scale"] is steady["l9.1-ce-scale"] is True
+    assert steady["l9.1-balance-drifts-measured"] is steady["l9.1-conflict-occurs"] is False
+    moving = course([1000.0, 50.0], [1.0, 5.0], cosine_low=[0.1, -0.1])
+    assert change_of_balance(moving) == pytest.approx(5 / 55 * 1001)
+    claims = measured_claims({FIRST_COURSE: moving}, printed)
+    assert claims["l9.1-mse-scale"] is claims["l9.1-ce-scale"] is False
+    assert claims["l9.1-balance-drifts-measured"] is claims["l9.1-conflict-occurs"] is True
+
+
+def test_without_the_first_course_every_claim_waits(printed):
+    claims = measured_claims({}, printed)
+    assert len(claims) == 8
+    assert set(claims.values()) == {None}
