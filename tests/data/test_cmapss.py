@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,6 +161,26 @@ class TestFaults:
             data.load("FD001")
         one_sentence(fault, "test_FD001.txt.gz", "rulbook data fetch")
 
+    def test_packed_file_that_inflates_without_end(self, folder: Path) -> None:
+        (folder / "test_FD001.txt").unlink()
+        (folder / "test_FD001.txt.gz").write_bytes(gzip.compress(bytes(300 << 20), 1))
+        tracemalloc.start()
+        try:
+            with pytest.raises(RulbookError) as fault:
+                data.load("FD001")
+            assert tracemalloc.get_traced_memory()[1] < 200 << 20
+        finally:
+            tracemalloc.stop()
+        one_sentence(fault, "test_FD001.txt.gz", "more than 64 MB")
+        assert not data.status().complete
+
+    def test_plain_file_that_is_far_too_large(self, folder: Path) -> None:
+        with (folder / "test_FD001.txt").open("wb") as file:
+            file.truncate(1 << 30)
+        with pytest.raises(RulbookError) as fault:
+            data.load("FD001")
+        one_sentence(fault, "test_FD001.txt", "more than 64 MB")
+
     def test_packed_file_that_is_no_gzip(self, folder: Path) -> None:
         (folder / "test_FD001.txt").rename(folder / "test_FD001.txt.gz")
         with pytest.raises(RulbookError) as fault:
@@ -197,6 +218,51 @@ class TestFaults:
         with pytest.raises(RulbookError) as fault:
             data.load("FD001")
         one_sentence(fault, str(folder / "train_FD001.txt"), "cannot be read (Permission denied)")
+
+
+IN_THE_WAY = (
+    "._train_FD001.txt",
+    ".~lock.train_FD001.txt#",
+    "train_FD001.txt~",
+    "train_FD001.txt.bak",
+    ".train_FD001.txt.swp",
+    "#train_FD001.txt#",
+    "desktop.ini",
+    "Thumbs.db",
+    ".DS_Store",
+)
+
+
+@pytest.mark.usefixtures("no_real_data")
+class TestFilesInTheWay:
+    """What editors and file managers leave beside the data is neither read nor reported."""
+
+    def test_beside_the_data(self, folder: Path) -> None:
+        for name in IN_THE_WAY:
+            (folder / name).write_bytes(b"\x00not data")
+        (folder / ".ipynb_checkpoints").mkdir()
+        assert data.load("FD001").source == "cmapss"
+        assert data.status().complete
+
+    def test_alone_in_the_cache(self, no_real_data: Path) -> None:
+        no_real_data.mkdir()
+        for name in IN_THE_WAY:
+            (no_real_data / name).write_bytes(b"\x00not data")
+        assert data.resolve_source() == "simulated"
+
+    def test_a_folder_of_the_name_of_a_file(self, folder: Path) -> None:
+        (folder / "train_FD001.txt").rename(folder / "kept")
+        (folder / "train_FD001.txt").mkdir()
+        (folder / "train_FD001.txt.gz").write_bytes(gzip.compress((folder / "kept").read_bytes()))
+        assert data.load("FD001").source == "cmapss"
+
+
+@pytest.mark.parametrize("content", [b"a b\n", b"\xff\xfe", b"1 " * 26 + b"\n" + b"x " * 26, b"\0"])
+def test_content_that_is_no_table(content: bytes) -> None:
+    for read in (cmapss.read_engines, cmapss.read_rul):
+        with pytest.raises(RulbookError) as fault:
+            read(content)
+        one_sentence(fault, "no table")
 
 
 class TestStatus:

@@ -1,6 +1,10 @@
 import io
+import struct
+import time
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +20,19 @@ Zipped = Callable[..., bytes]
 
 
 class _Quiet(SimpleHTTPRequestHandler):
+    """Serves files; of ``slow.zip`` a byte now and then, for ever."""
+
+    def do_GET(self) -> None:
+        if not self.path.startswith("/slow"):
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b"P")
+                time.sleep(0.05)
+
     def log_message(self, *args: object) -> None:
         pass
 
@@ -167,6 +184,74 @@ class TestFailures:
         del contents["RUL_FD002.txt"]
         (server / "first.zip").write_bytes(zipped(contents))
         self.check(no_real_data, "RUL_FD002.txt")
+
+    def test_server_that_never_ends(
+        self, no_real_data: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each read is in time, the whole is not."""
+        address = fetch.ARCHIVES[0].rsplit("/", 1)[0]
+        monkeypatch.setattr(fetch, "ARCHIVES", (f"{address}/slow.zip",))
+        monkeypatch.setattr(fetch, "_LONGEST_SECONDS", 0.5)
+        started = time.monotonic()
+        self.check(no_real_data, "slow.zip took longer than 0.5 seconds")
+        assert time.monotonic() - started < 10
+
+    def test_endless_body(self, server: Path, no_real_data: Path) -> None:
+        with (server / "first.zip").open("wb") as body:
+            body.truncate(700 << 20)
+        tracemalloc.start()
+        try:
+            self.check(no_real_data, "first.zip sent more than 32 MB")
+            assert tracemalloc.get_traced_memory()[1] < 100 << 20
+        finally:
+            tracemalloc.stop()
+
+    def bomb(self, name: str, inflated: int) -> bytes:
+        """Return a zip of zeros whose headers say that they are a thousand bytes."""
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, bytes(inflated))
+        return packed.getvalue().replace(struct.pack("<L", inflated), struct.pack("<L", 1000))
+
+    @pytest.mark.parametrize("honest", [True, False])
+    def test_member_that_inflates_without_end(
+        self, server: Path, no_real_data: Path, honest: bool
+    ) -> None:
+        inflated = 200 << 20
+        bomb = (
+            zipped({"train_FD001.txt": bytes(inflated)})
+            if honest
+            else self.bomb("train_FD001.txt", inflated)
+        )
+        (server / "first.zip").write_bytes(bomb)
+        tracemalloc.start()
+        try:
+            with pytest.raises(RulbookError, match=r"first\.zip gave"):
+                fetch.fetch(progress=False)
+            assert tracemalloc.get_traced_memory()[1] < 160 << 20
+        finally:
+            tracemalloc.stop()
+        assert everything_in(no_real_data) == []
+
+    def test_many_zips_in_a_zip(self, server: Path, no_real_data: Path) -> None:
+        """Each is within its bound, all together are not."""
+        zeros = bytes(30 << 20)
+        (server / "first.zip").write_bytes(zipped({f"{n}.zip": zeros for n in range(12)}))
+        self.check(no_real_data, "first.zip gave")
+
+    def test_more_members_than_any_archive_of_it_has(
+        self, server: Path, no_real_data: Path
+    ) -> None:
+        many = zipped({f"{'x' * 60}{number}": b"" for number in range(12_000)})
+        (server / "first.zip").write_bytes(many)
+        self.check(no_real_data, "first.zip gave a zip of far too many members")
+
+    def test_zip_in_a_zip_in_a_zip(
+        self, server: Path, contents: dict[str, bytes], no_real_data: Path
+    ) -> None:
+        inner = zipped({"inner.zip": zipped(contents)})
+        (server / "first.zip").write_bytes(zipped({"outer.zip": inner}))
+        self.check(no_real_data, "without the published train_FD001.txt")
 
     def test_disk_that_fails_half_way(
         self,

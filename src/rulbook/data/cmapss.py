@@ -55,6 +55,9 @@ SHA256: Mapping[str, str] = MappingProxyType(
 )
 """SHA-256 of the unpacked bytes of each of the twelve files, by file name."""
 
+LARGEST_FILE_BYTES = 64 << 20
+"""More than six times the largest of the twelve files, unpacked; nothing larger is read."""
+
 FETCH = "`rulbook data fetch`"
 """The command that the messages point to."""
 
@@ -194,16 +197,56 @@ def read(subset: str, folder: Path | None = None) -> Fleet:
             f"folder with the twelve files, or run {FETCH}."
         )
     train, test, rul = (_verified_bytes(folder, name) for name in names)
-    test_rul = pd.read_csv(BytesIO(rul), sep=r"\s+", header=None, names=["rul"], dtype="int64")
-    test_rul.index = pd.RangeIndex(1, len(test_rul) + 1, name="unit")
     return Fleet(
         subset=subset,
         source="cmapss",
         digest=digest(subset),
-        train=_read_table(train),
-        test=_read_table(test),
-        test_rul=test_rul["rul"],
+        train=read_engines(train),
+        test=read_engines(test),
+        test_rul=read_rul(rul),
     )
+
+
+def read_engines(content: bytes) -> pd.DataFrame:
+    """Return the table of an engine file: one row a cycle, columns ``COLUMNS``.
+
+    Numbers are separated by single spaces, as published, and may be followed by more.
+
+    Raises:
+        RulbookError: The content is no such table.
+    """
+    integers = dict.fromkeys(COLUMNS[:2], "int64")
+    floats = dict.fromkeys(COLUMNS[2:], "float64")
+    return _parse(content, COLUMNS, integers | floats)
+
+
+def read_rul(content: bytes) -> pd.Series:
+    """Return the RUL of an RUL file, int64, in cycles, indexed by unit from 1.
+
+    Raises:
+        RulbookError: The content is no such list.
+    """
+    rul = _parse(content, ("rul",), {"rul": "int64"})["rul"]
+    rul.index = pd.RangeIndex(1, len(rul) + 1, name="unit")
+    return rul
+
+
+def _parse(content: bytes, columns: tuple[str, ...], types: dict[str, str]) -> pd.DataFrame:
+    try:
+        return pd.read_csv(
+            BytesIO(content),
+            sep=" ",
+            header=None,
+            names=list(columns),
+            usecols=range(len(columns)),
+            index_col=False,
+            dtype=types,
+        )
+    except (ValueError, OverflowError) as fault:
+        raise RulbookError(
+            f"The content is no table of {len(columns)} columns of numbers separated by single "
+            f"spaces: give a file as C-MAPSS publishes it."
+        ) from fault
 
 
 def status() -> DataStatus:
@@ -242,14 +285,19 @@ def verify(folder: Path, name: str) -> Path:
         RulbookError: The file is missing, cannot be unpacked, has the wrong number of columns or
             other content than the published one.
     """
+    path = _found(folder, name)
+    state = path.stat()
+    if _sha256(path, state.st_mtime_ns, state.st_size) != SHA256[name]:
+        raise RulbookError(_what_is_wrong(path, name))
+    return path
+
+
+def _found(folder: Path, name: str) -> Path:
     path = find_file(folder, name)
     if path is None:
         raise RulbookError(
             f"'{folder}' has no {name} (plain or .gz): put the file there, or {_fetch_again()}."
         )
-    found = path.stat()
-    if _sha256(path, found.st_mtime_ns, found.st_size) != SHA256[name]:
-        raise RulbookError(_what_is_wrong(path, name))
     return path
 
 
@@ -260,7 +308,12 @@ def _fetch_again() -> str:
 
 
 def _verified_bytes(folder: Path, name: str) -> bytes:
-    return _unpacked(verify(folder, name))
+    """Return the content of ``name`` that was hashed, not what the file has become since."""
+    path = _found(folder, name)
+    content = _unpacked(path)
+    if hashlib.sha256(content).hexdigest() != SHA256[name]:
+        raise RulbookError(_what_is_wrong(path, name))
+    return content
 
 
 @lru_cache(maxsize=256)
@@ -269,8 +322,10 @@ def _sha256(path: Path, mtime_ns: int, size: int) -> str:  # noqa: ARG001 - the 
 
 
 def _unpacked(path: Path) -> bytes:
-    """Return the bytes of ``path``, decompressed if it is a ``.gz``."""
+    """Return the bytes of ``path``, decompressed if it is a ``.gz``, up to a bound."""
     try:
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise _too_large(path)
         content = path.read_bytes()
     except OSError as fault:
         raise RulbookError(
@@ -279,12 +334,23 @@ def _unpacked(path: Path) -> bytes:
     if path.suffix != ".gz":
         return content
     try:
-        return gzip.decompress(content)
+        with gzip.GzipFile(fileobj=BytesIO(content)) as packed:
+            unpacked = packed.read(LARGEST_FILE_BYTES + 1)
     except (EOFError, OSError, zlib.error) as fault:
         raise RulbookError(
             f"'{path}' is truncated or damaged and cannot be unpacked: copy it again, or "
             f"{_fetch_again()}."
         ) from fault
+    if len(unpacked) > LARGEST_FILE_BYTES:
+        raise _too_large(path)
+    return unpacked
+
+
+def _too_large(path: Path) -> RulbookError:
+    return RulbookError(
+        f"'{path}' holds more than {LARGEST_FILE_BYTES >> 20} MB, and no file of C-MAPSS does: put "
+        f"the published file in its place, or {_fetch_again()}."
+    )
 
 
 def _what_is_wrong(path: Path, name: str) -> str:
@@ -302,12 +368,4 @@ def _what_is_wrong(path: Path, name: str) -> str:
         f"'{path}' is not the published file (its unpacked SHA-256 is "
         f"{hashlib.sha256(content).hexdigest()}, expected {SHA256[name]}): put the original in its "
         f"place, line endings and all, or {_fetch_again()}."
-    )
-
-
-def _read_table(content: bytes) -> pd.DataFrame:
-    integers = dict.fromkeys(COLUMNS[:2], "int64")
-    floats = dict.fromkeys(COLUMNS[2:], "float64")
-    return pd.read_csv(
-        BytesIO(content), sep=r"\s+", header=None, names=list(COLUMNS), dtype=integers | floats
     )
