@@ -5,13 +5,11 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from rulbook.statistics import over_seeds
+from rulbook.studies.competence_search import COMPETENCE_MARGIN
 from rulbook.studies.evidence import completed_runs
 from rulbook.studies.methods import METHODS, NAMED_METHODS
 from rulbook.studies.tuning import best_validation_rmse
 from rulbook.training.record import RunRecord
-
-COMPETENCE_MARGIN = 1.0
-"""Cycles of validation RMSE by which a competent network may be worse than gradient boosting."""
 
 
 def competence_table(

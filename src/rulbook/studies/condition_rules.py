@@ -1,0 +1,417 @@
+"""What the statistical claims come to under each training condition, one rule a claim.
+
+A rule says of one subset whether the claim holds there, does not hold, or is open, and is always
+the same one, whatever the condition. A claim that names several subsets is about all of them.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from rulbook.data import cmapss
+from rulbook.data.prepare import HEALTH_STATES
+from rulbook.errors import unknown_name
+from rulbook.statistics import (
+    MINIMUM_SEEDS,
+    CrossedComparison,
+    Outcome,
+    compare_crossed,
+    over_seeds,
+)
+from rulbook.studies.by_condition import NoOutcome, why_no_outcome
+from rulbook.studies.comparison import crossed_table
+from rulbook.studies.conditions import require_condition, training_condition
+from rulbook.studies.evidence import Runs, completed_runs
+from rulbook.studies.measures import MEASURES
+from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name, method_of
+from rulbook.studies.tuning import selected_validation
+from rulbook.training.record import RunRecord
+from rulbook.typing import Floats
+
+Holds = bool | None
+"""Whether a claim holds; ``None`` for a tie, for too few seeds, and for runs that are missing."""
+
+Records = Sequence[RunRecord]
+
+FIXED = (*(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS), "fixed_legacy")
+"""The fixed weightings."""
+
+BOOK_SWEEP = ("fixed_050", "fixed_060", "fixed_075", "fixed_090", "single_task")
+"""The rows of §24.1's table, in its order."""
+
+ADAPTIVE = ("inverse_magnitude", "uncertainty", "dwa", "gradnorm", "gaba", "grace")
+"""The methods whose weights follow the training."""
+
+DYNAMIC_STRATEGIES = ("inverse_magnitude", "uncertainty", "gaba")
+STATIC_STRATEGIES = ("fixed_050", "fixed_025")
+"""§4.3's five strategies."""
+
+_TWO_SUBSETS = ("FD002", "FD004")
+_CHANCE = 1 / len(HEALTH_STATES)
+_NEAR = 0.05
+"""How far from chance an accuracy still counts as at chance."""
+
+
+def all_of(parts: Iterable[Holds]) -> Holds:
+    """Return whether all parts hold; one that does not settles it, an open one leaves it open."""
+    listed = list(parts)
+    return False if False in listed else None if None in listed else True
+
+
+def any_of(parts: Iterable[Holds]) -> Holds:
+    """Return whether any part holds; one that does settles it, an open one leaves it open."""
+    return opposite(all_of(map(opposite, parts)))
+
+
+def opposite(part: Holds) -> Holds:
+    """Return whether a part does not hold."""
+    return None if part is None else not part
+
+
+@dataclass(frozen=True)
+class ClaimRule:
+    """How one claim of the ledger is decided from records.
+
+    Attributes:
+        claim: id of the claim.
+        subsets: the subsets that the claim is about.
+        methods: the methods that it is about.
+        holds_on: whether it holds on one subset, by records under one training condition.
+
+    """
+
+    claim: str
+    subsets: tuple[str, ...]
+    methods: tuple[str, ...]
+    holds_on: Callable[[Records, str], Holds]
+
+    def by_subset(self, records: Records) -> dict[str, Holds]:
+        """Return whether the claim holds on each of its subsets of which there is a record."""
+        return {
+            subset: self.holds_on(records, subset)
+            for subset in self.subsets
+            if any(record.config.subset == subset for record in records)
+        }
+
+    def holds(self, records: Records) -> Holds:
+        """Return whether the claim holds on every one of its subsets."""
+        by_subset = self.by_subset(records)
+        return all_of(by_subset.get(subset) for subset in self.subsets)
+
+
+def decisions(
+    rule: ClaimRule,
+    records: Mapping[str, Records],
+    settled: Mapping[str, Holds] | None = None,
+) -> dict[str, Holds]:
+    """Decide one claim under every training condition.
+
+    Forensic conditions ask where a figure may come from and decide nothing. A training that has to
+    arrive and did not is left out.
+
+    Args:
+        rule: the claim's rule.
+        records: records by the name of the training condition that they were made under.
+        settled: decisions that stand, whatever the rule says: those of the protocol, for claims
+            that have not been decided again.
+
+    Returns:
+        Whether the claim holds, by the name of the condition; ``None`` for a tie or too few seeds.
+        A condition under which no run that the claim is about is recorded is absent.
+
+    Raises:
+        UsageError: there is no such condition.
+        RulbookError: a record was not made under the condition that it is given for.
+
+    """
+    decided: dict[str, Holds] = {}
+    for name, given in records.items():
+        if training_condition(name).is_forensic:
+            continue
+        about = _about(rule, given, name)
+        if settled is not None and name in settled:
+            decided[name] = settled[name]
+        elif about:
+            decided[name] = rule.holds(_arrived(about, name))
+    return decided
+
+
+def is_lower(
+    records: Records, subset: str, method: str, others: Collection[str], measure: str = "rmse"
+) -> dict[str, Holds]:
+    """Return, for each other method, whether ``method`` is shown to be lower.
+
+    Holm's correction is over the others. It is not lower where it is shown to be higher, or to
+    differ by less than the margin.
+    """
+    outcomes = _outcomes_against(records, subset, method, others, measure)
+    said = {Outcome.HIGHER: True, Outcome.LOWER: False, Outcome.EQUIVALENT: False}
+    return {other: said.get(outcome) for other, outcome in outcomes.items()}
+
+
+def is_no_worse(
+    records: Records, subset: str, method: str, others: Collection[str]
+) -> dict[str, Holds]:
+    """Return, for each other method, whether ``method`` has an RMSE at most the margin above it.
+
+    That it has is tested against each one alone, without a correction, since a claim needs it of
+    all of them. That it has not is shown where its RMSE is higher, corrected over the others.
+    """
+
+    def is_within_margin(other: str) -> bool:
+        table = crossed_table(records, subset, reference=other, methods=[method])
+        return any(shown is True for shown in table["is_no_worse"])
+
+    outcomes = _outcomes_against(records, subset, method, others, "rmse")
+    return {
+        other: True if is_within_margin(other) else False if outcome is Outcome.LOWER else None
+        for other, outcome in outcomes.items()
+    }
+
+
+def _outcomes_against(
+    records: Records, subset: str, method: str, others: Collection[str], measure: str
+) -> dict[str, Outcome]:
+    """Return the outcome of each other method against ``method``, corrected over the others."""
+    names = [other for other in others if other != method]
+    table = crossed_table(records, subset, reference=method, methods=names, measure=measure)
+    outcomes = dict(zip(table["method"], table["outcome"], strict=True))
+    return {name: Outcome(outcomes.get(name, Outcome.TOO_FEW_SEEDS)) for name in names}
+
+
+def groups_differ(
+    records: Records, subset: str, group: Collection[str], others: Collection[str]
+) -> CrossedComparison | None:
+    """Compare two groups of methods, each taken together, engines and seeds both left to chance.
+
+    Squared errors are averaged over the methods of a group, seed by seed.
+
+    Returns:
+        RMSE of ``group`` minus RMSE of ``others``; ``None`` while a method has no completed run or
+        the methods have no seed in common.
+
+    """
+    runs = completed_runs(record for record in records if record.config.subset == subset)
+    losses = _losses_of_groups(runs, subset, (group, others))
+    return None if losses is None else compare_crossed([losses], margin=MEASURES["rmse"].margin)[0]
+
+
+def exceeds_by_factor(
+    records: Records, subset: str, method: str, other: str, factor: float
+) -> Holds:
+    """Return whether a method's RMSE is shown to be above ``factor`` times that of the other."""
+    runs = completed_runs(record for record in records if record.config.subset == subset)
+    losses = _losses_of_groups(runs, subset, ([method], [other]))
+    if losses is None:
+        return None
+    (found,) = compare_crossed([(losses[0], factor**2 * losses[1])])
+    return {Outcome.HIGHER: True, Outcome.LOWER: False}.get(found.outcome)
+
+
+def mean_is_at_most(values: Sequence[float], bound: float) -> Holds:
+    """Return whether the mean over seeds is at most ``bound``, by its t interval."""
+    if len(values) < MINIMUM_SEEDS:
+        return None
+    mean = over_seeds(values)
+    return True if mean.high <= bound else False if mean.low > bound else None
+
+
+def _about(rule: ClaimRule, records: Records, condition: str) -> list[RunRecord]:
+    """Return the records that the rule is about, all of them made under the condition."""
+    about = [
+        record
+        for record in records
+        if record.config.subset in rule.subsets
+        and (row := method_of(record.config)) is not None
+        and row.name in rule.methods
+    ]
+    for record in about:
+        require_condition(record.config, condition)
+    return about
+
+
+def _arrived(records: Records, condition: str) -> list[RunRecord]:
+    """Return the records without those of methods of which a training did not arrive."""
+    cells: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in records:
+        if row := method_of(record.config):
+            cells.setdefault((record.config.subset, row.name), []).append(record)
+    return [
+        record
+        for cell, runs in cells.items()
+        if why_no_outcome(runs, condition, *cell) is not NoOutcome.NOT_ARRIVED
+        for record in runs
+    ]
+
+
+def _losses_of_groups(
+    runs: Runs, subset: str, groups: tuple[Collection[str], Collection[str]]
+) -> tuple[Floats, Floats] | None:
+    of_methods = [runs.get((subset, name), {}) for group in groups for name in group]
+    seeds = sorted(set.intersection(*(set(of_method) for of_method in of_methods)))
+    if not seeds:
+        return None
+    losses = MEASURES["rmse"].losses
+    first, second = (
+        np.mean([losses([runs[subset, name][s] for s in seeds]) for name in group], axis=0)
+        for group in groups
+    )
+    return first, second
+
+
+def _sum_trained(records: Records, subset: str) -> list[RunRecord]:
+    """Return the runs with equal weights, which step as the plain sum of the losses does."""
+    return list(completed_runs(records).get((subset, "fixed_050"), {}).values())
+
+
+def _in_order(records: Records, subset: str) -> Holds:
+    return all_of(
+        is_lower(records, subset, first, [then])[then] for first, then in pairwise(BOOK_SWEEP)
+    )
+
+
+def _dynamic_beats_static(records: Records, subset: str) -> Holds:
+    found = groups_differ(records, subset, DYNAMIC_STRATEGIES, STATIC_STRATEGIES)
+    if found is None:
+        return None
+    said = {Outcome.LOWER: True, Outcome.HIGHER: False, Outcome.EQUIVALENT: False}
+    return said.get(found.outcome)
+
+
+def _lower_than(method: str, others: Collection[str]) -> Callable[[Records, str], Holds]:
+    return lambda records, subset: all_of(is_lower(records, subset, method, others).values())
+
+
+def _health_accuracy_at_epoch(number: int) -> Callable[[Records, str], Holds]:
+    def at_most_chance(records: Records, subset: str) -> Holds:
+        runs = [run for run in _sum_trained(records, subset) if len(run.epochs) >= number]
+        accuracies = [run.epochs[number - 1].validation.health_accuracy for run in runs]
+        return mean_is_at_most(accuracies, _CHANCE)
+
+    return at_most_chance
+
+
+def _critical_recall_below(bound: float) -> Callable[[Records, str], Holds]:
+    def below(records: Records, subset: str) -> Holds:
+        runs = _sum_trained(records, subset)
+        recalls = [selected_validation(run).health_recall[-1] for run in runs]
+        return mean_is_at_most(recalls, bound)
+
+    return below
+
+
+def _plateau_near_chance(records: Records, subset: str) -> Holds:
+    runs = _sum_trained(records, subset)
+    accuracies = [selected_validation(run).health_accuracy for run in runs]
+    return all_of(
+        [
+            mean_is_at_most(accuracies, _CHANCE + _NEAR),
+            mean_is_at_most([-accuracy for accuracy in accuracies], _NEAR - _CHANCE),
+        ]
+    )
+
+
+def _probe_near_chance(records: Records, subset: str) -> Holds:
+    probes = [run.probe for run in _sum_trained(records, subset) if run.probe is not None]
+    return mean_is_at_most([probe.balanced_accuracy for probe in probes], _CHANCE + _NEAR)
+
+
+def _rul_error_halves(records: Records, subset: str) -> Holds:
+    runs = _sum_trained(records, subset)
+    ratios = [
+        selected_validation(run).rmse / run.epochs[0].validation.rmse for run in runs if run.epochs
+    ]
+    return mean_is_at_most(ratios, 0.5)
+
+
+_SYMPTOMS: Mapping[str, Callable[[Records, str], Holds]] = {
+    "n12.4-symptom-rul-trains": _rul_error_halves,
+    "n12.4-symptom-hs-plateau": _plateau_near_chance,
+    "n12.4-symptom-hs-after-five-epochs": _health_accuracy_at_epoch(5),
+    "n12.4-symptom-critical-recall": _critical_recall_below(0.3),
+    "n12.4-rare-class-below-guessing": _critical_recall_below(_CHANCE),
+    "n12.4-symptom-probe-at-chance": _probe_near_chance,
+}
+
+_LITTLE_RUL = tuple(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS if weight < 0.45)
+_CLOSEST = ("fixed_075", "fixed_090")
+
+_ALL = (
+    *(
+        ClaimRule(claim, cmapss.SUBSETS, ("fixed_050",), holds_on)
+        for claim, holds_on in _SYMPTOMS.items()
+    ),
+    ClaimRule(
+        "n4.1-fd002-drop-measured",
+        ("FD002",),
+        ("fixed_050", "single_task"),
+        _lower_than("fixed_050", ["single_task"]),
+    ),
+    ClaimRule(
+        "n4.1-gradient-aware-measured",
+        ("FD002",),
+        ("gaba", "grace", "fixed_050"),
+        lambda records, subset: all_of(
+            is_lower(records, subset, name, ["fixed_050"])["fixed_050"]
+            for name in ("gaba", "grace")
+        ),
+    ),
+    ClaimRule("n4.3-gaba-beats-sweep", _TWO_SUBSETS, ("gaba", *FIXED), _lower_than("gaba", FIXED)),
+    ClaimRule(
+        "n4.3-dynamic-beats-static-measured",
+        _TWO_SUBSETS,
+        (*DYNAMIC_STRATEGIES, *STATIC_STRATEGIES),
+        _dynamic_beats_static,
+    ),
+    ClaimRule(
+        "n24.1-empirical-winner", _TWO_SUBSETS, BOOK_SWEEP, _lower_than("fixed_050", BOOK_SWEEP)
+    ),
+    ClaimRule(
+        "n24.1-clear-margins",
+        _TWO_SUBSETS,
+        ("fixed_050", *_CLOSEST),
+        _lower_than("fixed_050", _CLOSEST),
+    ),
+    ClaimRule("n24.1-table-order", ("FD002",), BOOK_SWEEP, _in_order),
+    ClaimRule(
+        "n24.1-too-much-health-measured",
+        _TWO_SUBSETS,
+        ("fixed_050", *_LITTLE_RUL),
+        _lower_than("fixed_050", _LITTLE_RUL),
+    ),
+    ClaimRule(
+        "n24.1-cliff",
+        _TWO_SUBSETS,
+        ("single_task", "fixed_090"),
+        lambda records, subset: exceeds_by_factor(records, subset, "single_task", "fixed_090", 3),
+    ),
+    ClaimRule(
+        "n24.1-keeps-pace-with-adaptive",
+        _TWO_SUBSETS,
+        ("fixed_050", *ADAPTIVE),
+        lambda records, subset: all_of(
+            is_no_worse(records, subset, "fixed_050", ADAPTIVE).values()
+        ),
+    ),
+    ClaimRule("l9.1-scheme-tuned", _TWO_SUBSETS, FIXED, _lower_than("fixed_legacy", FIXED)),
+)
+
+CLAIM_RULES = {rule.claim: rule for rule in _ALL}
+"""The rules by the id of their claim.
+
+:meta hide-value:
+"""
+
+
+def rule_of(claim: str) -> ClaimRule:
+    """Return the rule by which a claim is decided under training conditions.
+
+    Raises:
+        UsageError: the claim has none.
+
+    """
+    if claim not in CLAIM_RULES:
+        raise unknown_name("claim with a rule", claim, CLAIM_RULES)
+    return CLAIM_RULES[claim]

@@ -1,0 +1,275 @@
+"""Each rule against records in which it is known whether the claim holds."""
+
+import pytest
+
+from rulbook.claims.ledger import read_ledger
+from rulbook.errors import RulbookError, UsageError
+from rulbook.studies import SEEDS
+from rulbook.studies.condition_rules import (
+    ADAPTIVE,
+    BOOK_SWEEP,
+    CLAIM_RULES,
+    all_of,
+    any_of,
+    decisions,
+    exceeds_by_factor,
+    groups_differ,
+    is_lower,
+    is_no_worse,
+    mean_is_at_most,
+    opposite,
+    rule_of,
+)
+from rulbook.studies.conditions import training_condition
+from rulbook.training.record import ProbeScores
+
+from .conftest import epoch
+
+BOOK_BATCH = dict(training_condition("book-batch").changes)
+SGD = {**training_condition("sgd").changes, "learning_rate": 0.1}
+WINDOW_SPLIT = dict(training_condition("window-split").changes)
+EVERY = (True, False, None)
+
+
+@pytest.fixture
+def on_every_seed(make_record):
+    """Return the runs of a method on the book's seeds."""
+
+    def runs(name, subset="FD002", seeds=SEEDS, **changes):
+        return [make_record(name, subset, seed=seed, **changes) for seed in seeds]
+
+    return runs
+
+
+@pytest.mark.parametrize("first", EVERY)
+@pytest.mark.parametrize("second", EVERY)
+def test_open_parts_leave_open_what_they_could_turn(first, second):
+    readings = [
+        (a, b)
+        for a in ((first,) if first is not None else (True, False))
+        for b in ((second,) if second is not None else (True, False))
+    ]
+    for combined, plain in ((all_of, all), (any_of, any)):
+        possible = {plain(pair) for pair in readings}
+        assert combined([first, second]) is (possible.pop() if len(possible) == 1 else None)
+    assert opposite(opposite(first)) is first
+
+
+def test_every_rule_is_of_a_statistical_claim_of_the_ledger():
+    ledger = read_ledger()
+    assert {ledger[claim].tier for claim in CLAIM_RULES} == {"statistical"}
+    assert {ledger[claim].needs for claim in CLAIM_RULES} == {"records"}
+
+
+def test_no_rule_decides_anything_without_records():
+    for rule in CLAIM_RULES.values():
+        assert rule.holds([]) is None
+        assert decisions(rule, {"protocol": [], "sgd": []}) == {}
+
+
+def test_an_unknown_rule_lists_the_known_ones():
+    with pytest.raises(UsageError, match=r"n24\.1-cliff"):
+        rule_of("n24.1-nonesuch")
+
+
+# Parts of rules -------------------------------------------------------------------------------
+
+
+def test_lower_is_shown_refuted_or_open(on_every_seed):
+    records = [
+        *on_every_seed("gaba", noise=5.0),
+        *on_every_seed("dwa", noise=40.0),
+        *on_every_seed("grace", noise=0.1),
+        *on_every_seed("amnl", seeds=SEEDS[:4], noise=40.0),
+    ]
+    found = is_lower(records, "FD002", "gaba", ["dwa", "grace", "amnl", "pcgrad", "gaba"])
+    assert found == {"dwa": True, "grace": False, "amnl": None, "pcgrad": None}
+
+
+def test_a_tie_is_no_proof_of_keeping_pace(on_every_seed, make_record):
+    base = on_every_seed("fixed_050", noise=10.0)
+    tied = on_every_seed("gaba", noise=10.0)
+    same = [
+        record.model_copy(update={"config": twin.config})
+        for record, twin in zip(base, on_every_seed("dwa"), strict=True)
+    ]
+    worse = on_every_seed("grace", noise=1.0)
+    found = is_no_worse(
+        [*base, *tied, *same, *worse], "FD002", "fixed_050", ["gaba", "dwa", "grace"]
+    )
+    assert found == {"gaba": None, "dwa": True, "grace": False}
+
+
+def test_a_factor_is_shown_exceeded(on_every_seed):
+    records = [*on_every_seed("single_task", noise=40.0), *on_every_seed("fixed_090", noise=8.0)]
+    assert exceeds_by_factor(records, "FD002", "single_task", "fixed_090", 3) is True
+    assert exceeds_by_factor(records, "FD002", "single_task", "fixed_090", 10) is False
+    assert exceeds_by_factor(records, "FD002", "single_task", "fixed_090", 5) is None
+    assert exceeds_by_factor(records, "FD001", "single_task", "fixed_090", 3) is None
+
+
+def test_groups_are_taken_together_seed_by_seed(on_every_seed):
+    records = [
+        *on_every_seed("gaba", noise=3.0),
+        *on_every_seed("dwa", noise=30.0),
+        *on_every_seed("fixed_050", noise=30.0),
+    ]
+    found = groups_differ(records, "FD002", ["gaba", "dwa"], ["fixed_050"])
+    assert found.outcome == "lower"
+    assert found.seeds == 5
+    assert groups_differ(records, "FD002", ["gaba"], ["fixed_050", "amnl"]) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "holds"),
+    [
+        ([0.1, 0.2, 0.15, 0.12, 0.18], True),
+        ([0.6, 0.7, 0.65, 0.62, 0.68], False),
+        ([0.1, 0.6, 0.2, 0.5, 0.3], None),
+        ([0.1, 0.2, 0.15, 0.12], None),
+    ],
+)
+def test_a_mean_is_below_a_bound_with_its_interval(values, holds):
+    assert mean_is_at_most(values, 1 / 3) is holds
+
+
+# Rules ----------------------------------------------------------------------------------------
+
+
+def book_order(on_every_seed, subsets, names=BOOK_SWEEP, **changes):
+    """Return records whose errors grow from each row of the source's table to the next."""
+    return [
+        record
+        for subset in subsets
+        for number, name in enumerate(names)
+        for record in on_every_seed(name, subset, noise=2.0 * 3**number, **changes)
+    ]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_rules_about_the_sources_table(on_every_seed, reverse):
+    names = BOOK_SWEEP[::-1] if reverse else BOOK_SWEEP
+    records = book_order(on_every_seed, ("FD002", "FD004"), names)
+    for claim in ("n24.1-empirical-winner", "n24.1-clear-margins", "n24.1-table-order"):
+        assert rule_of(claim).holds(records) is not reverse
+    assert rule_of("n4.1-fd002-drop-measured").holds(records) is not reverse
+    on_one = [record for record in records if record.config.subset == "FD002"]
+    if reverse:
+        assert rule_of("n24.1-empirical-winner").holds(on_one) is False
+    else:
+        assert rule_of("n24.1-empirical-winner").holds(on_one) is None
+        assert rule_of("n24.1-empirical-winner").by_subset(on_one) == {"FD002": True}
+
+
+def test_keeping_pace_needs_every_method_on_both_subsets(on_every_seed):
+    records = [
+        record
+        for subset in ("FD002", "FD004")
+        for name in ("fixed_050", *ADAPTIVE)
+        for record in on_every_seed(name, subset, noise=2.0 if name == "fixed_050" else 30.0)
+    ]
+    rule = rule_of("n24.1-keeps-pace-with-adaptive")
+    assert rule.holds(records) is True
+    assert rule.holds([r for r in records if r.config.weighting != "dwa"]) is None
+    better = on_every_seed("dwa", noise=0.1)
+    others = [r for r in records if (r.config.weighting, r.config.subset) != ("dwa", "FD002")]
+    assert rule.holds([*others, *better]) is False
+
+
+def health_epoch(rmse, accuracy, critical):
+    one = epoch(rmse)
+    validation = one.validation.model_copy(
+        update={"health_accuracy": accuracy, "health_recall": [0.9, 0.5, critical]}
+    )
+    return one.model_copy(update={"validation": validation})
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "critical", "probe", "expected"),
+    [
+        (0.30, 0.1, 0.33, {"plateau": True, "five": True, "recall": True, "probe": True}),
+        (0.80, 0.9, 0.85, {"plateau": False, "five": False, "recall": False, "probe": False}),
+        (0.15, 0.1, 0.85, {"plateau": False, "five": True, "recall": True, "probe": False}),
+    ],
+)
+def test_symptoms(make_record, accuracy, critical, probe, expected):
+    scores = ProbeScores(accuracy=0.5, balanced_accuracy=probe, recall=[], majority_share=0.5)
+    records = [
+        make_record(
+            subset=subset,
+            seed=seed,
+            epochs=(
+                health_epoch(12.0, accuracy, critical),
+                *(health_epoch(40.0, accuracy, critical),) * 5,
+            ),
+        ).model_copy(update={"probe": scores})
+        for subset in ("FD001", "FD002", "FD003", "FD004")
+        for seed in SEEDS
+    ]
+    claims = {
+        "plateau": "n12.4-symptom-hs-plateau",
+        "five": "n12.4-symptom-hs-after-five-epochs",
+        "recall": "n12.4-symptom-critical-recall",
+        "probe": "n12.4-symptom-probe-at-chance",
+    }
+    assert {short: rule_of(claim).holds(records) for short, claim in claims.items()} == expected
+    assert rule_of("n12.4-symptom-rul-trains").holds(records) is False
+    three = [record for record in records if record.config.subset != "FD004"]
+    assert rule_of("n12.4-symptom-hs-after-five-epochs").holds(three) in {None, False}
+
+
+# Decisions ------------------------------------------------------------------------------------
+
+
+def test_a_claim_is_decided_under_each_condition_that_was_run(on_every_seed):
+    good = {"fixed_050": 2.0, "single_task": 30.0}
+    bad = {"fixed_050": 30.0, "single_task": 2.0}
+    records = {
+        "protocol": [r for n, noise in good.items() for r in on_every_seed(n, noise=noise)],
+        "book-batch": [
+            r for n, noise in bad.items() for r in on_every_seed(n, noise=noise, **BOOK_BATCH)
+        ],
+        "sgd": [
+            r
+            for n, noise in good.items()
+            for r in on_every_seed(n, noise=noise, seeds=SEEDS[:3], **SGD)
+        ],
+        "caps": [],
+        "window-split": [
+            r for n, noise in good.items() for r in on_every_seed(n, noise=noise, **WINDOW_SPLIT)
+        ],
+    }
+    rule = rule_of("n4.1-fd002-drop-measured")
+    expected = {"protocol": True, "book-batch": False, "sgd": None}
+    assert decisions(rule, records) == expected
+    assert decisions(rule, records, settled={"protocol": False}) == expected | {"protocol": False}
+
+
+def test_what_was_not_run_is_not_settled_either(on_every_seed):
+    rule = rule_of("n4.1-fd002-drop-measured")
+    assert decisions(rule, {"sgd": on_every_seed("gaba", **SGD)}) == {}
+
+
+def test_sgd_that_did_not_arrive_decides_nothing(on_every_seed):
+    def under_sgd(epochs):
+        return {
+            "sgd": [
+                record
+                for name, noise in (("fixed_050", 2.0), ("single_task", 30.0))
+                for record in on_every_seed(
+                    name, noise=noise, epochs=(epoch(12.0),) * epochs, **SGD
+                )
+            ]
+        }
+
+    rule = rule_of("n4.1-fd002-drop-measured")
+    assert decisions(rule, under_sgd(50)) == {"sgd": True}
+    assert decisions(rule, under_sgd(100)) == {"sgd": None}
+
+
+def test_records_of_another_condition_or_an_unknown_one_are_refused(on_every_seed):
+    rule = rule_of("n4.1-fd002-drop-measured")
+    with pytest.raises(RulbookError, match="not under sgd"):
+        decisions(rule, {"sgd": on_every_seed("fixed_050")})
+    with pytest.raises(UsageError, match="nonesuch"):
+        decisions(rule, {"nonesuch": on_every_seed("fixed_050")})
