@@ -26,7 +26,7 @@ from rulbook.experiments.ensemble import (
 )
 from rulbook.experiments.weight_trade_off import balancing_weights
 from rulbook.metrics import linear_probe, rmse
-from rulbook.statistics import compare_over_seeds, holm
+from rulbook.statistics import CONFIDENCE, compare_over_seeds, holm
 from rulbook.training.auxiliary import auxiliary_labels
 
 TRUNKS: Mapping[str, Weights | None] = {
@@ -240,3 +240,46 @@ def _seconds(work: Callable[[int], None], argument: int, at_least: float = 0.1) 
         calls += 1
         elapsed = time.process_time() - started
     return elapsed / calls
+
+
+def helps(differences: pd.DataFrame) -> bool:
+    """Return whether some variant is below its reference, by the corrected p-values.
+
+    Args:
+        differences: what ``paired_differences`` returns, or a part of it.
+
+    """
+    below = differences["difference"] < 0
+    return bool((below & (differences["p_holm"] < 1 - CONFIDENCE)).any())
+
+
+def hurts(differences: pd.DataFrame) -> bool:
+    """Return whether some variant is above its reference, by the corrected p-values."""
+    above = differences["difference"] > 0
+    return bool((above & (differences["p_holm"] < 1 - CONFIDENCE)).any())
+
+
+def share_of_the_gain(heads: pd.DataFrame) -> float:
+    """Return how much of what training on the RUL gains a trunk trained on health gains, %.
+
+    Args:
+        heads: what ``representation_transfer`` returns; the gain is in RMSE of a new RUL head.
+
+    """
+    rmse_by_trunk = heads.groupby("trunk")["rmse"].mean()
+    gain = rmse_by_trunk["untrained"] - rmse_by_trunk
+    return float(100 * gain["health only"] / gain["RUL only"])
+
+
+def largest_shuffling_effect(auxiliary: pd.DataFrame) -> float:
+    """Return the largest difference, cycles, between true and shuffled health labels.
+
+    Args:
+        auxiliary: what ``auxiliary_tasks`` returns; differences are means over seeds, at each RUL
+            weight below 1.
+
+    """
+    beside = auxiliary[auxiliary["rul_weight"] < 1]
+    by_seed = beside.pivot(index=["rul_weight", "seed"], columns="auxiliary", values="rmse")
+    differences = (by_seed["health"] - by_seed["shuffled"]).groupby("rul_weight").mean()
+    return float(differences.abs().max())

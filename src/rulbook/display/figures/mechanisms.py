@@ -1,0 +1,267 @@
+"""Figures of what a second task does for the first (chapter 01)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
+
+from rulbook.display import plots
+from rulbook.display.explorers import Explorer, Toggle, explorer
+from rulbook.display.plots import Drawing
+from rulbook.display.svg import INK
+from rulbook.experiments import mechanisms
+from rulbook.statistics import Estimate, over_seeds
+
+TRAININGS: Mapping[str, str] = {
+    "single_task": "single task",
+    "fixed_050": "0.5/0.5",
+    "gaba": "GABA",
+    "grace": "GRACE",
+}
+"""The trainings of ``single_or_multi_explorer``, and what readers call them."""
+
+_WEIGHTS_IN_WORDS = {
+    "single_task": ("λ = 1", "λ = 0"),
+    "fixed_050": ("λ = 0.5", "λ = 0.5"),
+    "gaba": ("λ from gradients", "λ from gradients"),
+    "grace": ("λ from gradients", "λ from gradients"),
+}
+
+
+def few_engines(error_difference: pd.DataFrame, gap_difference: pd.DataFrame) -> Drawing:
+    """Draw test error and overfitting against the single task, by number of training engines.
+
+    Args:
+        error_difference: what ``paired_differences`` returns of the test error, cycles.
+        gap_difference: the same of test minus training error.
+
+    """
+    looks = dict(
+        zip(
+            mechanisms.LABELLINGS[1:],
+            (("rul", "o", 0.93), ("health", "s", 1.0), ("both", "^", 1.07)),
+            strict=True,
+        )
+    )
+    figure, panels = plots.panels(2, sharex=True, height=2.7)
+    differences = {"test error": error_difference, "test minus training error": gap_difference}
+    for axes, (label, differing) in zip(panels, differences.items(), strict=True):
+        axes.axhline(0, color=INK, linewidth=0.8)
+        for name, (colour, marker, shift) in looks.items():
+            part = differing[differing["training"] == name]
+            _with_intervals(axes, part["engines"] * shift, part, colour, marker, name)
+        axes.set_xscale("log", base=2)
+        axes.set(ylabel=f"{label},\nagainst single task", ylim=(-2, 2.5))
+    panels[1].set(xlabel="training engines")
+    panels[1].set_xticks([2, 4, 8, 16, 32], ["2", "4", "8", "16", "32"])
+    panels[0].legend(loc="upper right")
+    return plots.save_figure(
+        figure,
+        "01-few-engines",
+        alt="Two panels over the number of training engines, 2 to 32. Above, the test error of "
+        "three kinds of two-task training minus that of the single task; below, the same for the "
+        "gap between test and training error. Points lie near zero, with intervals on both sides "
+        "of it that are wide where there are few engines.",
+        caption="Below zero, the second task would help. Differences in cycles to the single-task "
+        "network of the same seed and engines, mean and 95 % interval over seeds.",
+    )
+
+
+def transfer(heads: pd.DataFrame) -> Drawing:
+    """Draw the error of new RUL heads on frozen trunks.
+
+    Args:
+        heads: what ``representation_transfer`` returns.
+
+    """
+    figure, axes = plots.panels(height=2.6)
+    for place, name in enumerate(mechanisms.TRUNKS):
+        values = heads.loc[heads["trunk"] == name, "rmse"]
+        estimate = over_seeds(values)
+        axes.plot(values, np.full(len(values), place), ".", color=INK, alpha=0.35)
+        axes.errorbar(
+            estimate.value,
+            place,
+            xerr=[[estimate.value - estimate.low], [estimate.high - estimate.value]],
+            fmt="D",
+            color=plots.COLOURS["rul"],
+            capsize=3,
+        )
+    axes.set_yticks(range(len(mechanisms.TRUNKS)), list(mechanisms.TRUNKS))
+    axes.set(xlabel="RMSE of a new RUL head, cycles", ylabel="trunk trained on")
+    axes.invert_yaxis()
+    return plots.save_figure(
+        figure,
+        "01-transfer",
+        alt="RMSE of a linear RUL head on four frozen trunks. The untrained trunk is worst by "
+        "about two cycles; the trunk trained on health only comes close to the two that saw the "
+        "RUL.",
+        caption="One dot a seed; mean and 95 % interval over seeds.",
+    )
+
+
+def second_tasks(differences: pd.DataFrame) -> Drawing:
+    """Draw the RUL error beside each second task against the single task, by RUL weight.
+
+    Args:
+        differences: what ``paired_differences`` returns of ``auxiliary_tasks``.
+
+    """
+    figure, axes = plots.panels(height=3.2)
+    axes.axhline(0, color=INK, linewidth=0.8)
+    looks = (("health", "s", 0.88), ("other", "^", 1.0), ("rul", "o", 1.13))
+    for name, (colour, marker, shift) in zip(mechanisms.AUXILIARIES, looks, strict=True):
+        part = differences[differences["auxiliary"] == name]
+        _with_intervals(axes, part["rul_weight"] * shift, part, colour, marker, name)
+    axes.set_xscale("log")
+    weights = mechanisms.AUXILIARY_RUL_WEIGHTS
+    axes.set_xticks(weights, [f"{weight:g}" for weight in weights])
+    axes.minorticks_off()
+    axes.set(
+        xlabel="RUL weight (the second task has the rest)",
+        ylabel="RMSE against single task, cycles",
+    )
+    axes.legend(title="second task")
+    return plots.save_figure(
+        figure,
+        "01-second-tasks",
+        alt="RMSE of the RUL beside three second tasks, minus that of the single task, over four "
+        "RUL weights. All points lie within a third of a cycle of zero but one: the serial number "
+        "at the smallest RUL weight is far above it. At the weight 0.05 the serial number is below "
+        "zero.",
+        caption="Mean and 95 % interval over seeds. Above zero the second task hurts.",
+    )
+
+
+def single_or_multi_explorer(
+    printed: Mapping[str, float], ours: Mapping[str, Estimate]
+) -> Explorer:
+    """Return the explorer of the heads that train, above the errors on FD002.
+
+    Args:
+        printed: the source's RMSE, cycles, by name of ``TRAININGS``.
+        ours: our RMSE over seeds, for those that are recorded.
+
+    """
+    return explorer(
+        lambda method: single_or_multi(method, printed, ours),
+        [Toggle("method", "training", tuple(TRAININGS), shown=lambda name: TRAININGS[name])],
+        name="01-single-or-multi",
+        caption="Above, which heads train and with what weight on the trunk; below, the errors on "
+        "FD002. Try: go from single task to 0.5/0.5 and on to GABA and GRACE, and watch which of "
+        "the book's bars is the shortest. (In GRACE the RUL loss counts rows near failure up to "
+        "twice.)",
+    )
+
+
+def single_or_multi(
+    method: str, printed: Mapping[str, float], ours: Mapping[str, Estimate]
+) -> tuple[Figure, str]:
+    """Return one frame of ``single_or_multi_explorer`` and the sentence on it."""
+    figure, (net, bars) = plots.panels(2, height=2.4)
+    _network(net, method)
+    _errors(bars, method, printed, ours)
+    mine = "ours is not recorded yet"
+    if method in ours:
+        mine = f"ours {ours[method].value:.2f} over {ours[method].n} of 5 seeds"
+    trained = "the RUL head alone" if method == "single_task" else "both heads"
+    return figure, (
+        f"{TRAININGS[method]}: {trained} trained. The book prints an RMSE of "
+        f"{printed[method]:.2f} cycles; {mine}."
+    )
+
+
+def _with_intervals(
+    axes: Axes, places: "pd.Series[float]", rows: pd.DataFrame, colour: str, marker: str, name: str
+) -> None:
+    axes.errorbar(
+        places,
+        rows["difference"],
+        [rows["difference"] - rows["low"], rows["high"] - rows["difference"]],
+        color=plots.COLOURS[colour],
+        marker=marker,
+        linestyle="none",
+        capsize=2,
+        label=name,
+    )
+
+
+def _network(axes: Axes, method: str) -> None:
+    rul_weight, health_weight = _WEIGHTS_IN_WORDS[method]
+    two = method != "single_task"
+    axes.set(xlim=(-0.05, 1.04), ylim=(0, 1))
+    axes.axis("off")
+    _box(axes, (0.0, 0.5), 0.2, "30 cycles,\n17 features", "ink")
+    _box(axes, (0.27, 0.5), 0.2, "shared\ntrunk", "both")
+    _arrow(axes, (0.215, 0.5), (0.26, 0.5))
+    _arrow(axes, (0.48, 0.55), (0.82, 0.78))
+    _arrow(axes, (0.48, 0.45), (0.82, 0.22), on=two)
+    axes.text(0.6, 0.76, rul_weight, ha="center", va="bottom", fontsize=9)
+    faint = 1 if two else 0.6
+    axes.text(0.6, 0.24, health_weight, ha="center", va="top", fontsize=9, alpha=faint)
+    weighted = "\nweighted" if method == "grace" else ""
+    _box(axes, (0.84, 0.78), 0.16, f"RUL{weighted}", "rul")
+    _box(axes, (0.84, 0.22), 0.16, "health", "health", on=two)
+
+
+def _box(
+    axes: Axes,
+    place: tuple[float, float],
+    width: float,
+    words: str,
+    colour: str,
+    *,
+    on: bool = True,
+) -> None:
+    x, y = place
+    axes.add_patch(
+        FancyBboxPatch(
+            (x, y - 0.11),
+            width,
+            0.22,
+            boxstyle="round,pad=0.02",
+            facecolor=plots.COLOURS[colour] if on else "none",
+            edgecolor=plots.COLOURS[colour] if on else INK,
+            linestyle="-" if on else ":",
+            alpha=0.25 if on else 0.6,
+        )
+    )
+    axes.text(x + width / 2, y, words, ha="center", va="center", alpha=1 if on else 0.7)
+
+
+def _arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], *, on: bool = True
+) -> None:
+    axes.add_patch(
+        FancyArrowPatch(
+            start,
+            end,
+            arrowstyle="-|>",
+            mutation_scale=10,
+            color=INK,
+            linestyle="-" if on else ":",
+            alpha=1 if on else 0.5,
+        )
+    )
+
+
+def _errors(
+    axes: Axes, method: str, printed: Mapping[str, float], ours: Mapping[str, Estimate]
+) -> None:
+    for place, name in enumerate(TRAININGS):
+        bars = [(-0.19, printed[name], "other")]
+        if name in ours:
+            bars.append((0.19, ours[name].value, "rul"))
+        for shift, error, colour in bars:
+            strong = 1.0 if name == method else 0.4
+            axes.barh(place + shift, error, 0.34, color=plots.COLOURS[colour], alpha=strong)
+            axes.text(error, place + shift, f" {error:.2f}", va="center", fontsize=9)
+    axes.set_yticks(range(len(TRAININGS)), list(TRAININGS.values()))
+    axes.set(xlabel="RMSE on FD002, cycles", xlim=(0, 22))
+    axes.invert_yaxis()
+    keys = (("book", "other"), ("ours", "rul"))
+    handles = [Patch(color=plots.COLOURS[colour], label=words) for words, colour in keys]
+    axes.legend(handles=handles, loc="lower right")
