@@ -22,6 +22,7 @@ from rulbook.studies.comparison import (
     compare_groups,
     comparison_table,
     comparisons_of,
+    estimates_by_rul_weight,
     estimates_of,
     estimates_table,
     rmse_by_seed,
@@ -333,3 +334,11 @@ def test_evidence_gives_the_tables_of_its_records_and_a_copy_to_each_reader(some
         comparisons_of(evidence, "FD002", ["gaba"], reference="dwa"),
         comparison_table(some_records, "FD002", methods=["gaba"], reference="dwa"),
     )
+
+
+def test_the_sweep_is_read_by_weight_with_the_single_task_at_one(make_record):
+    records = [make_record(name) for name in ("single_task", "fixed_0002", "fixed_legacy", "gaba")]
+    evidence = Evidence("core-a", tuple(records), Status(4, 0, 256), (), (42,))
+    rows = estimates_by_rul_weight(evidence, "FD002")
+    assert dict(rows["method"]) == {1.0: "single_task", 0.002: "fixed_0002"}
+    assert estimates_by_rul_weight(evidence, "FD001").empty

@@ -1,6 +1,7 @@
 import pytest
 
 from rulbook.statistics import holm
+from rulbook.studies import grid
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.comparison import compare_groups
 from rulbook.studies.grid import GRID, MAIN_EFFECTS, main_effects
@@ -33,3 +34,9 @@ def test_a_grid_with_a_run_missing_has_no_effects(records):
 def test_every_effect_sets_two_cells_against_the_other_two():
     for with_it, without_it in MAIN_EFFECTS.values():
         assert sorted([*with_it, *without_it]) == sorted(GRID)
+
+
+def test_the_grid_crosses_two_weightings_with_two_inner_losses(monkeypatch):
+    assert grid.is_two_by_two()
+    monkeypatch.setattr(grid, "GRID", ("fixed_050", "amnl", "gaba", "dwa"))
+    assert not grid.is_two_by_two()

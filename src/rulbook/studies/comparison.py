@@ -31,7 +31,7 @@ from rulbook.studies.evidence import (
     runs_table,
 )
 from rulbook.studies.measures import MEASURES
-from rulbook.studies.methods import NAMED_METHODS
+from rulbook.studies.methods import FIXED_RUL_WEIGHTS, NAMED_METHODS, fixed_name
 from rulbook.studies.tuning import selected_validation
 from rulbook.training.record import RunRecord
 from rulbook.typing import Floats
@@ -46,6 +46,18 @@ TIE, LOWER, HIGHER = Outcome.TIE, Outcome.LOWER, Outcome.HIGHER
 def estimates_of(evidence: Evidence, subset: str) -> pd.DataFrame:
     """Return ``estimates_table`` of the records of a study, computed once."""
     return _estimates_of(evidence, subset).copy()
+
+
+def estimates_by_rul_weight(evidence: Evidence, subset: str) -> pd.DataFrame:
+    """Return the rows of ``estimates_of`` for the sweep over fixed weights, the single task at 1.
+
+    It is indexed by the RUL weight, in the tables' order.
+    """
+    rul_weights = {fixed_name(weight): weight for weight in FIXED_RUL_WEIGHTS}
+    rul_weights["single_task"] = 1.0
+    rows = estimates_of(evidence, subset)
+    rows = rows[rows["method"].isin(rul_weights)]
+    return rows.set_index(rows["method"].map(rul_weights).rename("rul_weight"))
 
 
 def comparisons_of(

@@ -1,12 +1,14 @@
 """The two-by-two grid: the weighting, fixed or GABA, crossed with the inner loss."""
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 
 import pandas as pd
 
 from rulbook.statistics import holm
 from rulbook.studies.claim_rules import every_seed_in
 from rulbook.studies.comparison import compare_groups
+from rulbook.studies.methods import method
 from rulbook.training.record import RunRecord
 
 GRID = ("fixed_050", "amnl", "gaba", "grace")
@@ -23,6 +25,12 @@ MAIN_EFFECTS: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "failure-weighted for plain MSE": (("amnl", "grace"), ("fixed_050", "gaba")),
 }
 """What is changed, by name: the two cells that have it, and the two that do not."""
+
+
+def is_two_by_two() -> bool:
+    """Return whether the grid's methods are two weightings crossed with two inner losses."""
+    cells = {(row.weighting, row.inner_loss) for row in map(method, GRID)}
+    return cells == set(product(("fixed_050", "gaba"), ("mse", "failure_weighted_mse")))
 
 
 def main_effects(records: Iterable[RunRecord], subsets: Iterable[str]) -> pd.DataFrame:

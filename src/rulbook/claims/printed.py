@@ -1,0 +1,100 @@
+"""Tables that the sections print, put together from the rows of the ledger, and what they show.
+
+Section 24.1's ablation has five RUL weights and two subsets. Between its rows its explorer draws
+straight lines over a logarithmic error; ``curve`` does the same.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from rulbook.claims.ledger import find
+from rulbook.typing import Floats
+
+ABLATION_ROWS: Mapping[str, float] = {
+    "050": 0.5,
+    "060": 0.6,
+    "075": 0.75,
+    "090": 0.9,
+    "single-task": 1.0,
+}
+"""RUL weight of each row of section 24.1's table, by the name of the row in the ledger's ids."""
+
+ABLATION_SUBSETS = ("FD002", "FD004")
+"""Columns of that table."""
+
+LISTING_1_LINES, LISTING_1_EXPLAINED = 53, 24
+"""Numbered lines of section 24.1's first listing, and how many of them the page explains."""
+
+LISTING_2_CLASS_LINES = 38 - 21 + 1
+"""Lines of the class in its second listing, which begins at line 21 and ends at line 38."""
+
+
+def ablation_table() -> pd.DataFrame:
+    """Return section 24.1's table: RMSE, cycles, as ``Decimal``; a row a weight, a column a subset.
+
+    It is indexed by the names of the rows in the ledger's ids.
+    """
+    return pd.DataFrame(
+        {
+            subset: [
+                find(f"n24.1-table-{row}-{subset.lower()}").printed_number for row in ABLATION_ROWS
+            ]
+            for subset in ABLATION_SUBSETS
+        },
+        index=list(ABLATION_ROWS),
+    )
+
+
+def curve(errors: pd.Series, rul_weights: npt.ArrayLike) -> Floats:
+    """Return the error on straight lines between printed rows, logarithmic, in cycles.
+
+    Args:
+        errors: a column of ``ablation_table``.
+        rul_weights: where to read it; it is NaN to the left of the first row.
+
+    """
+    rows = np.array(list(ABLATION_ROWS.values()))
+    read: Floats = np.exp(
+        np.interp(np.asarray(rul_weights, float), rows, _logarithms(errors), left=np.nan)
+    )
+    return read
+
+
+def is_u_shaped(errors: pd.Series) -> bool:
+    """Return whether the printed errors fall to an inner row and rise from there to the last."""
+    lowest = int(np.argmin(_logarithms(errors)))
+    return lowest > 0 and bool(_rises(errors)[lowest:].all())
+
+
+def rise_and_fall_alike(table: pd.DataFrame) -> bool:
+    """Return whether the errors of all subsets rise and fall between the same rows."""
+    first, *others = (_rises(table[subset]) for subset in ABLATION_SUBSETS)
+    return all(bool((first == other).all()) for other in others)
+
+
+def rises_above(errors: pd.Series, rul_weight: float) -> bool:
+    """Return whether the curve rises all the way from a RUL weight to the single task."""
+    return bool((np.diff(curve(errors, np.linspace(rul_weight, 1.0, 16))) > 0).all())
+
+
+def is_tiny_early(task: str) -> bool:
+    """Return whether a loss is smallest at the first epoch of the legacy edition's progression.
+
+    Args:
+        task: ``"rul"`` or ``"health"``.
+
+    """
+    losses = [find(f"l9.1-progression-{epoch}-{task}").printed for epoch in (1, 10, 50, 100)]
+    first, *later = (float(str(loss)) for loss in losses)
+    return first <= min(later)
+
+
+def _logarithms(errors: pd.Series) -> Floats:
+    return np.log(errors.astype(float).to_numpy())
+
+
+def _rises(errors: pd.Series) -> npt.NDArray[np.bool_]:
+    return np.diff(_logarithms(errors)) > 0

@@ -1,0 +1,434 @@
+"""What section 24.1 says about a fixed weighting, tried out: sums, losses, classes, learning rates.
+
+The small networks are those of ``rulbook.experiments.ensemble``.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from rulbook.data.prepare import Prepared, Windows
+from rulbook.experiments.ensemble import (
+    EQUAL_WEIGHTS,
+    UpdateRule,
+    Weights,
+    train_networks,
+)
+from rulbook.experiments.weight_trade_off import gradient_course
+from rulbook.gradients import task_gradients
+from rulbook.losses import health_cross_entropy, rul_mse
+from rulbook.models import DualTaskMLP, shared_parameters
+from rulbook.typing import Floats, Integers
+from rulbook.weighting.base import BaseMTLLoss
+from rulbook.weighting.fixed import FixedWeightLoss
+from rulbook.weighting.magnitude import AMNLFixedLoss
+from rulbook.weighting.registry import METHODS, get_loss
+
+LARGER_WEIGHTS: Weights = (0.7, 0.7)
+"""The section's weights that do not sum to one."""
+
+RULES: Mapping[str, UpdateRule] = MappingProxyType(
+    {
+        "SGD": UpdateRule("sgd", 1e-3, weight_decay=0.0),
+        "SGD, clipped at 1, decay 0.0001": UpdateRule("sgd", 1e-3, clip_norm=1.0),
+        "Adam": UpdateRule("adam", 1e-3, weight_decay=0.0),
+        "AdamW, decay 0.0001": UpdateRule("adamw", 1e-3),
+    }
+)
+"""The update rules under which the larger weights are compared with a larger learning rate."""
+
+
+# Sums of two losses -------------------------------------------------------------------------
+
+
+def lies_between(combined: Floats, first: Floats, second: Floats) -> bool:
+    """Return whether every value lies between the two others, up to rounding."""
+    lower = np.minimum(first, second) * (1 - 1e-12)
+    upper = np.maximum(first, second) * (1 + 1e-12)
+    return bool(((lower <= combined) & (combined <= upper)).all())
+
+
+class DualTaskBatch(NamedTuple):
+    """A batch in double precision: ``x`` (n, features), ``rul`` (n,) in cycles, ``health`` (n,)."""
+
+    x: Tensor
+    rul: Tensor
+    health: Tensor
+
+    def losses(self, network: DualTaskMLP) -> tuple[Tensor, Tensor]:
+        """Return the RUL loss in cycles² and the health loss in nats, 0-dim, of a network."""
+        predicted, logits = network(self.x)
+        return rul_mse(predicted, self.rul), health_cross_entropy(logits, self.health)
+
+
+def random_batch(size: int = 64, features: int = 17) -> DualTaskBatch:
+    """Return a batch of random inputs and targets, drawn from the global random state."""
+    x = torch.randn(size, features, dtype=torch.float64)
+    return DualTaskBatch(x, 125 * torch.rand(size, dtype=torch.float64), torch.randint(3, (size,)))
+
+
+def flat_gradient(loss: Tensor, network: nn.Module) -> Tensor:
+    """Return the gradient of a loss by all parameters of a network, (parameters,)."""
+    parts = task_gradients(loss, list(network.parameters()), retain_graph=True)
+    return torch.cat([part.flatten() for part in parts])
+
+
+def same_direction(first: Tensor, second: Tensor) -> bool:
+    """Return whether two vectors point the same way, up to rounding in double precision."""
+    return bool(nn.functional.cosine_similarity(first, second, dim=0) > 1 - 1e-12)
+
+
+# The two losses of the first listing --------------------------------------------------------
+
+
+def signed(residuals: Floats) -> str:
+    """Return residuals as the section prints them, ``+5, −5, +7``."""
+    return ", ".join(f"{'−' if one < 0 else '+'}{abs(one):.0f}" for one in residuals)
+
+
+def agrees_with_torch(logits: Floats, target: Integers) -> bool:
+    """Return whether our cross-entropy of NumPy arrays is PyTorch's."""
+    by_torch = nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(target))
+    return abs(float(by_torch) - float(health_cross_entropy(logits, target))) < 1e-12
+
+
+def softmax_needs_the_maximum() -> bool:
+    """Return whether a plain softmax of a large logit fails, and our cross-entropy does not."""
+    logits = np.array([[2000.0, 0.0, 0.0]])
+    with np.errstate(over="ignore", invalid="ignore"):
+        plain = np.exp(logits) / np.exp(logits).sum()
+    return bool(np.isnan(plain).any() and np.isfinite(health_cross_entropy(logits, np.array([1]))))
+
+
+def logarithm_needs_a_floor() -> bool:
+    """Return whether minus the logarithm of zero is infinite, and that of 1e-12 finite."""
+    with np.errstate(divide="ignore"):
+        return bool(np.isinf(-np.log(0.0)) and np.isfinite(-np.log(1e-12)))
+
+
+def cross_entropy_when_certain() -> float:
+    """Return the cross-entropy of a prediction that is certain and right, nats."""
+    return abs(float(health_cross_entropy(np.array([[2000.0, 0.0, 0.0]]), np.array([0]))))
+
+
+def cross_entropy_in_bits(logits: Floats, target: Integers) -> float:
+    """Return the mean cross-entropy with the binary logarithm."""
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return float(-np.log2(shares[np.arange(len(target)), target]).mean())
+
+
+def split_evens_out(pixels: Floats, weights: Weights = (0.8, 0.2)) -> bool:
+    """Return whether a split brings a pixel loss nearer to a class loss than it was.
+
+    Args:
+        pixels: how many times as large the pixel loss is, (n,).
+        weights: of the pixel loss and of the class loss.
+
+    """
+    before, after = np.log(pixels), np.log(weights[0] * pixels / weights[1])
+    return bool((abs(after) < abs(before)).all())
+
+
+# The class ----------------------------------------------------------------------------------
+
+INTERFACE = ("forward", "get_weights", "get_name")
+"""The methods that section 24.1 counts."""
+
+
+def weights_in_words(name: str) -> str:
+    """Return the weights of a registered method as the section writes them, ``0.5/0.5``."""
+    return "/".join(f"{weight:g}" for weight in get_loss(name).get_weights().values())
+
+
+def every_method_has_the_interface() -> bool:
+    """Return whether every registered method has what ``INTERFACE`` names."""
+    return all(callable(getattr(get_loss(name), part)) for name in METHODS for part in INTERFACE)
+
+
+def weights_are_plain_floats(loss: BaseMTLLoss) -> bool:
+    """Return whether a weighting's weights are Python floats and none of its parameters."""
+    return not list(loss.parameters()) and all(
+        type(weight) is float for weight in loss.get_weights().values()
+    )
+
+
+def is_alias_of(name: str, loss: BaseMTLLoss) -> bool:
+    """Return whether a registered name makes a weighting of the same class and weights."""
+    alias = get_loss(name)
+    return type(alias) is type(loss) and alias.get_weights() == loss.get_weights()
+
+
+def weights_can_be_logged(loss: BaseMTLLoss) -> bool:
+    """Return whether a weighting's weights survive JSON and have the keys that GABA's have."""
+    weights = loss.get_weights()
+    return bool(
+        json.loads(json.dumps(weights)) == weights
+        and weights.keys() == get_loss("gaba").get_weights().keys()
+    )
+
+
+def gaba_weights_by_batch(
+    network: DualTaskMLP, batch: DualTaskBatch, seed: int, batches: int = 5
+) -> list[dict[str, float]]:
+    """Return GABA's weights, without warm-up, after each of several batches of other inputs."""
+    generator = torch.Generator().manual_seed(seed)
+    gaba = get_loss("gaba", warmup_steps=0)
+    weights = []
+    for _ in range(batches):
+        x = torch.randn(batch.x.shape, dtype=batch.x.dtype, generator=generator)
+        gaba(*batch._replace(x=x).losses(network), shared_params=shared_parameters(network))
+        weights.append(gaba.get_weights())
+    return weights
+
+
+class _Unfinished(nn.Module):
+    """The base class as the section lists it: a body of three dots."""
+
+    def forward(self, rul_loss: Tensor, health_loss: Tensor) -> None: ...
+
+
+def body_of_dots_is_abstract() -> bool:
+    """Return whether a class whose method has a body of three dots cannot be built and called."""
+    return _fails(lambda: _Unfinished()(torch.tensor(1.0), torch.tensor(1.0)))
+
+
+def super_init_is_needed() -> bool:
+    """Return whether a module whose initialiser never ran cannot be moved or saved."""
+    bare = FixedWeightLoss.__new__(FixedWeightLoss)
+    return _fails(lambda: bare.to("cpu")) and _fails(bare.state_dict)
+
+
+def hooks_run_on_call_alone() -> bool:
+    """Return whether a forward hook runs when a module is called, and not on ``forward``."""
+    loss, calls = FixedWeightLoss(), []
+    loss.register_forward_hook(lambda *_: calls.append("hook"))
+    loss.forward(torch.tensor(1.0), torch.tensor(1.0))
+    after_forward = len(calls)
+    loss(torch.tensor(1.0), torch.tensor(1.0))
+    return after_forward == 0 and len(calls) == 1
+
+
+def item_needs_0_dim() -> bool:
+    """Return whether ``item`` refuses a tensor of one element that is not 0-dim."""
+    return _fails(torch.ones(1, 1).item)
+
+
+def normalised_terms(losses: Sequence[tuple[float, float]]) -> pd.DataFrame:
+    """Return both terms and the value of AMNL-fixed for pairs of losses.
+
+    Returns:
+        One row a pair: ``L_rul`` (cycles²), ``L_health`` (nats), ``RUL term``, ``health term`` and
+        their sum ``L``.
+
+    """
+    normalised = AMNLFixedLoss()
+    rows = []
+    for rul_loss, health_loss in torch.tensor(losses, dtype=torch.float64):
+        value = normalised(rul_loss, health_loss)
+        rul_weight, health_weight = normalised.get_weights().values()
+        row = (rul_loss, health_loss, rul_weight * rul_loss, health_weight * health_loss, value)
+        rows.append([*map(float, row)])
+    return pd.DataFrame(rows, columns=["L_rul", "L_health", "RUL term", "health term", "L"])
+
+
+def amnl_fixed_rul_weight() -> float:
+    """Return the RUL weight of AMNL-fixed before its loss is divided: that below its floor."""
+    normalised = AMNLFixedLoss()
+    normalised(torch.tensor(0.0), torch.tensor(0.0))
+    return normalised.get_weights()["rul_weight"] * normalised.s_rul
+
+
+# Weights that do not sum to one -------------------------------------------------------------
+
+
+def end_points(
+    train: Windows,
+    weights: Sequence[Weights],
+    rule: UpdateRule,
+    seeds: Sequence[int],
+    steps: int = 100,
+) -> Floats:
+    """Return all parameters after a training of the small networks, (seeds, weights, numbers)."""
+    return train_networks(train, weights, seeds, steps=steps, rule=rule).flat()
+
+
+def distances_of_ends(
+    train: Windows, rules: Mapping[str, UpdateRule], seeds: Sequence[int]
+) -> pd.DataFrame:
+    """Return how far (0.7, 0.7) ends from (0.5, 0.5), and from it at 1.4 times the rate.
+
+    Returns:
+        One row a rule: ``update rule``; mean and largest over the seeds of the distance to the end
+        of the larger rate, ``from 1.4× the rate`` and ``at most``, and to the end of (0.5, 0.5),
+        ``from (0.5, 0.5)`` and ``at most `` (with a space), in units of the way that the latter
+        has come.
+
+    """
+    start = train_networks(train, [EQUAL_WEIGHTS], seeds, steps=0).flat()[:, 0]
+    rows = []
+    for name, rule in rules.items():
+        both = end_points(train, [LARGER_WEIGHTS, EQUAL_WEIGHTS], rule, seeds)
+        larger_loss, reference = both[:, 0], both[:, 1]
+        faster = rule.with_rate(LARGER_WEIGHTS[0] / EQUAL_WEIGHTS[0] * rule.learning_rate)
+        larger_rate = end_points(train, [EQUAL_WEIGHTS], faster, seeds)[:, 0]
+        way = np.linalg.norm(reference - start, axis=-1)
+        from_rate, from_reference = (
+            np.linalg.norm(larger_loss - other, axis=-1) / way for other in (larger_rate, reference)
+        )
+        rows.append(
+            {
+                "update rule": name,
+                "from 1.4× the rate": from_rate.mean(),
+                "at most": from_rate.max(),
+                "from (0.5, 0.5)": from_reference.mean(),
+                "at most ": from_reference.max(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def is_larger_rate(distances: pd.DataFrame, rule: str) -> bool:
+    """Return whether under a rule (0.7, 0.7) ends where 1.4 times the learning rate does."""
+    (at_most,) = distances.loc[distances["update rule"] == rule, "at most"]
+    return bool(at_most < 1e-4)
+
+
+def distance_by_factor(
+    train: Windows, rule: UpdateRule, factors: Sequence[float], seeds: Sequence[int]
+) -> Floats:
+    """Return how far trainings end from the first one if their equal weights have a factor.
+
+    Returns:
+        One value a factor: the mean over seeds, in units of the way of the first, (factors,).
+
+    """
+    weights = [(0.5 * factor, 0.5 * factor) for factor in factors]
+    start = end_points(train, weights, rule, seeds, steps=0)
+    ends = end_points(train, weights, rule, seeds)
+    way = np.linalg.norm(ends[:, 0] - start[:, 0], axis=-1)
+    distances = np.linalg.norm(ends - ends[:, :1], axis=-1) / way[:, None]
+    means: Floats = distances.mean(axis=0)
+    return means
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """How many runs of plain SGD stay finite, by learning rate.
+
+    Attributes:
+        rates: learning rates, rising, (rates,).
+        finite: share of the runs that stay finite, (2, rates): with (0.5, 0.5), with (0.7, 0.7).
+        best: index of the rate at which (0.5, 0.5) has its lowest validation error.
+
+    """
+
+    rates: Floats
+    finite: Floats
+    best: int
+
+    @property
+    def limit(self) -> float:
+        """The largest rate at which every (0.5, 0.5) run stays finite."""
+        return float(self.rates[self.finite[0] == 1].max())
+
+    @property
+    def best_rate(self) -> float:
+        """The rate at which (0.5, 0.5) has its lowest validation error."""
+        return float(self.rates[self.best])
+
+    @property
+    def percent_diverged(self) -> float:
+        """How many (0.7, 0.7) runs diverge over the decade of rates below the limit."""
+        decade = (self.rates <= self.limit) & (self.rates > self.limit / 10)
+        return float(100 * (1 - self.finite[1][decade].mean()))
+
+    @property
+    def percent_diverged_at_best(self) -> float:
+        """How many (0.7, 0.7) runs diverge at the best rate of (0.5, 0.5)."""
+        return float(100 * (1 - self.finite[1, self.best]))
+
+    @property
+    def is_frequent(self) -> bool:
+        """Whether more than half of the (0.7, 0.7) runs diverge, over the decade or at its best."""
+        return max(self.percent_diverged, self.percent_diverged_at_best) > 50
+
+
+def divergence(prepared: Prepared, seeds: Sequence[int], rates: Floats, steps: int) -> Divergence:
+    """Train by plain SGD at every rate with (0.5, 0.5) and with (0.7, 0.7), all at once.
+
+    Under SGD only the product of rate and weight counts, so that the rate can go into the weights.
+    """
+    products = [
+        (weight * rate, weight * rate)
+        for weight in (EQUAL_WEIGHTS[0], LARGER_WEIGHTS[0])
+        for rate in rates
+    ]
+    unit_rate = UpdateRule("sgd", 1.0, weight_decay=0.0)
+    trained = train_networks(prepared.train, products, seeds, steps=steps, rule=unit_rate)
+    shape = (len(seeds), 2, len(rates))
+    finite = np.isfinite(trained.flat()).all(axis=-1).reshape(shape).mean(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        errors = np.sqrt(trained.losses(prepared.validation).rul.astype(float))
+    errors = np.nan_to_num(errors, nan=np.inf).reshape(shape)
+    return Divergence(rates, finite, int(errors.mean(axis=0)[0].argmin()))
+
+
+def diverged_by_adamw(
+    train: Windows, seeds: Sequence[int], rates: Sequence[float] = (1e-3, 1e-2, 1e-1)
+) -> tuple[int, int]:
+    """Return how many runs of AdamW diverge, and of how many: both weights at each of the rates."""
+    ends = [
+        end_points(train, [EQUAL_WEIGHTS, LARGER_WEIGHTS], UpdateRule("adamw", rate), seeds)
+        for rate in rates
+    ]
+    diverged = sum(int((~np.isfinite(one)).any(axis=-1).sum()) for one in ends)
+    return diverged, sum(one[..., 0].size for one in ends)
+
+
+# The health task's share of the gradient ----------------------------------------------------
+
+
+def health_shares(
+    train: Windows, seeds: Sequence[int], rul_weights: Sequence[float]
+) -> pd.DataFrame:
+    """Return the health task's share of the gradient on the trunk, before and after training.
+
+    The small networks are trained with equal weights; the share is that of the two weighted norms,
+    at the median ratio over the seeds.
+
+    Returns:
+        One row a RUL weight: ``λ``, and in percent ``its weight`` (the health weight), ``share at
+        the start`` and ``share at the end``.
+
+    """
+    course = gradient_course(train, [EQUAL_WEIGHTS], seeds)
+    course["ratio"] = course["norm_rul"] / course["norm_health"]
+    ratio_at = course.groupby("step")["ratio"].median()
+    shares = pd.DataFrame({"λ": rul_weights})
+    health_weight = 1 - shares["λ"]
+    shares["its weight"] = 100 * health_weight
+    for moment, ratio in (("start", ratio_at.iloc[0]), ("end", ratio_at.iloc[-1])):
+        total = shares["λ"] * ratio + health_weight
+        shares[f"share at the {moment}"] = 100 * health_weight / total
+    return shares
+
+
+def is_about_ten_percent(shares: pd.Series) -> bool:
+    """Return whether a row of ``health_shares`` has about a tenth of the gradient throughout."""
+    measured = shares.filter(like="share")
+    return bool(((measured > 5) & (measured < 15)).all())
+
+
+def _fails(action: Callable[[], object]) -> bool:
+    with suppress(Exception):
+        action()
+        return False
+    return True

@@ -1,0 +1,178 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rulbook.data.simulate import simulate
+from rulbook.experiments import equal_weights as tried
+from rulbook.experiments.ensemble import UpdateRule, single_cycles
+from rulbook.models import DualTaskMLP
+from rulbook.weighting.fixed import FixedWeightLoss
+from rulbook.weighting.registry import get_loss
+
+SEEDS = (1, 2)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return single_cycles(simulate("FD001"))
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(1)
+    return DualTaskMLP().double()
+
+
+@pytest.fixture(scope="module")
+def batch():
+    torch.manual_seed(2)
+    return tried.random_batch(8)
+
+
+def test_a_value_outside_both_is_not_between_them():
+    first, second = np.array([1.0, 5.0]), np.array([3.0, 2.0])
+    assert tried.lies_between(np.array([2.0, 5.0]), first, second)
+    assert not tried.lies_between(np.array([2.0, 5.1]), first, second)
+    assert not tried.lies_between(np.array([0.9, 3.0]), first, second)
+
+
+def test_gradients_of_sums_are_sums_of_gradients(network, batch):
+    losses = batch.losses(network)
+    first, second = (tried.flat_gradient(loss, network) for loss in losses)
+    both = tried.flat_gradient(2 * losses[0] + 3 * losses[1], network)
+    torch.testing.assert_close(both, 2 * first + 3 * second)
+    assert first.shape == (sum(p.numel() for p in network.parameters()),)
+    assert tried.same_direction(first, 1.4 * first)
+    assert not tried.same_direction(first, second)
+
+
+@given(st.lists(st.integers(-30, 30), min_size=1, max_size=5))
+def test_residuals_are_signed_and_can_be_read_back(values):
+    words = tried.signed(np.array(values, float))
+    assert [int(word.replace("−", "-")) for word in words.split(", ")] == values
+    assert all(word[0] in "+−" for word in words.split(", "))
+
+
+def test_facts_about_the_cross_entropy():
+    random = np.random.default_rng(0)
+    logits, target = random.normal(size=(6, 3)), random.integers(0, 3, 6)
+    assert tried.agrees_with_torch(logits, target)
+    assert tried.softmax_needs_the_maximum()
+    assert tried.logarithm_needs_a_floor()
+    assert tried.cross_entropy_when_certain() == 0
+    even = tried.cross_entropy_in_bits(np.zeros((2, 4)), np.array([0, 3]))
+    assert even == pytest.approx(2)
+
+
+def test_a_split_evens_out_a_loss_only_if_it_weighs_against_it():
+    assert not tried.split_evens_out(np.array([4.0, 100.0]), (0.8, 0.2))
+    assert tried.split_evens_out(np.array([4.0, 100.0]), (0.2, 0.8))
+    assert not tried.split_evens_out(np.array([4.0, 1.1]), (0.2, 0.8))
+
+
+def test_facts_about_the_classes():
+    fixed, uncertainty = FixedWeightLoss(), get_loss("uncertainty")
+    assert tried.weights_in_words("fixed_075") == "0.75/0.25"
+    assert tried.every_method_has_the_interface()
+    assert tried.weights_are_plain_floats(fixed)
+    assert not tried.weights_are_plain_floats(uncertainty)
+    assert tried.is_alias_of("fixed_050", fixed)
+    assert not tried.is_alias_of("fixed_075", fixed)
+    assert not tried.is_alias_of("fixed_050", get_loss("gaba"))
+    assert tried.weights_can_be_logged(fixed)
+
+
+def test_facts_about_modules_of_pytorch():
+    assert not tried.body_of_dots_is_abstract()
+    assert tried.super_init_is_needed()
+    assert tried.hooks_run_on_call_alone()
+    assert not tried.item_needs_0_dim()
+
+
+def test_gabas_weights_follow_the_batches_and_not_the_global_random_state(network, batch):
+    first = tried.gaba_weights_by_batch(network, batch, seed=3, batches=3)
+    torch.manual_seed(99)
+    assert tried.gaba_weights_by_batch(network, batch, seed=3, batches=3) == first
+    assert len({weights["rul_weight"] for weights in first}) == 3
+    assert sum(first[-1].values()) == pytest.approx(1)
+
+
+def test_amnl_fixed_has_equal_terms_above_its_floors_and_constant_weights_below():
+    terms = tried.normalised_terms([(25.0, 0.9), (2500.0, 1.8), (0.4, 0.9)])
+    np.testing.assert_allclose(terms.loc[:1, ["RUL term", "health term"]], 0.5)
+    assert terms.loc[2, "RUL term"] < 0.5
+    np.testing.assert_allclose(terms["L"], terms["RUL term"] + terms["health term"])
+    assert tried.amnl_fixed_rul_weight() == pytest.approx(0.5)
+
+
+@pytest.mark.slow
+def test_under_plain_sgd_larger_weights_are_a_larger_rate_and_under_adam_nothing(rows):
+    rules = {name: tried.RULES[name] for name in ("SGD", "Adam")}
+    distances = tried.distances_of_ends(rows.train, rules, SEEDS)
+    assert tried.is_larger_rate(distances, "SGD")
+    assert not tried.is_larger_rate(distances, "Adam")
+    by_rule = distances.set_index("update rule")
+    assert by_rule.loc["SGD", "from (0.5, 0.5)"] > 1e-2
+    assert by_rule.loc["Adam", "from (0.5, 0.5)"] < 1e-2
+    assert (distances["at most"] >= distances["from 1.4× the rate"]).all()
+
+
+@pytest.mark.slow
+def test_adam_feels_no_factor_until_it_is_tiny(rows):
+    same, little, none = tried.distance_by_factor(
+        rows.train, tried.RULES["Adam"], (1.0, 1e-3, 1e-12), SEEDS
+    )
+    assert same == 0
+    assert little < 0.05
+    assert none > 0.5
+
+
+def test_larger_weights_diverge_at_a_rate_lower_by_their_factor(rows):
+    rates = np.array([0.004, 0.02, 10.0])
+    survival = tried.divergence(rows, SEEDS, rates, steps=20)
+    assert survival.finite.shape == (2, 3)
+    assert (np.diff(survival.finite, axis=1) <= 0).all()
+    assert (survival.finite[1] <= survival.finite[0]).all()
+    assert survival.finite[0, -1] == 0
+
+
+def test_divergence_is_counted_over_the_decade_below_the_limit():
+    survival = tried.Divergence(
+        np.array([0.001, 0.1, 0.2, 0.4, 0.8]),
+        np.array([[1.0, 1.0, 1.0, 1.0, 0.5], [1.0, 1.0, 1.0, 0.0, 0.0]]),
+        best=3,
+    )
+    assert survival.limit == survival.best_rate == 0.4
+    assert survival.percent_diverged == pytest.approx(100 / 3)
+    assert survival.percent_diverged_at_best == 100
+    assert survival.is_frequent
+    assert not tried.Divergence(survival.rates, survival.finite, best=1).is_frequent
+
+
+def test_adamw_counts_every_run(rows):
+    assert tried.diverged_by_adamw(rows.train, SEEDS, [1e-3]) == (0, 4)
+
+
+@pytest.mark.slow
+def test_the_health_tasks_share_falls_with_its_weight(rows):
+    shares = tried.health_shares(rows.train, SEEDS, (0.5, 0.9))
+    assert shares["its weight"].tolist() == pytest.approx([50, 10])
+    measured = shares.filter(like="share")
+    assert measured.columns.tolist() == ["share at the start", "share at the end"]
+    assert (measured.iloc[0] > measured.iloc[1]).all()
+    assert ((measured > 0) & (measured < 100)).all(axis=None)
+
+
+@pytest.mark.parametrize(("at_end", "is_about"), [(12.0, True), (0.3, False)])
+def test_a_tenth_is_a_tenth_before_and_after(at_end, is_about):
+    row = pd.Series({"λ": 0.9, "share at the start": 9.0, "share at the end": at_end})
+    assert tried.is_about_ten_percent(row) is is_about
+
+
+def test_the_end_points_are_those_of_every_seed_and_weight(rows):
+    ends = tried.end_points(rows.train, [(0.5, 0.5), (0.7, 0.7)], UpdateRule(), SEEDS, steps=1)
+    numbers = sum(p.numel() for p in DualTaskMLP().parameters())
+    assert ends.shape == (2, 2, numbers)
