@@ -2,6 +2,7 @@
 # none, and again only if pyproject.toml or constraints.txt changed.
 
 PYTHON ?= python3
+FUZZ_SECONDS ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -9,12 +10,13 @@ STAMP := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -W error --numprocesses auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help book figures test check links doctor clean
+.PHONY: help book figures test check fuzz links doctor clean
 
 help:
 	@echo "make book     execute the chapters that changed and build the pages"
 	@echo "make test     run every test; say how much of the package they reach"
 	@echo "make check    lint, types, layers and the fast tests"
+	@echo "make fuzz     feed random bytes to what reads files, FUZZ_SECONDS (600) for each reader"
 	@echo "make figures  write all figures as SVG and PNG"
 	@echo "make links    ask every other site that the book links to whether the page is still there"
 	@echo "make doctor   say what this machine has and lacks"
@@ -48,6 +50,14 @@ check: $(STAMP)
 	@$(BIN)/lint-imports
 	@$(BIN)/rulbook pair --check
 	@$(PYTEST) -q -m "not slow and not browser"
+
+# atheris has wheels for few versions of Python, so it is asked for here alone.
+fuzz: $(STAMP)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt atheris
+	@for target in engines rul packed archive ledger record; do \
+	  echo "Fuzzing $$target"; \
+	  $(BIN)/python tests/fuzz/fuzz_readers.py $$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; \
+	done
 
 links: $(STAMP)
 	@$(BIN)/jupyter-book build _build/staged --path-output _build/links --builder linkcheck

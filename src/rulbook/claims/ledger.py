@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, NoneType
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -321,9 +321,15 @@ def read_ledger(path: Path | None = None) -> Mapping[str, Claim]:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except OSError as error:
         raise RulbookError(f"The ledger {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise RulbookError(f"The ledger {path} is not UTF-8 text: save it as UTF-8.") from error
     except yaml.YAMLError as error:
         raise RulbookError(f"The ledger {path} is not valid YAML: {error}.") from error
-    if not isinstance(content, dict) or list(content) != ["claims"]:
+    if (
+        not isinstance(content, dict)
+        or list(content) != ["claims"]
+        or not isinstance(content["claims"], list | NoneType)
+    ):
         raise RulbookError(f"The ledger {path} holds one list named 'claims'.")
     claims: dict[str, Claim] = {}
     for position, row in enumerate(content["claims"] or [], start=1):

@@ -196,7 +196,7 @@ def read(subset: str, folder: Path | None = None) -> Fleet:
             f"There is no real C-MAPSS data on this machine: set {paths.DATA_VARIABLE} to the "
             f"folder with the twelve files, or run {FETCH}."
         )
-    train, test, rul = (_verified_bytes(folder, name) for name in names)
+    train, test, rul = (read_verified(folder, name) for name in names)
     return Fleet(
         subset=subset,
         source="cmapss",
@@ -307,8 +307,12 @@ def _fetch_again() -> str:
     return f"unset {paths.DATA_VARIABLE} and run {FETCH}" if named else f"run {FETCH}"
 
 
-def _verified_bytes(folder: Path, name: str) -> bytes:
-    """Return the content of ``name`` that was hashed, not what the file has become since."""
+def read_verified(folder: Path, name: str) -> bytes:
+    """Return the content of ``name`` in ``folder``, the very bytes that were hashed.
+
+    Raises:
+        RulbookError: As ``verify``.
+    """
     path = _found(folder, name)
     content = _unpacked(path)
     if hashlib.sha256(content).hexdigest() != SHA256[name]:
