@@ -36,6 +36,14 @@ FAULTY_ROWS = {
         {"expected": "not_reproduced", "reason": "so", "conditions": "so"},
         "only statistical claims are not_reproduced",
     ),
+    "identity that depends": (
+        {"expected": "depends", "reason": "so", "conditions": "so"},
+        "only statistical claims depend",
+    ),
+    "dependence without conditions": (
+        {"tier": "statistical", "expected": "depends", "reason": "so"},
+        "a claim that is depends states its 'conditions'",
+    ),
     "experiment without conditions": (
         {"tier": "statistical", "expected": "not_reproduced", "reason": "so"},
         "states its 'conditions'",

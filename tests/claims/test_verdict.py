@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rulbook.claims import Claim, Verdict, compare
-from rulbook.claims.verdict import normalise, shown
-from rulbook.errors import RulbookError
+from rulbook.claims.verdict import normalise, over_conditions, shown
+from rulbook.errors import RulbookError, UsageError
+from rulbook.studies.conditions import CONDITIONS
 
 from ..ledger_rows import make_row
 
@@ -160,3 +161,34 @@ def test_a_value_is_shown_two_places_finer(
 
 def test_a_value_is_shown_with_its_unit(make_claim: Callable[..., Claim]) -> None:
     assert shown(make_claim(printed="9", unit="%"), 9.12) == "9.12 %"
+
+
+FAIR = [name for name, condition in CONDITIONS.items() if not condition.is_forensic]
+FORENSIC = [name for name, condition in CONDITIONS.items() if condition.is_forensic]
+HOLDS = st.dictionaries(st.sampled_from(FAIR), st.sampled_from([True, False, None]))
+
+
+@given(HOLDS)
+def test_a_verdict_over_conditions_is_what_those_that_decide_agree_on(
+    holds: dict[str, bool | None],
+) -> None:
+    decided = {value for value in holds.values() if value is not None}
+    expected = {
+        frozenset(): None,
+        frozenset({True}): Verdict.REPRODUCED,
+        frozenset({False}): Verdict.NOT_REPRODUCED,
+        frozenset({True, False}): Verdict.DEPENDS,
+    }
+    assert over_conditions(holds) is expected[frozenset(decided)]
+
+
+@given(HOLDS, st.booleans())
+def test_a_forensic_condition_never_counts(holds: dict[str, bool | None], found: bool) -> None:
+    assert FORENSIC
+    forensic = dict.fromkeys(FORENSIC, found)
+    assert over_conditions(holds | forensic) is over_conditions(holds)
+
+
+def test_an_unknown_condition_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="book-batch"):
+        over_conditions({"nonesuch": None})

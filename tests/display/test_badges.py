@@ -17,7 +17,7 @@ from rulbook.claims.collect import collect
 from rulbook.claims.decision import Decision
 from rulbook.display import check, check_all, claims_of, glue
 from rulbook.display.badges import MARKS
-from rulbook.errors import RulbookError
+from rulbook.errors import RulbookError, UsageError
 
 from ..ledger_rows import make_row
 
@@ -158,7 +158,53 @@ def test_a_claim_in_words_stands_in_its_badge(use_ledger: UseLedger) -> None:
 
 def test_every_verdict_has_its_own_sign() -> None:
     signs = [sign for sign, _ in MARKS.values()]
-    assert len(set(signs)) == len(signs) == 6
+    assert len(set(signs)) == len(signs) == 7
+
+
+BY_CONDITION = {"tier": "statistical", "needs": "records", "kind": "ranking", "printed": True}
+
+
+def test_a_claim_decided_under_conditions_shows_them_as_a_strip(
+    use_ledger: UseLedger, tmp_path: Path
+) -> None:
+    use_ledger(
+        make_row(**BY_CONDITION, expected="depends", reason="Plain SGD does.", conditions="FD001.")
+    )
+    conditions = {"protocol": False, "sgd": True, "caps": None}
+
+    def cell() -> None:
+        check("n24.1-mean", conditions=conditions)
+
+    html = badge_of(cell)
+    assert "± </span>" in html or "±</span>" in html
+    assert "✗ the protocol, ✓ plain SGD that has arrived, – target in caps" in html
+    assert "the ledger expects" not in html
+    (decision,) = read_back(cell, tmp_path)
+    assert (decision.verdict, decision.conditions) == ("depends", conditions)
+
+
+def test_a_condition_that_nobody_defined_is_an_error(use_ledger: UseLedger) -> None:
+    use_ledger(make_row(**BY_CONDITION))
+    with pytest.raises(UsageError, match=r"nonesuch.*book-batch"):
+        check("n24.1-mean", conditions={"protocol": True, "nonesuch": False})
+
+
+@pytest.mark.parametrize("conditions", [{}, {"protocol": None}, {"window-split": True}])
+def test_a_claim_that_no_condition_decides_gets_no_verdict(
+    use_ledger: UseLedger, conditions: dict[str, bool | None]
+) -> None:
+    use_ledger(make_row(**BY_CONDITION))
+    with pytest.raises(RulbookError, match="let it wait for records"):
+        check("n24.1-mean", conditions=conditions)
+    use_ledger(make_row(**WAITING | {"printed": True}))
+    check("n24.1-mean", conditions=conditions)
+
+
+def test_figures_and_exact_claims_have_no_conditions(use_ledger: UseLedger) -> None:
+    for row in (make_row(), make_row(**BY_CONDITION | {"printed": "6.82"})):
+        use_ledger(row)
+        with pytest.raises(RulbookError, match="without training conditions"):
+            check("n24.1-mean", conditions={"protocol": True})
 
 
 def test_several_values_make_one_table(use_ledger: UseLedger, tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ class ClaimRow(TypedDict):
     measured: float | bool | str | None
     verdict: str | None
     expected: str | None
+    conditions: dict[str, bool | None]
+    """Whether the claim holds, by the training conditions under which it was decided."""
 
 
 def collect(executed: Path) -> list[Decided]:
@@ -138,4 +140,5 @@ def _row(claim: Claim, decision: Decision | None) -> ClaimRow:
         "measured": decision.measured if decision else None,
         "verdict": decision.verdict if decision else settled,
         "expected": claim.expected,
+        "conditions": (decision.conditions if decision else None) or {},
     }

@@ -1,10 +1,11 @@
 """What was decided about a claim: the one place where a value meets the ledger's row."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rulbook.claims.ledger import Claim
-from rulbook.claims.verdict import compare, normalise, shown
+from rulbook.claims.verdict import compare, normalise, over_conditions, shown
 from rulbook.data.cmapss import Source
 from rulbook.errors import RulbookError
 
@@ -26,6 +27,8 @@ class Decision:
     """Data behind the value, ``cmapss`` or ``simulated``, where the chapter said so."""
     interval: tuple[float, float] | None = None
     note: str = ""
+    conditions: dict[str, bool | None] | None = None
+    """Whether the claim holds, by training condition; ``None`` for a tie or too few seeds."""
 
     def as_metadata(self) -> dict[str, Any]:
         """Return the decision as JSON values."""
@@ -39,8 +42,11 @@ def decide(
     source: Source | None = None,
     interval: tuple[float, float] | None = None,
     note: str = "",
+    conditions: Mapping[str, bool | None] | None = None,
 ) -> Decision:
     """Return the decision that ``check`` shows; arguments and errors are those of ``check``."""
+    if conditions is not None:
+        return _under_conditions(claim, conditions, note)
     if claim.needs == "cmapss" and claim.needs_value:
         if source is None:
             raise RulbookError(f"Claim {claim.id} needs C-MAPSS: pass source=fleet.source.")
@@ -59,6 +65,29 @@ def decide(
         source=source or "",
         interval=None if interval is None else (float(interval[0]), float(interval[1])),
         note=note,
+    )
+
+
+def _under_conditions(claim: Claim, conditions: Mapping[str, bool | None], note: str) -> Decision:
+    """Return the decision on a claim whose statement was decided under training conditions."""
+    if claim.tier != "statistical" or claim.printed is not True:
+        raise RulbookError(
+            f"Claim {claim.id} is no statistical statement that holds or does not; decide it by "
+            "its value, without training conditions."
+        )
+    verdict = over_conditions(conditions)
+    if claim.needs_value and verdict is None:
+        raise RulbookError(
+            f"Claim {claim.id} is decided under no training condition; let it wait for records."
+        )
+    first = next((holds for holds in conditions.values() if holds is not None), None)
+    return Decision(
+        claim.id,
+        verdict,
+        measured=first,
+        shown="" if first is None else shown(claim, first),
+        note=note,
+        conditions=dict(conditions),
     )
 
 

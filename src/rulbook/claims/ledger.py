@@ -66,6 +66,7 @@ class Verdict(StrEnum):
     REPRODUCED = "reproduced"
     REFUTED = "refuted"
     NOT_REPRODUCED = "not_reproduced"
+    DEPENDS = "depends"
     INCONSISTENT = "inconsistent"
     UNDECIDABLE = "undecidable"
 
@@ -249,8 +250,11 @@ def _faults(claim: Claim) -> Iterator[str]:
         "only statistical claims are not_reproduced; an exact one is refuted": (
             verdict is not Verdict.NOT_REPRODUCED or claim.tier == "statistical"
         ),
-        "a not_reproduced claim states its 'conditions'": (
-            verdict is not Verdict.NOT_REPRODUCED or bool(claim.conditions)
+        "only statistical claims depend on the training condition": (
+            verdict is not Verdict.DEPENDS or claim.tier == "statistical"
+        ),
+        f"a claim that is {verdict} states its 'conditions'": (
+            verdict not in (Verdict.NOT_REPRODUCED, Verdict.DEPENDS) or bool(claim.conditions)
         ),
         f"a claim that is {verdict} gives its 'reason'": (
             verdict in (None, Verdict.REPRODUCED) or bool(claim.reason)

@@ -1,5 +1,6 @@
 """Compare what was measured with what the book prints."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from rulbook.claims.ledger import Claim, Verdict, truth_in_words
 from rulbook.errors import RulbookError
+from rulbook.studies.conditions import training_condition
 
 Value = bool | str | Decimal
 """A measured value in the form in which it is compared."""
@@ -36,6 +38,34 @@ def compare(claim: Claim, value: object) -> Verdict:
     if agrees(claim, normalise(value)):
         return Verdict.REPRODUCED
     return Verdict.REFUTED if claim.tier == "exact" else Verdict.NOT_REPRODUCED
+
+
+def over_conditions(holds: Mapping[str, bool | None]) -> Verdict | None:
+    """Return the verdict on a claim that was decided under several training conditions.
+
+    Args:
+        holds: whether the claim holds, by the name of the training condition; ``None`` for a tie
+            or too few seeds.
+
+    Returns:
+        Reproduced where it holds under every condition that decides it, not reproduced where it
+        holds under none, else that it depends; ``None`` where no condition decides it. Forensic
+        conditions do not count.
+
+    Raises:
+        UsageError: there is no such training condition.
+
+    """
+    counted = {
+        decided
+        for name, decided in holds.items()
+        if not training_condition(name).is_forensic and decided is not None
+    }
+    if not counted:
+        return None
+    if len(counted) == 2:
+        return Verdict.DEPENDS
+    return Verdict.REPRODUCED if counted == {True} else Verdict.NOT_REPRODUCED
 
 
 def agrees(claim: Claim, value: Value) -> bool:

@@ -26,11 +26,13 @@ from rulbook.claims.ledger import Claim, Verdict, find, rows_of
 from rulbook.claims.verdict import shown
 from rulbook.data.cmapss import Source
 from rulbook.display.glue import glue, publish
+from rulbook.studies.conditions import training_condition
 
 MARKS: Mapping[str | None, tuple[str, str]] = {
     Verdict.REPRODUCED: ("✓", "#1a7f37"),
     Verdict.REFUTED: ("✗", "#c62828"),
     Verdict.NOT_REPRODUCED: ("≠", "#c2570c"),
+    Verdict.DEPENDS: ("±", "#8a6d00"),
     Verdict.INCONSISTENT: ("⇄", "#7b3fb5"),
     Verdict.UNDECIDABLE: ("?", "#57606a"),
     None: ("…", "#57606a"),
@@ -45,6 +47,7 @@ def check(
     source: Source | None = None,
     interval: tuple[float, float] | None = None,
     note: str = "",
+    conditions: Mapping[str, bool | None] | None = None,
 ) -> None:
     """Show one claim's badge.
 
@@ -56,15 +59,21 @@ def check(
             simulated data the committed verdict is shown, marked recorded, and nothing is compared.
         interval: lower and upper end of an interval around a mean, shown beside it.
         note: a few words on how the value came about.
+        conditions: in place of a value, whether the claim holds under each training condition under
+            which it was decided, ``None`` for a tie or too few seeds.
 
     Raises:
+        UsageError: a training condition that nobody defined.
         RulbookError: no such claim, no value where one is needed, a value of another type than the
             printed figure, or no source where the claim needs C-MAPSS.
 
     """
     claim = find(claim_id)
-    decision = decide(claim, value, source=source, interval=interval, note=note)
-    _publish([(claim, decision)], [value], _badge(claim, decision))
+    decision = decide(
+        claim, value, source=source, interval=interval, note=note, conditions=conditions
+    )
+    shown_value = value if conditions is None else decision.measured
+    _publish([(claim, decision)], [shown_value], _badge(claim, decision))
 
 
 def check_all(values: Mapping[str, object], *, source: Source | None = None) -> None:
@@ -175,9 +184,18 @@ def _ours(claim: Claim, decision: Decision) -> str:
 
 def _remarks(claim: Claim, decision: Decision) -> str:
     parts = ["recorded on C-MAPSS" if decision.recorded else "", decision.note]
+    parts.insert(0, strip(decision.conditions or {}))
     if decision.verdict != claim.expected:
         parts.append(f"the ledger expects {_words(claim.expected)}")
     return "".join(f" · {part}" for part in parts if part)
+
+
+def strip(conditions: Mapping[str, bool | None]) -> str:
+    """Return under which training conditions a claim holds: ``✓ the protocol, ✗ plain SGD``."""
+    signs = {True: "✓", False: "✗", None: "–"}
+    return ", ".join(
+        f"{signs[holds]} {training_condition(name).label}" for name, holds in conditions.items()
+    )
 
 
 def _words(verdict: str | None) -> str:

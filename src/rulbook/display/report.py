@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rulbook.claims.collect import Decided, collect
 from rulbook.claims.ledger import SECTIONS, Claim, Verdict, read_ledger
-from rulbook.display.badges import MARKS
+from rulbook.display.badges import MARKS, strip
 
 _WAITING = "waiting for records"
 _NOT_DECIDED = "not decided in this build"
@@ -17,6 +17,7 @@ MEANINGS: Mapping[Verdict, str] = {
     Verdict.REPRODUCED: "our figure agrees with the printed one within its printed precision.",
     Verdict.REFUTED: "run exactly as the book defines it, it gives something else.",
     Verdict.NOT_REPRODUCED: "an experiment, under the conditions stated, gives something else.",
+    Verdict.DEPENDS: "it holds under some training conditions and not under others.",
     Verdict.INCONSISTENT: "the book says two things that cannot both hold; both are quoted.",
     Verdict.UNDECIDABLE: "the book does not state enough, or no primary source settles it.",
 }
@@ -173,6 +174,8 @@ def _why(entry: _Entry) -> str:
         parts.append(f"Missing: {claim.missing}")
     if claim.conditions:
         parts.append(f"Conditions: {claim.conditions}")
+    if entry.decided and entry.decided.decision.conditions:
+        parts.append(f"Training conditions: {strip(entry.decided.decision.conditions)}.")
     if entry.decided and entry.decided.decision.note:
         parts.append(f"Note: {entry.decided.decision.note.rstrip('.')}.")
     source = ' Source: <a href="#sources">below</a>.' if claim.reference else ""
