@@ -60,7 +60,16 @@ def test_torch_and_jupyter_book_are_the_agreed_ones():
 
 
 def test_the_promised_extras_are_there():
-    assert set(PROJECT["optional-dependencies"]) == {"book", "dask", "ray", "bench", "dev"}
+    assert set(PROJECT["optional-dependencies"]) == {
+        *("solvers", "data", "studies", "book"),
+        *("dask", "ray", "bench", "dev"),
+    }
+
+
+def test_without_extras_only_what_the_weighting_methods_need_is_installed():
+    assert {Requirement(line).name for line in PROJECT["dependencies"]} == {
+        *("numpy", "torch", "torchjd")
+    }
 
 
 def test_the_licence_and_the_citation_name_the_version_of_the_package():

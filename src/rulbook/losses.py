@@ -6,8 +6,8 @@ Every function returns the mean over the batch as a 0-dim value of the kind it w
 from typing import Literal, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 from torch import Tensor
 from torch.nn import functional
 
@@ -58,8 +58,10 @@ def health_cross_entropy(logits: Array, state: Tensor | NDArray[np.integer]) -> 
     """
     if isinstance(logits, Tensor) and isinstance(state, Tensor):
         return functional.cross_entropy(logits, state)
-    rows = np.arange(len(state))
-    return -log_softmax(logits, axis=-1)[rows, state].mean()  # type: ignore[no-any-return]
+    # Copied, since PyTorch warns of arrays that cannot be written to.
+    classes = torch.tensor(np.asarray(state), dtype=torch.long)
+    entropy = functional.cross_entropy(torch.tensor(np.asarray(logits)), classes)
+    return entropy.numpy()[()]  # type: ignore[no-any-return]
 
 
 def inner_rul_loss(kind: InnerLoss, prediction: Tensor, target: Tensor, rul_cap: float) -> Tensor:

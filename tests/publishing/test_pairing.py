@@ -152,7 +152,7 @@ def test_notebooks_install_the_package_only_once_there_is_where_to_install_it_fr
     assert pairing.out_of_step(layout) == ["01-tiny"]
     pairing.pair(layout)
     first, *others = nbformat.read(tiny.notebook, as_version=4).cells
-    assert f'package = "rulbook @ git+{url}"' in first.source
+    assert f'package = "rulbook[studies] @ git+{url}"' in first.source
     assert [cell.source for cell in others] == [c.source for c in pairing.to_notebook(tiny).cells]
     assert pairing.out_of_step(layout) == []
 
@@ -162,7 +162,7 @@ def test_the_first_cell_installs_on_colab_and_elsewhere_says_how(
     tiny, monkeypatch, capsys, on_colab
 ):
     first = pairing.to_public_notebook(tiny, "https://github.com/example/rulbook").cells[0].source
-    wanted = "rulbook @ git+https://github.com/example/rulbook"
+    wanted = "rulbook[studies] @ git+https://github.com/example/rulbook"
     installed = []
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setattr("subprocess.run", lambda command, **_: installed.append(command[-1]))

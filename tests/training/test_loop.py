@@ -9,6 +9,7 @@ from rulbook.training import loop, train
 from rulbook.training.auxiliary import auxiliary_labels
 from rulbook.training.evaluation import Evaluator
 from rulbook.training.loop import average_decay
+from rulbook.weighting.registry import get_loss
 
 RECORDED = {"wall_seconds", "source_digest", "versions"}
 
@@ -214,3 +215,14 @@ def test_a_training_on_cuda_agrees_with_one_on_the_cpu(simulated, short_run, net
     assert on_cuda.status == "completed"
     for one, other in zip(on_cpu.epochs, on_cuda.epochs, strict=True):
         assert other.rul_loss == pytest.approx(one.rul_loss, rel=0.05)
+
+
+@pytest.mark.slow
+def test_weights_with_a_rate_of_their_own_learn_at_it(simulated, short_run, monkeypatch):
+    def weight_after(**options):
+        monkeypatch.setattr(loop, "get_loss", lambda _: get_loss("uncertainty", **options))
+        return train(short_run, simulated).epochs[-1].weights["health_weight"]
+
+    assert weight_after(log_var_lr=short_run.learning_rate) == weight_after()
+    # Twenty steps of Adam at 0.1, the first two of them warming up, against twenty at 0.001.
+    assert abs(weight_after(log_var_lr=0.1) - 0.5) > 20 * abs(weight_after() - 0.5)

@@ -27,7 +27,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-package = "rulbook @ git+{url}"
+package = "rulbook[studies] @ git+{url}"
 if "google.colab" in sys.modules:
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 elif find_spec("rulbook") is None:

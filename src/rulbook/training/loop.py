@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -367,7 +368,7 @@ class _Run:
         steps = self._warm_up_steps()
         if self.step < steps:
             for group in self.optimiser.param_groups:
-                group["lr"] = self.config.learning_rate * (self.step + 1) / steps
+                group["lr"] = group["initial_lr"] * (self.step + 1) / steps
 
     def _starts_dead(self) -> bool:
         """Return whether the final ReLU is shut for every one of a batch of windows."""
@@ -381,11 +382,20 @@ class _Run:
 def _optimiser(
     config: RunConfig, network: PackedParameters, weighting: BaseMTLLoss
 ) -> torch.optim.Optimizer:
-    groups = [
-        {"params": network.tensors, "weight_decay": config.weight_decay},
-        {"params": list(weighting.parameters()), "weight_decay": 0.0},
+    own_rate = weighting.learning_rate
+    groups: list[dict[str, Any]] = [
+        {
+            "params": network.tensors,
+            "weight_decay": config.weight_decay,
+            "initial_lr": config.learning_rate,
+        },
+        {
+            "params": list(weighting.parameters()),
+            "weight_decay": 0.0,
+            "initial_lr": config.learning_rate if own_rate is None else own_rate,
+        },
     ]
-    groups = [group for group in groups if group["params"]]
+    groups = [group | {"lr": group["initial_lr"]} for group in groups if group["params"]]
     optimiser: torch.optim.Optimizer = OPTIMISERS[config.optimiser](
         groups, lr=config.learning_rate, fused=True
     )

@@ -109,7 +109,7 @@ class AMNLFixedLoss(_LossWeightedLoss):
         unknown = set(floors or {}) - set(self.tasks)
         if unknown:
             raise UsageError(
-                f"AMNL-fixed was given a floor for {', '.join(sorted(unknown))}; its tasks are "
+                f"AMNL-fixed was given floors for {', '.join(sorted(unknown))}; its tasks are "
                 f"{', '.join(self.tasks)}."
             )
         given = {"rul": s_rul, "health": s_health, **(floors or {})}

@@ -1,0 +1,32 @@
+"""The page for other people's projects: every block of Python on it runs, in order."""
+
+import re
+
+import pytest
+
+from rulbook.paths import checkout
+
+PAGE = "in-your-own-project"
+
+
+def blocks():
+    text = (checkout() / "book" / f"{PAGE}.md").read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.slow
+def test_every_block_runs_after_those_before_it(capsys):
+    session: dict = {}
+    found = blocks()
+    assert len(found) >= 8
+    for block in found:
+        exec(compile(block, f"{PAGE}.md", "exec"), session)
+    assert "anomaly_weight" in capsys.readouterr().out
+    assert len(session["read"]) == 3
+    assert sum(session["records"][-1][f"{task}_weight"] for task in session["heads"]) == (
+        pytest.approx(3.0)
+    )
+
+
+def test_the_page_is_in_the_table_of_contents():
+    assert f"file: {PAGE}\n" in (checkout() / "_toc.yml").read_text(encoding="utf-8")

@@ -1,0 +1,59 @@
+"""Every method in two real processes, against one process with the whole batch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from rulbook.weighting.registry import METHODS
+
+from .two_processes import trained
+
+SCRIPT = Path(__file__).with_name("two_processes.py")
+
+pytestmark = pytest.mark.skipif(
+    not torch.distributed.is_available() or not torch.distributed.is_gloo_available(),
+    reason="no gloo on this platform",
+)
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """Return what each of the two processes ended with, by method."""
+    folder = tmp_path_factory.mktemp("processes")
+    results = [folder / f"{rank}.pt" for rank in range(2)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, SCRIPT, str(rank), folder / "store", result],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank, result in enumerate(results)
+    ]
+    try:
+        errors = [process.communicate(timeout=240)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], errors
+    return [torch.load(result, weights_only=True) for result in results]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("observe", [False, True])
+@pytest.mark.parametrize("name", METHODS)
+def test_two_processes_train_as_one_does_on_the_joint_batch(name, observe, ended):
+    first, second = (result[name, observe] for result in ended)
+    expected = trained(name, slice(None), lambda network: network, observe)
+    for here, there in zip(first["parameters"], second["parameters"], strict=True):
+        assert torch.equal(here, there)
+    torch.testing.assert_close(first["parameters"], expected["parameters"], rtol=1e-7, atol=1e-9)
+    assert first["state"].keys() == expected["state"].keys()
+    for key, value in expected["state"].items():
+        here, there = first["state"][key], second["state"][key]
+        torch.testing.assert_close(here, there, rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(here, value, rtol=1e-7, atol=1e-9, equal_nan=True)
+    assert first["weights"] == second["weights"]
+    assert first["weights"] == pytest.approx(expected["weights"], rel=1e-6)

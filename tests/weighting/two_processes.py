@@ -1,0 +1,84 @@
+"""Three steps of every method on half a batch: run once in each of two processes.
+
+``python two_processes.py RANK STORE RESULT`` meets the other process through the file STORE and
+writes to RESULT what it ended with, by method.
+"""
+
+import sys
+
+import torch
+from torch import distributed, nn
+
+from rulbook.weighting.registry import METHODS, get_loss
+
+STEPS = 3
+
+
+class TwoHeads(nn.Module):
+    """A trunk and two heads that return both predictions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 4), nn.Tanh())
+        self.rul = nn.Linear(4, 1)
+        self.health = nn.Linear(4, 3)
+
+    def forward(self, x):
+        z = self.trunk(x)
+        return self.rul(z).squeeze(-1), self.health(z)
+
+
+def batch():
+    """Return the joint batch: inputs, RUL and health state of 16 windows."""
+    draws = torch.Generator().manual_seed(0)
+    x = torch.randn(16, 5, generator=draws, dtype=torch.float64)
+    rul = 10 * torch.rand(16, generator=draws, dtype=torch.float64)
+    return x, rul, torch.randint(0, 3, (16,), generator=draws)
+
+
+def trained(name, rows, wrap, observe):
+    """Return parameters, state and weights after three steps on some rows of the batch."""
+    torch.manual_seed(0)
+    network = TwoHeads().double()
+    wrapped = wrap(network)
+    loss = get_loss(name).double()
+    if name.startswith("gaba"):
+        loss.warmup_steps = 1
+    learned = list(loss.parameters())
+    optimiser = torch.optim.SGD([*network.parameters(), *learned], lr=1e-2)
+    x, rul, health = (values[rows] for values in batch())
+    for _ in range(STEPS):
+        optimiser.zero_grad()
+        predicted, logits = wrapped(x)
+        loss.backward(
+            nn.functional.mse_loss(predicted, rul),
+            nn.functional.cross_entropy(logits, health),
+            shared_params=network.trunk.parameters(),
+            task_params={"rul": network.rul.parameters(), "health": network.health.parameters()},
+            observe=observe,
+        )
+        optimiser.step()
+    return {
+        "parameters": [p.detach() for p in network.parameters()],
+        "state": loss.state_dict(),
+        "weights": loss.get_weights(),
+    }
+
+
+def main(rank, store, result):
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{store}", rank=int(rank), world_size=2
+    )
+    rows = slice(8 * int(rank), 8 * int(rank) + 8)
+    ended = {
+        (name, observe): trained(name, rows, nn.parallel.DistributedDataParallel, observe)
+        for name in METHODS
+        for observe in (False, True)
+    }
+    torch.save(ended, result)
+    distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
