@@ -13,3 +13,6 @@ OPTIMISERS: Mapping[Optimiser, Any] = {
     "adamw": torch.optim.AdamW,
 }
 """PyTorch's class of each name; what a caller does not set is as PyTorch has it."""
+
+OPTIMISER_NAMES: Mapping[str, str] = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+"""What a reader sees for each of them."""

@@ -132,7 +132,9 @@ def test_maps_mark_every_window_by_its_state():
     health = np.array([0, 1, 2, 0, 1])
     zeros = np.zeros(5, np.float32)
     windows = Windows(
-        x=np.zeros((5, 1, 1), np.float32),
+        cycle_features=np.zeros((5, 1), np.float32),
+        first_row=np.arange(5),
+        length=1,
         rul=zeros,
         rul_uncapped=zeros,
         health=health,

@@ -16,6 +16,7 @@ from rulbook.display.plots import DescribedFigure
 from rulbook.display.svg import INK
 from rulbook.experiments.trunk_maps import TrunkMaps
 from rulbook.experiments.two_task_programs import IMBALANCE, TABLE_RATIOS
+from rulbook.optimisers import OPTIMISER_NAMES
 from rulbook.studies.symptoms import RECALLS
 from rulbook.toy import History
 from rulbook.typing import Floats
@@ -97,9 +98,6 @@ def optimisers_in_time(paths: Mapping[str, ArrayLike]) -> DescribedFigure:
         "end in the middle of its swing.",
     )
 
-
-OPTIMISER_NAMES: Mapping[str, str] = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
-"""What a reader sees for the optimisers of the toy."""
 
 TRAJECTORY_CONTROLS = (
     Toggle(

@@ -12,6 +12,7 @@ from IPython.display import HTML
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.display.results import number, spread
 from rulbook.display.tables import table
+from rulbook.optimisers import OPTIMISER_NAMES
 from rulbook.studies.claim_rules import final_health_accuracy
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.symptoms import (
@@ -22,9 +23,6 @@ from rulbook.studies.symptoms import (
     runs_by_optimiser,
 )
 from rulbook.training.record import RunRecord
-
-OPTIMISER_NAMES: Mapping[str, str] = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"}
-"""What a reader sees for the optimisers of the trainings."""
 
 
 def early_ratios_table(ratios: pd.DataFrame) -> HTML:
