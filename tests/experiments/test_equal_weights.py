@@ -100,6 +100,11 @@ def test_gabas_weights_follow_the_batches_and_not_the_global_random_state(networ
     assert sum(first[-1].values()) == pytest.approx(1)
 
 
+def test_a_learned_weight_falls_by_rate_times_loss_at_every_step():
+    path = tried.learned_weight(20.0, 0.9, rate=0.01, steps=4)
+    np.testing.assert_allclose(path, [0.3, 0.1, -0.1, -0.3], atol=1e-6)
+
+
 def test_amnl_fixed_has_equal_terms_above_its_floors_and_constant_weights_below():
     terms = tried.normalised_terms([(25.0, 0.9), (2500.0, 1.8), (0.4, 0.9)])
     np.testing.assert_allclose(terms.loc[:1, ["RUL term", "health term"]], 0.5)

@@ -7,14 +7,14 @@ import pytest
 
 from rulbook.studies import claim_rules
 from rulbook.studies.catalogue import SEEDS
-from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SWEEP, ClaimRule, rmse_rule
+from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SWEEP, ProtocolRule, rmse_rule
 from rulbook.studies.comparison import rmse_by_seed
 from rulbook.studies.methods import AMNL_SWEEP, FIXED_METHODS, METHODS
 from rulbook.training import RunRecord
 
 from .conftest import RecordMaker, epoch
 
-RULES: dict[str, ClaimRule[object]] = {
+RULES: dict[str, ProtocolRule[object]] = {
     name: value for name, value in vars(claim_rules).items() if hasattr(value, "subsets")
 }
 
@@ -51,7 +51,7 @@ QUICK = [name for name in HOLDS if len(RULES[name].methods) < 8]
 
 
 def records_for(
-    make_record: RecordMaker, rule: ClaimRule[object], spreads: Mapping[str, float]
+    make_record: RecordMaker, rule: ProtocolRule[object], spreads: Mapping[str, float]
 ) -> list[RunRecord]:
     """Return every run that a rule needs."""
     return [

@@ -189,6 +189,24 @@ def gaba_weights_by_batch(
     return weights
 
 
+def learned_weight(
+    rul_loss: float, health_loss: float, rate: float = 1e-3, steps: int = 100
+) -> Floats:
+    """Return a RUL weight that is trained by plain SGD on the sum of two given losses, (steps,).
+
+    It starts at 0.5; the health weight stays there.
+    """
+    weight = nn.Parameter(torch.tensor(0.5))
+    optimiser = torch.optim.SGD([weight], lr=rate)
+    path = []
+    for _ in range(steps):
+        optimiser.zero_grad()
+        torch.autograd.backward(weight * rul_loss + 0.5 * health_loss)
+        optimiser.step()
+        path.append(weight.item())
+    return np.array(path)
+
+
 class _Unfinished(nn.Module):
     """The base class as the section lists it: a body of three dots."""
 

@@ -1,9 +1,9 @@
 """The rules by which claims about methods are decided.
 
-A ``ClaimRule`` decides one claim, from records alone. It declares the subsets, the methods and the
-seeds that it needs, and looks at no other record, so that it can be asked again about records made
-under another training condition. What it says rests on ``beats_every_one`` and its neighbours,
-which know nothing of any claim.
+A ``ProtocolRule`` decides one claim by the tests of the protocol, from records alone. It declares
+the subsets, the methods and the seeds that it needs, and looks at no other record, so that it can
+be asked again about records made under another training condition. What it says rests on
+``beats_every_one`` and its neighbours, which know nothing of any claim.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -262,7 +262,7 @@ def lowest_error(records: Iterable[RunRecord], subset: str, methods: Iterable[st
 T_co = TypeVar("T_co", covariant=True)
 
 
-class ClaimRule(Protocol[T_co]):
+class ProtocolRule(Protocol[T_co]):
     """Decides a claim from records made under one training condition.
 
     Called with records, it returns whether the claim holds, or the number that the claim is held
@@ -288,25 +288,25 @@ class ClaimRule(Protocol[T_co]):
 T = TypeVar("T")
 
 
-def _claim_rule(
+def _protocol_rule(
     subsets: Sequence[str],
     methods: Sequence[str],
     seeds: Sequence[int] = SEEDS,
     *,
     waits_for_all: bool = True,
-) -> Callable[[Callable[[Sequence[RunRecord]], T | None]], ClaimRule[T]]:
+) -> Callable[[Callable[[Sequence[RunRecord]], T | None]], ProtocolRule[T]]:
     """Return a decorator that makes a rule of a function of the records that the rule needs.
 
     Args:
-        subsets: see ``ClaimRule``.
-        methods: see ``ClaimRule``.
-        seeds: see ``ClaimRule``.
+        subsets: see ``ProtocolRule``.
+        methods: see ``ProtocolRule``.
+        seeds: see ``ProtocolRule``.
         waits_for_all: leave the claim open until ``every_seed_in``; otherwise the function says
             itself when the claim is decided.
 
     """
 
-    def declare(decide: Callable[[Sequence[RunRecord]], T | None]) -> ClaimRule[T]:
+    def declare(decide: Callable[[Sequence[RunRecord]], T | None]) -> ProtocolRule[T]:
         @wraps(decide)
         def decided(records: Iterable[RunRecord]) -> T | None:
             needed = [
@@ -321,17 +321,17 @@ def _claim_rule(
                 return None
             return decide(needed)
 
-        rule = cast(ClaimRule[T], decided)
+        rule = cast(ProtocolRule[T], decided)
         rule.subsets, rule.methods, rule.seeds = tuple(subsets), tuple(methods), tuple(seeds)
         return rule
 
     return declare
 
 
-def rmse_rule(subset: str, method: str) -> ClaimRule[float]:
+def rmse_rule(subset: str, method: str) -> ProtocolRule[float]:
     """Return the rule for a printed error: the test RMSE of a method over its seeds, in cycles."""
 
-    @_claim_rule([subset], [method])
+    @_protocol_rule([subset], [method])
     def mean_rmse(records: Sequence[RunRecord]) -> float:
         """Return the mean test RMSE over the seeds, capped, cycles."""
         return rmse_by_seed(records, subset, method).value
@@ -339,19 +339,19 @@ def rmse_rule(subset: str, method: str) -> ClaimRule[float]:
     return mean_rmse
 
 
-@_claim_rule(BOOK_SUBSETS, BOOK_SWEEP, waits_for_all=False)
+@_protocol_rule(BOOK_SUBSETS, BOOK_SWEEP, waits_for_all=False)
 def equal_weights_win(records: Sequence[RunRecord]) -> bool | None:
     """Return whether equal weights are below every other row of the book's table."""
     return beats_every_one(records, BOOK_SUBSETS, "fixed_050", BOOK_SWEEP)
 
 
-@_claim_rule(BOOK_SUBSETS, ("fixed_050", "fixed_075", "fixed_090"), waits_for_all=False)
+@_protocol_rule(BOOK_SUBSETS, ("fixed_050", "fixed_075", "fixed_090"), waits_for_all=False)
 def equal_weights_win_clearly(records: Sequence[RunRecord]) -> bool | None:
     """Return whether equal weights are below 0.75/0.25 and 0.9/0.1, beyond chance."""
     return beats_every_one(records, BOOK_SUBSETS, "fixed_050", ["fixed_075", "fixed_090"])
 
 
-@_claim_rule(("FD002",), BOOK_SWEEP)
+@_protocol_rule(("FD002",), BOOK_SWEEP)
 def error_rises_with_rul_weight(records: Sequence[RunRecord]) -> bool:
     """Return whether the error on FD002 rises from each row of the book's table to the next.
 
@@ -364,13 +364,13 @@ def error_rises_with_rul_weight(records: Sequence[RunRecord]) -> bool:
     )
 
 
-@_claim_rule(BOOK_SUBSETS, ("fixed_050", *_SMALL_RUL_WEIGHTS), waits_for_all=False)
+@_protocol_rule(BOOK_SUBSETS, ("fixed_050", *_SMALL_RUL_WEIGHTS), waits_for_all=False)
 def equal_weights_beat_smaller_ones(records: Sequence[RunRecord]) -> bool | None:
     """Return whether equal weights are below every smaller RUL weight."""
     return beats_every_one(records, BOOK_SUBSETS, "fixed_050", _SMALL_RUL_WEIGHTS)
 
 
-@_claim_rule(BOOK_SUBSETS, ("fixed_090", "single_task"))
+@_protocol_rule(BOOK_SUBSETS, ("fixed_090", "single_task"))
 def single_task_is_a_cliff(records: Sequence[RunRecord]) -> bool:
     """Return whether the single task errs more than three times as much as 0.9/0.1."""
     return all(
@@ -380,13 +380,13 @@ def single_task_is_a_cliff(records: Sequence[RunRecord]) -> bool:
     )
 
 
-@_claim_rule(BOOK_SUBSETS, FIXED_METHODS, waits_for_all=False)
+@_protocol_rule(BOOK_SUBSETS, FIXED_METHODS, waits_for_all=False)
 def legacy_weights_win(records: Sequence[RunRecord]) -> bool | None:
     """Return whether the legacy edition's 0.7/0.3 are below every other fixed weights."""
     return beats_every_one(records, BOOK_SUBSETS, "fixed_legacy", FIXED_METHODS)
 
 
-@_claim_rule(SUBSETS, FIXED_METHODS)
+@_protocol_rule(SUBSETS, FIXED_METHODS)
 def best_weight_differs(records: Sequence[RunRecord]) -> bool:
     """Return whether the best fixed weights depend on the subset, beyond chance.
 
@@ -407,7 +407,7 @@ def best_weight_differs(records: Sequence[RunRecord]) -> bool:
     return any(p < 1 - CONFIDENCE for p in holm(p_values))
 
 
-@_claim_rule(BOOK_SUBSETS, ("fixed_050", *ADAPTIVE_METHODS))
+@_protocol_rule(BOOK_SUBSETS, ("fixed_050", *ADAPTIVE_METHODS))
 def equal_weights_keep_pace(records: Sequence[RunRecord]) -> bool:
     """Return whether equal weights are above no adaptive method, beyond chance."""
     return all(
@@ -415,7 +415,7 @@ def equal_weights_keep_pace(records: Sequence[RunRecord]) -> bool:
     )
 
 
-@_claim_rule(("FD002",), ("gaba", "grace", "fixed_050"), waits_for_all=False)
+@_protocol_rule(("FD002",), ("gaba", "grace", "fixed_050"), waits_for_all=False)
 def gradient_aware_win(records: Sequence[RunRecord]) -> bool | None:
     """Return whether GABA and GRACE are both below equal weights on FD002.
 
@@ -425,13 +425,13 @@ def gradient_aware_win(records: Sequence[RunRecord]) -> bool | None:
     return False if False in below else None if None in below else True
 
 
-@_claim_rule(BOOK_SUBSETS, ("gaba", *FIXED_METHODS), waits_for_all=False)
+@_protocol_rule(BOOK_SUBSETS, ("gaba", *FIXED_METHODS), waits_for_all=False)
 def gaba_beats_the_sweep(records: Sequence[RunRecord]) -> bool | None:
     """Return whether GABA is below every fixed weights."""
     return beats_every_one(records, BOOK_SUBSETS, "gaba", FIXED_METHODS)
 
 
-@_claim_rule(BOOK_SUBSETS, (*_DYNAMIC, *_STATIC))
+@_protocol_rule(BOOK_SUBSETS, (*_DYNAMIC, *_STATIC))
 def dynamic_beat_static(records: Sequence[RunRecord]) -> bool:
     """Return whether section 4.3's dynamic strategies, taken together, are below its static ones.
 
@@ -441,7 +441,7 @@ def dynamic_beat_static(records: Sequence[RunRecord]) -> bool:
     return all(one.difference < 0 and not one.is_tie for one in compared)
 
 
-@_claim_rule(BOOK_SUBSETS, ("gaba",))
+@_protocol_rule(BOOK_SUBSETS, ("gaba",))
 def gaba_last_rul_weight(records: Sequence[RunRecord]) -> float:
     """Return GABA's RUL weight in the last epoch, averaged over its completed runs."""
     runs = completed_runs(records)
