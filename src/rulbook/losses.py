@@ -3,7 +3,7 @@
 Every function returns the mean over the batch as a 0-dim value of the kind it was given.
 """
 
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 import torch
@@ -61,7 +61,7 @@ def health_cross_entropy(logits: Array, state: Tensor | NDArray[np.integer]) -> 
     # Copied, since PyTorch warns of arrays that cannot be written to.
     classes = torch.tensor(np.asarray(state), dtype=torch.long)
     entropy = functional.cross_entropy(torch.tensor(np.asarray(logits)), classes)
-    return entropy.numpy()[()]  # type: ignore[no-any-return]
+    return cast(Array, entropy.numpy()[()])
 
 
 def inner_rul_loss(kind: InnerLoss, prediction: Tensor, target: Tensor, rul_cap: float) -> Tensor:
