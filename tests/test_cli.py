@@ -1,6 +1,7 @@
 """What the command line adds: sentences and exit codes. The work itself is tested elsewhere."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -19,9 +20,9 @@ from rulbook.publishing.layout import Layout
 def run(monkeypatch, capsys):
     """Run a command line as ``rulbook`` does; return exit code, standard output and error."""
 
-    def run_command(*arguments):
+    def run_command(*arguments, columns="500"):
         monkeypatch.setattr(sys, "argv", ["rulbook", *arguments])
-        monkeypatch.setenv("COLUMNS", "500")
+        monkeypatch.setenv("COLUMNS", columns)
         try:
             cli.main()
         except SystemExit as end:
@@ -84,9 +85,10 @@ def test_every_command_explains_itself(command):
         (["execute", "--jobs", "many"], "--jobs"),
         (["sweep"], "STUDY"),
         (["execute", "99-none"], "Unknown chapter '99-none'"),
-        (["execute", "--profile", "slow"], "Unknown profile 'slow'"),
-        (["execute", "--data", "real"], "Unknown data source 'real'"),
-        (["execute", "--device", "tpu"], "Unknown device 'tpu'"),
+        (["execute", "--profile", "slow"], "'slow' is not one of 'quick', 'full'"),
+        (["execute", "--data", "real"], "'real' is not one of 'auto', 'simulated', 'cmapss'"),
+        (["execute", "--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'cuda', 'mps'"),
+        (["pair", "--overwrite", "99-none"], "Unknown chapter '99-none'"),
         (["sweep", "nothing", "--status"], "Unknown study 'nothing'"),
     ],
 )
@@ -204,12 +206,84 @@ def test_claims_as_json_have_the_promised_keys(run):
     assert all(set(row) == keys | {"conditions"} for row in rows)
 
 
-def test_claims_as_table_lists_every_claim_in_a_narrow_terminal(run, monkeypatch):
+def test_a_piped_table_of_claims_is_whole_whatever_the_width_of_the_terminal(run, monkeypatch):
     _, as_json, _ = run("claims", "--json")
-    monkeypatch.setattr("rich.console.Console.width", 80)
-    code, table, _ = run("claims")
+    rows = json.loads(as_json)["claims"]
+    code, table, _ = run("claims", columns="40")
     assert code == 0
-    assert all(row["id"] in table for row in json.loads(as_json)["claims"])
+    assert "…" not in table
+    lines = [line for line in table.splitlines() if "-" in line]
+    for row in rows:
+        cells = [str(row[name]) for name in ("id", "printed", "measured", "verdict") if row[name]]
+        assert any(all(cell in line for cell in cells) for line in lines), row
+
+
+def test_a_terminal_too_narrow_for_the_table_of_claims_gets_all_of_it_in_lines(run, monkeypatch):
+    _, as_json, _ = run("claims", "--json")
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    code, said, _ = run("claims", columns="40")
+    assert code == 0
+    for row in json.loads(as_json)["claims"]:
+        cells = ["–" if row[name] is None else row[name] for name in ("printed", "measured")]
+        verdict = row["verdict"] or "–"
+        told = f"  printed {cells[0]}, measured {cells[1]}, verdict {verdict}\n"
+        assert f"{row['id']}\n{told}" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_every_list_can_be_written_in_any_encoding(encoding, tmp_path):
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "RULBOOK_DATA": str(tmp_path)}
+    for command in (["claims"], ["doctor"], ["execute", "99-…"]):
+        result = _rulbook(*command, env=environment)
+        said = result.stdout.decode(encoding) + result.stderr.decode(encoding)
+        assert result.returncode in {0, 1, 2}
+        assert "went wrong" not in said
+        assert "Traceback" not in said
+
+
+def _rulbook(*arguments, **options):
+    command = [sys.executable, "-m", "rulbook", *arguments]
+    return subprocess.run(command, capture_output=True, check=False, **options)
+
+
+def test_the_package_runs_as_a_module_and_names_itself():
+    result = _rulbook("--help")
+    assert result.returncode == 0
+    assert b"Usage: rulbook" in result.stdout
+
+
+def test_a_command_in_another_checkout_is_refused_and_names_both(tmp_path):
+    other = tmp_path / "other"
+    (other / "book").mkdir(parents=True)
+    (other / "src" / "rulbook").mkdir(parents=True)
+    (other / "book" / "claims.yml").write_text("claims: []\n")
+    for folder in (other, other / "book"):
+        result = _rulbook("pair", "--check", cwd=folder)
+        assert result.returncode == 2
+        assert str(other) in result.stderr.decode()
+        assert str(paths.checkout()) in result.stderr.decode()
+    assert _rulbook("--version", cwd=tmp_path).returncode == 0
+
+
+def test_a_relative_data_folder_means_the_same_everywhere(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(paths.DATA_VARIABLE, "here")
+    _, _, err = run("data", "status")
+    assert str(tmp_path / "here") in err
+    assert os.environ[paths.DATA_VARIABLE] == str(tmp_path / "here")
+
+
+def test_an_unforeseen_error_with_no_room_for_a_report_shows_it(run, monkeypatch, tmp_path):
+    def broken(**_):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("rulbook.data.fetch.fetch", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(sys, "argv", ["rulbook", "data", "fetch"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 1
 
 
 def test_pair_check_names_what_is_out_of_step(run, checkout):
@@ -247,10 +321,23 @@ def test_executing_mentions_what_is_out_of_step(run, checkout, monkeypatch, no_r
     checkout.notebooks.mkdir()
     code, out, _ = run("execute")
     assert (code, out) == (0, "1 chapter executed, 2 chapters up to date.\n")
-    (checkout.notebooks / "09-gone.ipynb").write_text("{}")
+    (checkout.book / "01-a.md").write_text("# A\n")
+    (checkout.notebooks / "01-a.ipynb").write_text("{")
     code, out, _ = run("execute")
     assert code == 0
-    assert "09-gone; run `rulbook pair`" in out
+    assert "`rulbook pair --to-text 01-a` takes them into the text" in out
+    assert "`rulbook pair --overwrite 01-a` drops them" in out
+
+
+def test_pair_names_notebooks_without_a_text_and_keeps_them(run, checkout):
+    checkout.notebooks.mkdir()
+    own = checkout.notebooks / "my-experiment.ipynb"
+    own.write_text("{}")
+    for command in (["pair"], ["pair", "--check"]):
+        code, out, _ = run(*command)
+        assert code == 0
+        assert "without a text, left alone: my-experiment." in out
+    assert own.read_text() == "{}"
 
 
 def test_sweep_status_counts_and_runs_nothing(run, monkeypatch):

@@ -89,6 +89,22 @@ def test_workflows_run_the_targets_of_the_makefile():
         assert set(called) <= targets, workflow.name
 
 
+def test_every_action_is_pinned_by_its_commit_beside_its_version():
+    for workflow in (ROOT / ".github" / "workflows").glob("*.yml"):
+        for used in re.findall(r"uses: (.*)", workflow.read_text(encoding="utf-8")):
+            assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", used), used
+
+
+def test_no_job_that_may_write_runs_code_of_this_project_or_of_its_dependencies():
+    for workflow in (ROOT / ".github" / "workflows").glob("*.yml"):
+        content = yaml.safe_load(workflow.read_text(encoding="utf-8"))
+        assert content["permissions"] == {"contents": "read"}, workflow.name
+        for name, job in content["jobs"].items():
+            if "permissions" in job:
+                assert not any("run" in step for step in job["steps"]), (workflow.name, name)
+                assert not any("checkout" in step["uses"] for step in job["steps"])
+
+
 def test_the_readme_names_the_commands_that_exist():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert {"make book", "make test"} <= set(re.findall(r"make [a-z]+", readme))

@@ -3,6 +3,8 @@
 Modules are imported inside the commands, so that ``rulbook --help`` answers at once.
 """
 
+import codecs
+import io
 import json
 import os
 import sys
@@ -16,10 +18,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from rulbook import __version__
-from rulbook.errors import RulbookError
+from rulbook import __version__, options, paths
+from rulbook.errors import RulbookError, UsageError
 
 if TYPE_CHECKING:
+    from rulbook.claims.collect import ClaimRow
     from rulbook.publishing.execute import Outcome, Parameters
     from rulbook.publishing.layout import Layout
     from rulbook.studies.sweep import Status
@@ -36,38 +39,78 @@ app.add_typer(data_app, name="data")
 Chapters = Annotated[
     list[str] | None, typer.Argument(metavar="[CHAPTER]...", help="Chapters; all by default.")
 ]
-Profile = Annotated[str, typer.Option(help="quick (minutes on two cores) or full.")]
-Data = Annotated[str, typer.Option(help="auto, simulated or cmapss.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Profile = Annotated[
+    options.Profile, typer.Option(help="How much is computed: minutes on two cores, or more.")
+]
+Data = Annotated[options.RequestedSource, typer.Option(help="The data that chapters load.")]
+Device = Annotated[options.RequestedDevice, typer.Option(help="Where to compute.")]
 Jobs = Annotated[int, typer.Option(min=1, help="How many to run at a time.")]
 
 _JOBS = max(1, (os.cpu_count() or 1) // 2)
 _INTERRUPTED = 130  # what Typer exits with on Ctrl-C
+_ENOUGH_COLUMNS = 10_000
+_PLAIN_LETTERS = {
+    **{"✓": "ok", "→": "->", "…": "...", "×": "x", "–": "-", "−": "-", "≠": "/=", "°": " deg"},
+    **dict.fromkeys("‘’", "'"),
+    **dict.fromkeys("“”", '"'),
+}
 
 
 def main() -> None:
     """Run the command line; every foreseen error becomes one sentence and an exit code."""
+    _write_on_any_encoding()
     try:
-        app()
+        app(prog_name="rulbook")
     except RulbookError as fault:
         _leave(str(fault), fault.exit_code)
     except SystemExit as end:
         if end.code == _INTERRUPTED:
             _leave("Interrupted; what was finished is kept.", _INTERRUPTED)
         raise
+    except BrokenPipeError:
+        # Whoever read the output has enough, as `head` has; Python would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as fault:
         where = f"'{fault.filename}'" if fault.filename else "A file or connection"
         _leave(f"{where} cannot be used: {fault.strerror or fault}; see `rulbook doctor`.", 1)
     except Exception as fault:
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="rulbook-", suffix=".txt", delete=False
-        ) as report:
-            report.write(traceback.format_exc())
         _leave(
             f"Something went wrong that should not ({type(fault).__name__}: {fault}); please "
-            f"report it with what is in '{report.name}'.",
+            f"report it with {_report(traceback.format_exc())}.",
             1,
         )
+
+
+def _report(text: str) -> str:
+    """Write a report to a file and return where it is; the report itself if there is no room."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w",
+            prefix="rulbook-",
+            suffix=".txt",
+            delete=False,
+            encoding="utf-8",
+            errors="backslashreplace",
+        ) as report:
+            report.write(text)
+    except OSError:
+        return f"this:\n{text}"
+    return f"what is in '{report.name}'"
+
+
+def _write_on_any_encoding() -> None:
+    """Let output write signs that its encoding lacks in plain letters, instead of failing."""
+    codecs.register_error("plain_letters", _in_plain_letters)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plain_letters")
+
+
+def _in_plain_letters(fault: UnicodeError) -> tuple[str, int]:
+    assert isinstance(fault, UnicodeEncodeError)
+    signs = fault.object[fault.start : fault.end]
+    return "".join(_PLAIN_LETTERS.get(sign, "?") for sign in signs), fault.end
 
 
 def _leave(sentence: str, code: int) -> None:
@@ -86,6 +129,13 @@ def _root(
     if version:
         typer.echo(__version__)
         raise typer.Exit
+    paths.make_relative_paths_absolute()
+    if other := paths.other_checkout():
+        raise UsageError(
+            f"This folder is in the checkout '{other}', but this `rulbook` works on "
+            f"'{paths.checkout()}': use that checkout's own (`make doctor` there installs it), or "
+            "change into the other folder."
+        )
 
 
 @app.command()
@@ -112,11 +162,14 @@ def build(
     """Execute what changed, then build the pages of the book."""
     from rulbook.claims.collect import faults_of
     from rulbook.publishing.layout import of_checkout
+    from rulbook.publishing.lock import building
     from rulbook.publishing.site import build_site
 
     layout = of_checkout()
-    _say(_summary(_execute(layout, None, _parameters(profile, data, device), jobs)))
-    built = build_site(layout)
+    parameters = _parameters(profile, data, device)
+    with building(layout, Console(stderr=True)):
+        _say(_summary(_execute(layout, None, parameters, jobs)))
+        built = build_site(layout)
     _say(f"The pages {'were built' if built else 'are up to date'}. Open this file in a browser:")
     _say(layout.index.as_uri())
     faults = faults_of(layout.executed)
@@ -149,11 +202,15 @@ def figures(
         typer.echo(path)
 
 
-def _parameters(profile: Any, data: Any, device: Any) -> "Parameters":
-    """Return the parameters of a run; their own ``check`` refuses unknown names."""
+def _parameters(
+    profile: options.Profile, data: options.RequestedSource, device: options.RequestedDevice
+) -> "Parameters":
+    """Return the parameters of a run, refused before anything is made of them."""
     from rulbook.publishing.execute import Parameters
 
-    return Parameters(profile=profile, data=data, device=device)
+    parameters = Parameters(profile=profile, data=data, device=device)
+    parameters.check()
+    return parameters
 
 
 def _execute(
@@ -166,13 +223,22 @@ def _execute(
 ) -> "Outcome":
     from rulbook.publishing import execute as execution
     from rulbook.publishing.chapters import choose
-    from rulbook.publishing.pairing import out_of_step
 
     chosen = choose(layout, names or ())
     outcome = execution.execute(layout, chosen, parameters, jobs=jobs, figures=figures)
-    if stale := out_of_step(layout):
-        _say(f"Notebooks that differ from their texts: {', '.join(stale)}; run `rulbook pair`.")
+    _mention_pairs(layout)
     return outcome
+
+
+def _mention_pairs(layout: "Layout") -> None:
+    """Say which notebooks and texts do not agree, and what can be done about each."""
+    from rulbook.publishing.pairs import pairs_now, what_to_do_about_edited
+
+    pairs = pairs_now(layout)
+    if pairs.behind:
+        _say(f"Notebooks behind their texts: {', '.join(pairs.behind)}; run `rulbook pair`.")
+    if pairs.edited:
+        _say(escape(what_to_do_about_edited(pairs.edited)))
 
 
 def _summary(outcome: "Outcome") -> str:
@@ -187,19 +253,43 @@ def pair(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail if a notebook is out of step.")
     ] = False,
+    to_text: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHAPTER", help="Take what was edited in its notebook into its text."),
+    ] = None,
+    overwrite: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHAPTER", help="Drop what was edited in its notebook."),
+    ] = None,
 ) -> None:
     """Write the notebook of every chapter from its text."""
     from rulbook.publishing import pairing
+    from rulbook.publishing.chapters import choose
     from rulbook.publishing.layout import of_checkout
+    from rulbook.publishing.pairs import what_to_do_about_edited
 
     layout = of_checkout()
+    choose(layout, overwrite or ())
+    for chapter in choose(layout, to_text) if to_text else ():
+        pairing.to_text(chapter)
+        _say(f"Text written: {chapter.name}.")
+    pairs = pairing.compare(layout)
+    if pairs.without_text:
+        _say(f"Notebooks without a text, left alone: {', '.join(pairs.without_text)}.")
     if not check:
-        written = [chapter.name for chapter in pairing.pair(layout)]
+        written = [chapter.name for chapter in pairing.pair(layout, overwrite or ())]
         _say(f"Notebooks written: {', '.join(written) or 'none, all were in step'}.")
-    elif stale := pairing.out_of_step(layout):
-        raise RulbookError(
-            f"Notebooks that do not agree with their text: {', '.join(stale)}; run `rulbook pair`."
-        )
+        return
+    complaints = [
+        *(
+            [f"Notebooks behind their texts: {', '.join(pairs.behind)}; run `rulbook pair`."]
+            if pairs.behind
+            else []
+        ),
+        *([what_to_do_about_edited(pairs.edited)] if pairs.edited else []),
+    ]
+    if complaints:
+        raise RulbookError("\n".join(complaints))
 
 
 @app.command()
@@ -225,8 +315,7 @@ def sweep(
     _say(_count(study, before))
     if status or not before.missing:
         return
-    where: Any = device  # the check refuses unknown names
-    Parameters(data="cmapss", device=where).check()
+    Parameters(data="cmapss", device=device).check()
     columns = (study, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task(study, total=before.missing)
@@ -243,7 +332,7 @@ def sweep(
             engine=chosen,
             scheduler=scheduler,
             on_attempt=tried,
-            run=partial(sweeping.run_one, device=where),
+            run=partial(sweeping.run_one, device=device),
         )
     after = sweeping.status(configs)
     _say(_count(study, after))
@@ -266,9 +355,8 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List every claim of the ledger with the verdict that the executed chapters found."""
-    from rich.table import Column, Table
+    from rich.table import Table
 
-    from rulbook import paths
     from rulbook.claims.collect import claims_table
     from rulbook.publishing.layout import Layout
 
@@ -276,17 +364,29 @@ def claims(
     if as_json:
         typer.echo(json.dumps({"claims": rows}, indent=1))
         return
-    table = Table(Column("claim", no_wrap=True), "printed", "measured", "verdict")
+    console = Console(highlight=False)
+    table = Table("claim", "printed", "measured", "verdict")
     for row in rows:
-        cells = (row["id"], row["printed"], row["measured"], row["verdict"])
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in cells))
-    Console().print(table)
+        table.add_row(*map(escape, _in_words(row)))
+    needed = console.measure(table, options=console.options.update(width=_ENOUGH_COLUMNS)).maximum
+    if console.is_terminal and needed > console.width:
+        # A table would lose what it has no room for.
+        for row in rows:
+            claim, printed, measured, verdict = _in_words(row)
+            _say(escape(f"{claim}\n  printed {printed}, measured {measured}, verdict {verdict}"))
+        return
+    console.width = needed
+    console.print(table)
+
+
+def _in_words(row: "ClaimRow") -> list[str]:
+    cells = (row["id"], row["printed"], row["measured"], row["verdict"])
+    return ["–" if cell is None else str(cell) for cell in cells]
 
 
 @app.command()
 def doctor() -> None:
     """Say what this machine has and lacks, with what to do beside each problem."""
-    from rulbook import paths
     from rulbook.publishing.doctor import examine
     from rulbook.publishing.layout import Layout
 
@@ -306,7 +406,7 @@ def doctor() -> None:
 @data_app.command("status")
 def data_status() -> None:
     """Say which of the twelve files are here and whether their SHA-256 hold."""
-    from rulbook import data, paths
+    from rulbook import data
 
     state = data.status()
     if state.folder is None:

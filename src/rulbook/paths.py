@@ -1,14 +1,16 @@
 """Where the ledger, the records and the data are, in a checkout and in an installed wheel."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-import pooch
+from rulbook import reads
 
 DATA_VARIABLE = "RULBOOK_DATA"
 """Name of the environment variable that names the folder with the twelve C-MAPSS files."""
 
 _PACKAGE = Path(__file__).resolve().parent
+_LEFT_BY_SYSTEMS = ("desktop.ini", "Thumbs.db", "__MACOSX", "__pycache__")
 
 
 def checkout() -> Path | None:
@@ -29,7 +31,8 @@ def ledger() -> Path:
 
 
 def results() -> Path:
-    """Return the folder of the committed records of the long experiments."""
+    """Return the folder of the committed records of the long experiments; asking is noted."""
+    reads.note("records")
     return _carried("results")
 
 
@@ -40,6 +43,8 @@ def figures() -> Path:
 
 def cache() -> Path:
     """Return the user's cache folder, where fetched data is kept."""
+    import pooch  # takes long to import, and most commands need no cache
+
     return Path(pooch.os_cache("rulbook"))
 
 
@@ -47,6 +52,52 @@ def data_folder_named_by_user() -> Path | None:
     """Return the folder that ``RULBOOK_DATA`` names, whether it exists or not."""
     named = os.environ.get(DATA_VARIABLE)
     return Path(named).expanduser() if named else None
+
+
+def make_relative_paths_absolute() -> None:
+    """Let ``RULBOOK_DATA`` name the same folder from every working folder.
+
+    Chapters run in the root of the checkout, whatever folder a command was given in.
+    """
+    named = data_folder_named_by_user()
+    if named is not None:
+        os.environ[DATA_VARIABLE] = str(named.absolute())
+
+
+def other_checkout() -> Path | None:
+    """Return the checkout in which the working folder lies, if it is not this package's."""
+    own = checkout()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # the working folder was deleted
+        return None
+    for folder in (here, *here.parents):
+        if (folder / "book" / "claims.yml").is_file() and (folder / "src" / "rulbook").is_dir():
+            return folder if own is not None and folder.resolve() != own else None
+    return None
+
+
+def is_in_the_way(name: str) -> bool:
+    """Whether a file or folder of this name is an editor's or the system's, and no one's work.
+
+    Locks and backups (``.#a.md``, ``#a.md#``, ``a.md~``), what macOS and Windows leave behind, and
+    everything hidden.
+    """
+    return name.startswith((".", "#")) or name.endswith("~") or name in _LEFT_BY_SYSTEMS
+
+
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """Return the files directly in ``folder`` that match, sorted, without those in the way."""
+    found = (path for path in folder.glob(pattern) if not is_in_the_way(path.name))
+    return sorted(path for path in found if path.is_file())
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield every file below ``folder`` in the order of names, without what is in the way."""
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not any(map(is_in_the_way, parts)):
+            yield path
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -6,13 +6,38 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rulbook.claims.ledger import CHAPTERS, SECTIONS, Verdict, find, read_ledger, rows_of
+from rulbook.claims.ledger import (
+    CHAPTERS,
+    SECTIONS,
+    Claim,
+    Verdict,
+    _claim,
+    as_number,
+    find,
+    read_ledger,
+    rows_of,
+)
 from rulbook.errors import RulbookError, UsageError
 
 from ..ledger_rows import make_row
 
 WAITING = {"expected": None, "waiting": "records", "needs": "records", "tier": "statistical"}
+
+_ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=12)
+    | st.from_regex(r"[~+-]?\d{0,3}[.,]?\d{0,3}(e-?\d{1,5})?", fullmatch=True)
+    | st.sampled_from([*Verdict, "records", "literature", "inf", "nan"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=4,
+)
+"""What YAML can put into a field."""
 
 FAULTY_ROWS = {
     "unknown field": ({"colour": "red"}, "'colour': unknown field; choose from: id, section"),
@@ -68,7 +93,22 @@ FAULTY_ROWS = {
         {"tolerance": "1", "tolerance_reason": "so", "inputs": ["1"]},
         "not both",
     ),
-    "tolerance in words": ({"tolerance": "some", "tolerance_reason": "so"}, "are numbers"),
+    **{
+        f"tolerance {tolerance}": (
+            {"tolerance": tolerance, "tolerance_reason": "so"},
+            message,
+        )
+        for tolerance, message in {
+            "-0.1": "'tolerance' is not negative",
+            "Infinity": "are finite numbers",
+            "nan": "are finite numbers",
+            "0,5": "are finite numbers, with a point before decimals",
+            "1_000": "are finite numbers",
+            "1e9999": "are finite numbers",
+        }.items()
+    },
+    "infinite input": ({"inputs": ["inf"]}, "are finite numbers"),
+    "tolerance in words": ({"tolerance": "some", "tolerance_reason": "so"}, "are finite numbers"),
 }
 
 
@@ -103,6 +143,8 @@ def test_two_rows_with_one_id_are_refused(write_ledger: Callable[..., Path]) -> 
         ("claims: [", "is not valid YAML"),
         ("rows: []", "holds one list named 'claims'"),
         ("", "holds one list named 'claims'"),
+        ("claims: 5", "holds one list named 'claims'"),
+        ("claims: {a: b}", "holds one list named 'claims'"),
     ],
 )
 def test_a_broken_file_is_one_clear_error(tmp_path: Path, content: str, message: str) -> None:
@@ -110,6 +152,38 @@ def test_a_broken_file_is_one_clear_error(tmp_path: Path, content: str, message:
     path.write_text(content, "utf-8")
     with pytest.raises(RulbookError, match=message):
         read_ledger(path)
+
+
+def test_a_file_that_is_not_utf_8_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "claims.yml"
+    path.write_bytes("claims: [] # é".encode("latin-1"))
+    with pytest.raises(RulbookError, match="is not UTF-8 text"):
+        read_ledger(path)
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=3), st.booleans())
+def test_a_figure_is_read_as_the_number_it_prints(number: Decimal, separated: bool) -> None:
+    text = f"{number:,}" if separated else str(number)
+    if "E" not in text or len(text.split("E")[1]) <= 4:
+        assert as_number(text) == number
+    assert as_number(f"~{text}") == as_number(text)
+
+
+@pytest.mark.parametrize("text", ["0,5", "12,34", "1,0000", ",5", "1,,000", "1_000", "", "~", "e5"])
+def test_what_could_be_read_as_another_number_is_text(text: str) -> None:
+    assert as_number(text) is None
+
+
+@given(st.dictionaries(st.sampled_from(sorted(Claim.model_fields)), _ANYTHING))
+def test_whatever_a_row_holds_it_is_a_claim_or_one_sentence(changes: dict[str, Any]) -> None:
+    try:
+        claim = _claim(make_row() | changes, 1, Path("claims.yml"))
+    except RulbookError as fault:
+        told = str(fault)
+    else:
+        told = "Claim "
+        assert claim.printed_number is None or claim.allowance() >= 0
+    assert told.startswith("Claim ")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -48,3 +48,13 @@ def test_what_was_made_from_a_removed_chapter_is_deleted(three):
     removed.text.unlink()
     forget_removed(three)
     assert set(three.executed.iterdir()) == {kept.executed, kept.stamp}
+
+
+def test_what_a_reader_keeps_among_executed_notebooks_is_left_alone(three):
+    checkpoints = three.executed / ".ipynb_checkpoints"
+    checkpoints.mkdir(parents=True)
+    own = [three.executed / name for name in ("09-mine.ipynb", "01-a-Copy1.ipynb", "notes.txt")]
+    for path in own:
+        path.touch()
+    forget_removed(three)
+    assert set(three.executed.iterdir()) == {checkpoints, *own}

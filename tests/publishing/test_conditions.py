@@ -6,7 +6,8 @@ import nbformat
 import pytest
 from rich.console import Console
 
-from rulbook.publishing import conditions, reads
+from rulbook import reads
+from rulbook.publishing import conditions
 from rulbook.publishing.execute import Parameters, execute
 
 
@@ -45,4 +46,24 @@ def test_a_chapter_without_an_execution_or_without_conditions_has_none(tiny):
 
 
 def test_a_note_that_is_not_there_says_that_nothing_was_read(tmp_path):
-    assert reads.read_note(tmp_path / "none") == reads.Reads(records=False, data=(), devices=())
+    assert reads.read_note(tmp_path / "none") == reads.Reads(
+        records=False, data=(), devices=(), versions={}
+    )
+
+
+def test_a_note_holds_what_came_in_by_each_door_once(tmp_path, monkeypatch):
+    file = tmp_path / "note"
+    reads.note("records")
+    monkeypatch.setenv(reads.NOTE_VARIABLE, str(file))
+    assert not file.exists()
+    for subset in ("FD002", "FD001", "FD002"):
+        reads.note("data", subset, "simulated")
+    reads.note("device", "cpu")
+    reads.note("version", "torch", "9.9")
+    assert file.read_text().count("FD002") == 1
+    assert reads.read_note(file) == reads.Reads(
+        records=False,
+        data=(("FD001", "simulated"), ("FD002", "simulated")),
+        devices=("cpu",),
+        versions={"torch": "9.9"},
+    )

@@ -1,14 +1,22 @@
+import contextlib
 import io
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import nbformat
 import pytest
 from rich.console import Console
 
+import rulbook
 from rulbook import paths
 from rulbook.errors import RulbookError, UsageError
-from rulbook.publishing import stamps
+from rulbook.publishing import conditions, kernels, stamps
 from rulbook.publishing.chapters import choose
 from rulbook.publishing.execute import Outcome, Parameters, execute, figures_saved
 
@@ -76,13 +84,144 @@ def test_a_failure_leaves_the_last_good_execution_in_place(layout, write, quiet)
     with pytest.raises(RulbookError, match="ZeroDivisionError"):
         execute(layout, [chapter], SIMULATED, console=quiet)
     assert "good" in _printed(chapter)
-    assert "text changed" in quiet.file.getvalue()
+    assert "code changed" in quiet.file.getvalue()
+
+
+def _processes_of(root):
+    """Return the numbers of the processes that work in a folder, this one aside."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").resolve() == root and int(entry.name) != os.getpid():
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.slow
+def test_a_text_edited_while_its_chapter_executes_is_executed_again(layout, write, quiet):
+    chapter = write(
+        "01-a",
+        f"from pathlib import Path\ntext = Path({str(layout.book / '01-a.md')!r})",
+        "text.write_text(text.read_text().replace('print(1)', 'print(2)'))",
+        "print(1)",
+    )
+    execute(layout, [chapter], SIMULATED, console=quiet)
+    assert _printed(chapter) == "1\n"
+    assert execute(layout, [chapter], SIMULATED, console=quiet).executed == ("01-a",)
+    assert _printed(chapter) == "2\n"
+
+
+@pytest.mark.slow
+def test_the_kernel_is_this_python_whatever_kernels_and_profiles_there_are(
+    layout, write, quiet, tmp_path, monkeypatch
+):
+    other = tmp_path / "jupyter" / "kernels" / "python3"
+    other.mkdir(parents=True)
+    spec = {"argv": ["/nowhere/python", "{connection_file}"], "display_name": "x"}
+    (other / "kernel.json").write_text(json.dumps(spec | {"language": "python"}))
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00.py").write_text("print('FROM A PROFILE')\nprofile_ran = True")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONSTARTUP", str(startup / "00.py"))
+    cell = (
+        "import sys, rulbook\nprint(sys.executable, rulbook.__file__, 'profile_ran' in globals())"
+    )
+    chapter = write("01-a", cell)
+    execute(layout, [chapter], SIMULATED, console=quiet)
+    assert _printed(chapter).split() == [sys.executable, rulbook.__file__, "False"]
+    found = conditions.read(chapter)
+    assert found.versions["rulbook"] == rulbook.__version__
+
+
+@pytest.mark.slow
+def test_what_a_cell_prints_is_cut_at_a_bound_with_a_note(layout, write, quiet):
+    chapter = write(
+        "01-a", "for _ in range(60):\n    print('x' * 99_999)", "print('the next cell')"
+    )
+    execute(layout, [chapter], SIMULATED, console=quiet)
+    printed = _printed(chapter)
+    assert printed.count("x") == pytest.approx(kernels.PRINTED_CHARACTERS, rel=0.001)
+    assert printed.count("cut here") == 1
+    assert printed.endswith("the next cell\n")
+
+
+@pytest.mark.slow
+def test_a_chapter_that_meets_a_full_or_forbidden_place_is_named_and_the_others_run(
+    layout, write, quiet
+):
+    chapters = [write("01-a", "x = 1"), write("02-b", "x = 2")]
+    (layout.unfinished / "01-a.ipynb").mkdir(parents=True)
+    with pytest.raises(RulbookError, match=r"Chapter 01-a .*cannot be used") as caught:
+        execute(layout, chapters, SIMULATED, console=quiet)
+    assert "02-b" not in str(caught.value)
+    assert chapters[1].executed.is_file()
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_ends_at_once_and_leaves_no_process(layout, write, tmp_path):
+    started = tmp_path / "started"
+    write("01-a", f"open({str(started)!r}, 'w').close()", "import time\ntime.sleep(300)")
+    program = (
+        "from pathlib import Path\nfrom rulbook.publishing.chapters import choose\n"
+        "from rulbook.publishing.execute import Parameters, execute\n"
+        "from rulbook.publishing.layout import Layout\n"
+        "if __name__ == '__main__':\n"
+        f"    layout = Layout(Path({str(layout.root)!r}))\n"
+        "    execute(layout, choose(layout, []), Parameters(data='simulated', device='cpu'))\n"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(program)
+    with subprocess.Popen([sys.executable, script], stderr=subprocess.DEVNULL) as run:
+        _wait_for(started.is_file, 120)
+        run.send_signal(signal.SIGINT)
+        run.wait(timeout=20)
+    _wait_for(lambda: not _processes_of(layout.root), 20)
+    assert not (layout.executed / "01-a.ipynb").exists()
+
+
+def _wait_for(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_second_build_of_a_checkout_waits_for_the_first(layout, tmp_path):
+    """Two processes: the order in which they hold the lock is written down by each."""
+    program = (
+        "import sys, time\nfrom pathlib import Path\nfrom rich.console import Console\n"
+        "from rulbook.publishing.layout import Layout\n"
+        "from rulbook.publishing.lock import building\n"
+        "name, root, log = sys.argv[1:]\n"
+        "layout, console = Layout(Path(root)), Console(stderr=True, soft_wrap=True)\n"
+        "with building(layout, console), building(layout, console), open(log, 'a') as lines:\n"
+        "    print(name, 'begins', file=lines, flush=True)\n    time.sleep(2)\n"
+        "    print(name, 'ends', file=lines, flush=True)\n"
+    )
+    log = tmp_path / "log"
+
+    def start(name):
+        command = [sys.executable, "-c", program, name, layout.root, log]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    with start("first") as first:
+        _wait_for(log.is_file, 60)
+        with start("second") as second:
+            said = second.communicate(timeout=60)[1]
+    assert first.returncode == second.returncode == 0
+    assert said == f"Another build runs here (process {first.pid}): waiting for it to end.\n"
+    assert log.read_text().split("\n")[:-1] == [
+        *("first begins", "first ends", "second begins", "second ends"),
+    ]
 
 
 @pytest.mark.slow
 def test_a_stamp_says_whether_records_were_read(layout, write, quiet):
     reader = write("01-reads", "from rulbook import paths\nprint(list(paths.results().iterdir()))")
-    other = write("02-does-not", "from rulbook import paths\npaths.results()")
+    other = write("02-does-not", "from rulbook import paths\npaths.ledger()")
     execute(layout, [reader, other], SIMULATED, jobs=2, console=quiet)
     assert stamps.RECORDS in stamps.read(reader).inputs
     assert stamps.RECORDS not in stamps.read(other).inputs
@@ -112,7 +251,7 @@ def test_a_chapter_whose_figure_is_gone_runs_again_if_figures_are_wanted(layout,
     ("parameters", "message"),
     [
         (Parameters(profile="slow"), r"profile 'slow'.*quick, full"),
-        (Parameters(data="real"), r"data source 'real'.*auto, cmapss, simulated"),
+        (Parameters(data="real"), r"data source 'real'.*auto, simulated, cmapss"),
         (Parameters(device="tpu"), r"device 'tpu'.*auto, cpu, cuda, mps"),
     ],
 )
@@ -142,6 +281,6 @@ def test_an_incomplete_data_folder_is_an_error_that_names_the_file(
 def test_the_stamp_holds_digests_and_figures_only(built):
     (chapter,) = choose(built, [])
     stamp = json.loads(chapter.stamp.read_text())
-    assert set(stamp["inputs"]) == {"text", "package", "parameters", "data", "ledger"}
+    assert set(stamp["inputs"]) == {"code", "package", "parameters", "data", "ledger"}
     assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in stamp["inputs"].values())
     assert stamp["figures"] == []

@@ -1,3 +1,4 @@
+import io
 import re
 import shutil
 import threading
@@ -9,11 +10,15 @@ from urllib.parse import urlsplit
 import nbformat
 import pytest
 import yaml
+from rich.console import Console
 
 from rulbook.errors import RulbookError
 from rulbook.publishing import pairing, site, web_assets
+from rulbook.publishing.chapters import choose
+from rulbook.publishing.execute import Parameters, execute
 from rulbook.publishing.layout import Layout
-from rulbook.publishing.site import build_site, stage
+from rulbook.publishing.site import build_site, replace_folder
+from rulbook.publishing.staging import stage, with_present_prose
 
 
 @pytest.fixture
@@ -118,6 +123,63 @@ def test_pages_are_built_again_when_our_script_for_the_widgets_changed(
     monkeypatch.setattr(web_assets, "_OUR_SCRIPT", script)
     assert build_site(layout) is True
     assert (layout.html / web_assets.WIDGETS_SETUP).read_text() == script.read_text()
+
+
+@pytest.mark.slow
+def test_new_prose_is_shown_with_the_outputs_that_are_there(built, tmp_path):
+    layout = Layout(tmp_path / "copy")
+    shutil.copytree(built.root, layout.root)
+    (chapter,) = choose(layout, [])
+    text = chapter.text.read_text()
+    chapter.text.write_text(text.replace("# A tiny chapter", "# A new title\n\nMore words."))
+    parameters = Parameters(data="simulated", device="cpu", seed=7)
+    executed = execute(layout, [chapter], parameters, console=Console(file=io.StringIO()))
+    assert executed.executed == ()
+    assert build_site(layout) is True
+    page = (layout.html / "01-tiny.html").read_text()
+    assert "A new title" in page
+    assert "More words." in page
+    assert "parameters seen: quick simulated cpu 7" in page
+
+
+def test_prose_beside_code_that_was_not_executed_is_left_out(executed, tiny):
+    ran = nbformat.read(tiny.executed, as_version=4)
+    text = tiny.text.read_text()
+    tiny.text.write_text(text.replace("# A tiny", "# Another").replace("max=1", "max=2"))
+    shown = with_present_prose(ran, pairing.to_notebook(tiny))
+    assert [cell.source for cell in shown.cells] == [cell.source for cell in ran.cells]
+
+
+def test_a_readers_file_among_the_pages_is_moved_and_named(tmp_path):
+    place = tmp_path / "html"
+    for content in ("first", "second", "third"):
+        made = tmp_path / "made"
+        (made / "sub").mkdir(parents=True)
+        (made / "sub" / "index.html").write_text(content)
+        (made / f"{content}.html").touch()
+        if place.is_dir():
+            (place / "sub" / "notes.txt").write_text(f"notes before the {content}")
+        kept = replace_folder(made, place)
+        assert (place / "sub" / "index.html").read_text() == content
+        assert {path.name for path in place.iterdir()} == {f"{content}.html", "sub"}
+    assert kept == [tmp_path / "html.kept" / "sub" / "notes-2.txt"]
+    assert kept[0].read_text() == "notes before the third"
+
+
+def test_files_in_the_way_are_not_staged(executed, tmp_path):
+    (executed.book / ".#index.md").symlink_to("nobody@nowhere.1234")
+    (executed.book / ".#claims.yml").symlink_to("nobody@nowhere.1234")
+    (executed.book / "_static" / "desktop.ini").touch()
+    (executed.book / "._index.md").touch()
+    stage(executed, tmp_path)
+    staged = {path.name for path in executed.staged.rglob("*")}
+    assert not {".#index.md", ".#claims.yml", "desktop.ini", "._index.md"} & staged
+
+
+def test_last_words_are_quoted_where_jupyter_book_gives_no_warning(executed, tmp_path, monkeypatch):
+    monkeypatch.setattr(site.sys, "executable", "/bin/false")
+    with pytest.raises(RulbookError, match=r"ended with 1 and no warning; its last words: none"):
+        site._run_jupyter_book(executed, tmp_path)
 
 
 @pytest.mark.slow

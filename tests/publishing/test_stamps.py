@@ -3,11 +3,11 @@ import json
 
 import pytest
 
-from rulbook import display
-from rulbook.publishing import stamps
-from rulbook.publishing.stamps import Inputs, Stamp
+from rulbook.publishing import imports, stamps
+from rulbook.publishing.pairing import to_notebook
+from rulbook.publishing.stamps import Code, Inputs, Stamp
 
-INPUTS = Inputs(shared={"package": "p", "parameters": "q", "data": "d", "ledger": "l"}, records="r")
+INPUTS = Inputs(shared={"parameters": "q", "data": "d", "ledger": "l"}, records="r")
 
 
 @pytest.fixture
@@ -20,8 +20,14 @@ def executed(tiny):
 def _execute(chapter, *, reads_records):
     chapter.executed.parent.mkdir(parents=True, exist_ok=True)
     chapter.executed.write_text("{}")
-    inputs = INPUTS.of(chapter, reads_records=reads_records)
-    stamps.write(chapter, Stamp(inputs=inputs, figures=["01-a.svg"]))
+    code = Code.of(to_notebook(chapter))
+    stamp = Stamp(
+        inputs=INPUTS.of(code, reads_records=reads_records),
+        figures=["01-a.svg"],
+        text=stamps.text_digest(chapter.text.read_text()),
+        imports=code.imports,
+    )
+    stamps.write(chapter, stamp)
 
 
 def test_a_chapter_is_up_to_date_while_nothing_changed(executed):
@@ -34,23 +40,50 @@ def test_each_input_that_changes_is_named(executed, name):
     assert stamps.changes(executed, changed) == [f"{name} changed"]
 
 
-def test_styles_and_scripts_that_outputs_carry_belong_to_the_package(monkeypatch, tmp_path):
-    def package():
-        return Inputs.now({}, "simulated").shared["package"]
-
-    monkeypatch.setattr(display, "__file__", str(tmp_path / "__init__.py"))
-    digests = {package()}
-    for name, content in (("a.css", "a"), ("a.css", "b"), ("b.js", "b")):
-        (tmp_path / name).write_text(content)
-        digests.add(package())
-    (tmp_path / "other.txt").touch()
-    assert package() in digests
-    assert len(digests) == 4
+def test_changed_code_is_named(executed):
+    text = executed.text.read_text()
+    executed.text.write_text(text.replace("max=1,", "max=1, step=1,"))
+    assert stamps.changes(executed, INPUTS) == ["code changed"]
 
 
-def test_a_changed_text_is_named(executed):
-    executed.text.write_text(executed.text.read_text() + "\nOne more line.\n")
+def _more_prose(text):
+    return text + "\nOne more line.\n"
+
+
+def _another_caption(text):
+    return text.replace("import ipywidgets", ":tags: [hide-input]\n\nimport ipywidgets")
+
+
+def _as_jupytext_saves_it(text):
+    return text.replace("    format_version: 0.13\n", "    jupytext_version: 9.9.9\n")
+
+
+@pytest.mark.parametrize("change", [_more_prose, _another_caption, _as_jupytext_saves_it])
+def test_prose_and_what_is_for_the_page_only_execute_nothing(executed, change):
+    text = executed.text.read_text()
+    executed.text.write_text(change(text))
+    assert executed.text.read_text() != text
+    assert stamps.changes(executed, INPUTS) == []
+
+
+def test_a_text_that_is_no_notebook_has_changed(executed):
+    executed.text.write_text("# No code at all\n")
     assert stamps.changes(executed, INPUTS) == ["text changed"]
+
+
+def test_a_module_matters_to_chapters_that_import_it_and_to_no_other(write, monkeypatch):
+    importing = write("01-a", "from rulbook.weighting.registry import get_loss")
+    other = write("02-b", "from rulbook import statistics")
+    for chapter in (importing, other):
+        _execute(chapter, reads_records=False)
+    true_digest = imports._module_digest
+
+    def edited(module):
+        return "edited" if module == "rulbook.weighting.gaba" else true_digest(module)
+
+    monkeypatch.setattr(imports, "_module_digest", edited)
+    assert stamps.changes(importing, INPUTS) == ["package changed"]
+    assert stamps.changes(other, INPUTS) == []
 
 
 def test_records_matter_only_to_a_chapter_that_read_some(tiny):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypedDict
 
+from rulbook import paths
 from rulbook.claims.decision import Decision
 from rulbook.claims.ledger import CHAPTERS, Claim, read_ledger
 from rulbook.errors import RulbookError
@@ -46,9 +47,14 @@ def collect(executed: Path) -> list[Decided]:
     """
     return [
         Decided(notebook.stem, decision)
-        for notebook in sorted(executed.glob("*.ipynb"))
+        for notebook in _notebooks(executed)
         for decision in _decisions(notebook)
     ]
+
+
+def _notebooks(executed: Path) -> list[Path]:
+    """Return the notebooks of chapters: a reader's copy of one decides nothing."""
+    return [path for path in paths.files_in(executed, "*.ipynb") if path.stem in CHAPTERS]
 
 
 def _decisions(notebook: Path) -> Iterator[Decision]:
@@ -114,8 +120,8 @@ def _faults_of_decisions(decided: Sequence[Decided], ledger: Mapping[str, Claim]
 
 def faults_of(executed: Path) -> list[str]:
     """Return the faults between the book's ledger and the executed notebooks of a folder."""
-    chapters = [notebook.stem for notebook in executed.glob("*.ipynb")]
-    return faults(collect(executed), [name for name in CHAPTERS if name in chapters])
+    executed_chapters = [notebook.stem for notebook in _notebooks(executed)]
+    return faults(collect(executed), executed_chapters)
 
 
 def claims_table(executed: Path) -> list[ClaimRow]:

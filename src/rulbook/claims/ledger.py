@@ -1,8 +1,9 @@
 """One row a claim of the book: the model of ``book/claims.yml`` and its reader."""
 
+import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
@@ -75,6 +76,12 @@ class Verdict(StrEnum):
         """Return the verdict as a reader sees it."""
         return self.value.replace("_", " ")
 
+
+_FIGURE = re.compile(
+    r"[+-]?(?:(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?|[+-]?(?:inf(?:inity)?|nan)",
+    re.IGNORECASE | re.ASCII,
+)
+"""A printed number; exponents are short, so that comparing takes no time."""
 
 Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -210,12 +217,11 @@ class Claim(_Strict):
 def as_number(text: str) -> Decimal | None:
     """Return a printed figure as a number, or ``None`` when it is text.
 
-    Thousands separators and the leading ``~`` of an approximate figure are understood.
+    Thousands separators and the leading ``~`` of an approximate figure are understood. A comma
+    anywhere else, as in ``0,5``, makes it text: it could be read as another number than is meant.
     """
-    try:
-        return Decimal(text.removeprefix("~").replace(",", ""))
-    except InvalidOperation:
-        return None
+    figure = text.strip().removeprefix("~").strip()
+    return Decimal(figure.replace(",", "")) if _FIGURE.fullmatch(figure) else None
 
 
 def truth_in_words(value: bool) -> str:
@@ -292,8 +298,11 @@ def _rules_on_tolerance(claim: Claim) -> dict[str, bool]:
         "'tolerance' and 'tolerance_reason' come together": (
             (claim.tolerance is not None) == bool(claim.tolerance_reason)
         ),
-        "'tolerance' and 'inputs' are numbers": all(
-            as_number(figure) is not None for figure in figures
+        "'tolerance' and 'inputs' are finite numbers, with a point before decimals": all(
+            (value := as_number(figure)) is not None and value.is_finite() for figure in figures
+        ),
+        "'tolerance' is not negative": (
+            not claim.tolerance or not claim.tolerance.lstrip().startswith("-")
         ),
     }
 

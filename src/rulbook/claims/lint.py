@@ -20,6 +20,7 @@ from markdown_it.token import Token
 from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
 
+from rulbook import paths
 from rulbook.claims.ledger import Claim, read_ledger
 
 _NUMBER = r"\d[\d,]*(?:\.\d+)?"
@@ -92,7 +93,7 @@ def lint_book(folder: Path) -> list[StrayNumber]:
     """Return the findings of every page directly in a folder."""
     return [
         finding
-        for page in sorted(folder.glob("*.md"))
+        for page in paths.files_in(folder, "*.md")
         for finding in typed_figures(page.read_text(encoding="utf-8"), page.stem)
     ]
 

@@ -21,7 +21,7 @@ from rulbook.data.cmapss import (
     Fleet,
     status,
 )
-from rulbook.data.loading import RequestedSource, digest, load, own_fleet, resolve_source
+from rulbook.data.loading import digest, load, own_fleet, resolve_source
 from rulbook.data.prepare import (
     HEALTH_STATES,
     Prepared,
@@ -29,6 +29,7 @@ from rulbook.data.prepare import (
     Windows,
     health_state,
 )
+from rulbook.options import RequestedSource
 
 __all__ = [
     "COLUMNS",

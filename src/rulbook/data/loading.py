@@ -1,18 +1,17 @@
 """Choose between the real files and the simulated fleet, or take tables of one's own."""
 
 import hashlib
-import sys
-from typing import Literal, get_args
+from typing import get_args
 
 import pandas as pd
 
+from rulbook import reads
 from rulbook.data import cmapss
 from rulbook.data.cmapss import Fleet, Source
 from rulbook.data.simulate import digest as simulated_digest
 from rulbook.data.simulate import simulate
 from rulbook.errors import unknown_name
-
-RequestedSource = Literal["auto", "cmapss", "simulated"]
+from rulbook.options import RequestedSource
 
 
 def resolve_source(source: RequestedSource = "auto") -> Source:
@@ -35,8 +34,7 @@ def resolve_source(source: RequestedSource = "auto") -> Source:
 def load(subset: str, source: RequestedSource = "auto") -> Fleet:
     """Return one subset, real or simulated.
 
-    It raises the auditing event ``rulbook.data.load`` with subset and source, from which the status
-    page of the book knows what a chapter loaded.
+    Subset and source are noted, so that the status page of the book knows what a chapter loaded.
 
     Args:
         subset: One of ``cmapss.SUBSETS``.
@@ -48,7 +46,7 @@ def load(subset: str, source: RequestedSource = "auto") -> Fleet:
     """
     cmapss.check_subset(subset)
     resolved = resolve_source(source)
-    sys.audit("rulbook.data.load", subset, resolved)
+    reads.note("data", subset, resolved)
     return cmapss.read(subset) if resolved == "cmapss" else simulate(subset)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rulbook import paths
 from rulbook.errors import unknown_name
 from rulbook.publishing.layout import Layout
 
@@ -49,7 +50,7 @@ def chapters(layout: Layout) -> list[Chapter]:
             notebook=layout.notebooks / f"{text.stem}.ipynb",
             executed=layout.executed / f"{text.stem}.ipynb",
         )
-        for text in sorted(layout.book.glob("*.md"))
+        for text in paths.files_in(layout.book, "*.md")
         if _CHAPTER_FILE.fullmatch(text.name)
     ]
 
@@ -68,8 +69,13 @@ def choose(layout: Layout, names: Sequence[str]) -> list[Chapter]:
 
 
 def forget_removed(layout: Layout) -> None:
-    """Delete what was made from chapters that are no longer there, their decisions included."""
-    kept = {path for chapter in chapters(layout) for path in (chapter.executed, chapter.stamp)}
-    for path in layout.executed.glob("*"):
-        if path not in kept:
-            path.unlink()
+    """Delete what was made from chapters that are no longer there, their decisions included.
+
+    Only an executed notebook with the stamp beside it was made here; other files are left alone.
+    """
+    kept = {chapter.stamp for chapter in chapters(layout)}
+    for stamp in paths.files_in(layout.executed, "*.stamp.json"):
+        executed = stamp.with_name(stamp.name.removesuffix(".stamp.json") + ".ipynb")
+        if stamp not in kept:
+            executed.unlink(missing_ok=True)
+            stamp.unlink()

@@ -1,18 +1,15 @@
 """Under which conditions a chapter was executed, kept in the metadata of its executed notebook."""
 
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import Any, Self
 
 import nbformat
 
 from rulbook.publishing.chapters import Chapter
-from rulbook.publishing.reads import Reads
+from rulbook.reads import Reads
 
 _KEY = "rulbook"
-_LIBRARIES = ("rulbook", "numpy", "scipy", "scikit-learn", "torch", "torchjd")
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,8 @@ class Conditions:
         records: Whether committed records were read.
         data: Source by subset that was loaded, ``cmapss`` or ``simulated``.
         devices: Types of the devices that computed.
-        versions: Version by name of Python and of the libraries that compute.
+        versions: Version by name of Python and of the libraries that compute, as its kernel has
+            them.
     """
 
     finished: str
@@ -50,10 +48,7 @@ class Conditions:
             records=reads.records,
             data=dict(reads.data),
             devices=reads.devices or ("cpu",),
-            versions={
-                "python": platform.python_version(),
-                **{name: version(name) for name in _LIBRARIES},
-            },
+            versions=reads.versions,
         )
 
 

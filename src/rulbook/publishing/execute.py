@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -9,28 +10,26 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, get_args
 
-import nbformat
-import papermill
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from papermill.exceptions import PapermillExecutionError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from rulbook import paths
+from rulbook import paths, reads
 from rulbook.errors import RulbookError, unknown_name
-from rulbook.publishing import conditions, reads, stamps
+from rulbook.options import Profile, RequestedDevice, RequestedSource
+from rulbook.publishing import stamps
 from rulbook.publishing.chapters import Chapter, forget_removed
-from rulbook.publishing.kernels import LookingKernelManager
 from rulbook.publishing.layout import Layout
-from rulbook.publishing.pairing import to_notebook
+from rulbook.publishing.lock import building
 
 if TYPE_CHECKING:
-    # These take seconds to import, and the processes that execute chapters do not need them.
-    from rulbook.data import RequestedSource
-    from rulbook.training.device import RequestedDevice
+    # These take long to import; what is up to date is not to wait for them.
+    from nbformat import NotebookNode
+
 
 CELL_SECONDS = 1800
 """How long one cell may take; the slowest cell of the full profile takes a fraction of it."""
@@ -40,9 +39,8 @@ INJECTED_TAG = "injected-parameters"
 
 _SENTENCE_CHARACTERS = 300
 
-
-PROFILES = ("quick", "full")
-"""How much a chapter computes: minutes on two CPU cores, or more repetitions."""
+_ALWAYS_THERE = ("auto", "cpu")
+"""The devices for which PyTorch need not be asked."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +48,15 @@ class Parameters:
     """What papermill puts into the ``parameters`` cell of every chapter.
 
     Attributes:
-        profile: One of ``PROFILES``.
+        profile: How much a chapter computes.
         data: The data that chapters load; see ``rulbook.data.load``.
         device: Where chapters compute; see ``rulbook.training.device.choose_device``.
         seed: The seed of everything random in a chapter.
     """
 
-    profile: Literal["quick", "full"] = "quick"
-    data: "RequestedSource" = "auto"
-    device: "RequestedDevice" = "auto"
+    profile: Profile = "quick"
+    data: RequestedSource = "auto"
+    device: RequestedDevice = "auto"
     seed: int = 42
 
     def check(self) -> None:
@@ -69,11 +67,13 @@ class Parameters:
             RulbookError: The device is not there, or real data is named and is not complete.
         """
         from rulbook import data
-        from rulbook.training.device import choose_device
 
-        if self.profile not in PROFILES:
-            raise unknown_name("profile", self.profile, PROFILES)
-        choose_device(self.device)
+        if self.profile not in get_args(Profile):
+            raise unknown_name("profile", self.profile, get_args(Profile))
+        if self.device not in _ALWAYS_THERE:
+            from rulbook.training.device import choose_device
+
+            choose_device(self.device)
         if data.resolve_source(self.data) == "cmapss":
             for file in data.status().files:
                 if file.problem:
@@ -106,6 +106,7 @@ def execute(
     """Execute the chapters whose inputs changed since they last ran.
 
     A chapter that fails does not stop the others, and leaves its last good execution in place.
+    Another build of the same checkout is waited for.
 
     Args:
         layout: The checkout.
@@ -122,6 +123,19 @@ def execute(
     """
     console = console or Console(stderr=True)
     parameters.check()
+    with building(layout, console):
+        return _execute(layout, chapters, parameters, jobs, figures, cell_seconds, console)
+
+
+def _execute(
+    layout: Layout,
+    chapters: Sequence[Chapter],
+    parameters: Parameters,
+    jobs: int,
+    figures: bool,
+    cell_seconds: int,
+    console: Console,
+) -> Outcome:
     forget_removed(layout)
     inputs = stamps.Inputs.now(asdict(parameters), parameters.data)
     reasons = {chapter: stamps.changes(chapter, inputs) for chapter in chapters}
@@ -130,7 +144,7 @@ def execute(
             reasons[chapter] += _figures_gone(chapter)
     stale = [chapter for chapter in chapters if reasons[chapter]]
     for chapter in stale:
-        console.print(f"{chapter.name}: executing ({', '.join(reasons[chapter])})")
+        console.print(f"{chapter.name}: executing ({escape(', '.join(reasons[chapter]))})")
     task = _Task(layout, inputs, parameters, cell_seconds)
     failures = _run_all(stale, task, jobs, console) if stale else []
     if failures:
@@ -168,10 +182,11 @@ def _run_all(chapters: Sequence[Chapter], task: _Task, jobs: int, console: Conso
     """Run every chapter, ``jobs`` at a time; return one sentence for each that failed."""
     context = multiprocessing.get_context("spawn")
     events: SimpleQueue[_CellStarts] = context.SimpleQueue()
+    interrupted = context.Event()
     failures: list[str] = []
     with (
         _progress(console) as progress,
-        ProcessPoolExecutor(jobs, context, _start_worker, (events, jobs)) as pool,
+        ProcessPoolExecutor(jobs, context, _start_worker, (events, interrupted, jobs)) as pool,
     ):
         running = {pool.submit(_run, chapter, task): chapter for chapter in chapters}
         bars = {chapter.name: progress.add_task(chapter.name, total=None) for chapter in chapters}
@@ -192,6 +207,7 @@ def _run_all(chapters: Sequence[Chapter], task: _Task, jobs: int, console: Conso
                     end = "failed" if failure else f"done in {future.result():.0f} s"
                     console.print(f"{chapter.name}: {end}")
         except KeyboardInterrupt:
+            interrupted.set()  # whoever waits for a cell to end would wait for minutes
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return failures
@@ -219,16 +235,35 @@ def _failure(future: Future[float], chapter: Chapter) -> str:
             f"Chapter {chapter.name} was cut off because a process that executes chapters was "
             "killed, often for want of memory: run it again, with --jobs 1."
         )
+    except OSError as fault:
+        where = f"'{fault.filename}'" if fault.filename else "a file or connection"
+        return (
+            f"Chapter {chapter.name} could not be executed, because {where} cannot be used "
+            f"({fault.strerror or fault}): put that right and run it again."
+        )
+    except Exception as fault:
+        # Whatever it is, it is this chapter's, and the others go on.
+        return (
+            f"Chapter {chapter.name} could not be executed ({type(fault).__name__}: "
+            f"{_shortened(str(fault))}); please report it."
+        )
     return ""
 
 
-def _start_worker(events: SimpleQueue[_CellStarts], jobs: int) -> None:
+def _start_worker(events: SimpleQueue[_CellStarts], interrupted: Event, jobs: int) -> None:
     _Worker.events = events
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for target, arguments in ((_end_with_parent, ()), (_end_if, (interrupted,))):
+        threading.Thread(target=target, args=arguments, daemon=True).start()
     threads = max(1, (os.cpu_count() or 1) // jobs)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # this environment's kernel before the user's
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # no debugger will attach
+    os.environ.pop("PYTHONSTARTUP", None)  # IPython would run it in every chapter
+
+
+def _end_if(interrupted: Event) -> None:
+    """End this process, and so the kernel that it started, as soon as the run is interrupted."""
+    interrupted.wait()
+    os._exit(1)
 
 
 def _end_with_parent() -> None:
@@ -248,38 +283,23 @@ def _run(chapter: Chapter, task: _Task) -> float:
     Raises:
         RulbookError: It failed; the sentence names the cell and the exception.
     """
-    notebook = to_notebook(chapter)
+    import nbformat
+
+    from rulbook.publishing import conditions
+    from rulbook.publishing.pairing import read_text, to_notebook
+
+    # The stamp is that of what is executed, whatever becomes of the text in the meantime.
+    text = read_text(chapter)
+    notebook = to_notebook(chapter, text)
+    code = stamps.Code.of(notebook)
+    made_of = task.inputs.of(code, reads_records=True)
     unfinished = task.layout.unfinished / chapter.executed.name
     note = unfinished.with_suffix(".reads")
     note.unlink(missing_ok=True)
     os.environ[reads.NOTE_VARIABLE] = str(note)
     unfinished.parent.mkdir(parents=True, exist_ok=True)
-    place = _Place(chapter.name)
     started = time.time()
-
-    def cell_starts(cell: nbformat.NotebookNode, cell_index: int) -> None:
-        place.enter(cell)
-        _Worker.events.put(_CellStarts(chapter.name, cell_index, len(notebook.cells) + 1))
-
-    try:
-        executed = papermill.execute_notebook(
-            notebook,
-            unfinished,
-            parameters=asdict(task.parameters),
-            kernel_name="python3",
-            kernel_manager_class=LookingKernelManager,
-            progress_bar=False,
-            cwd=task.layout.root,
-            execution_timeout=task.cell_seconds,
-            extra_arguments=[f"--ext={reads.__name__}", "--log-level=CRITICAL"],
-            on_cell_start=cell_starts,
-        )
-    except PapermillExecutionError as fault:
-        raise place.failed(f"{fault.ename}: {fault.evalue}", unfinished) from fault
-    except CellTimeoutError as fault:
-        raise place.failed(f"it took over {task.cell_seconds} seconds", unfinished) from fault
-    except DeadKernelError as fault:
-        raise place.failed("its process died, often for want of memory", unfinished) from fault
+    executed = _papermill(notebook, unfinished, chapter, task)
     read = reads.read_note(note)
     note.unlink(missing_ok=True)
     conditions.write(
@@ -287,14 +307,68 @@ def _run(chapter: Chapter, task: _Task) -> float:
     )
     nbformat.write(executed, unfinished)
     stamp = stamps.Stamp(
-        inputs=task.inputs.of(chapter, reads_records=read.records),
+        inputs={
+            name: digest
+            for name, digest in made_of.items()
+            if read.records or name != stamps.RECORDS
+        },
         figures=[path.name for path in _figures_of(chapter) if path.stat().st_mtime >= started],
+        text=stamps.text_digest(text),
+        imports=code.imports,
     )
     chapter.stamp.unlink(missing_ok=True)
     chapter.executed.parent.mkdir(parents=True, exist_ok=True)
     unfinished.replace(chapter.executed)
     stamps.write(chapter, stamp)
     return time.time() - started
+
+
+def _papermill(
+    notebook: "NotebookNode", unfinished: Path, chapter: Chapter, task: _Task
+) -> "NotebookNode":
+    """Return a notebook after papermill has executed it in a kernel of its own."""
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    from rulbook.publishing import kernel_note
+    from rulbook.publishing.kernels import LookingKernelManager
+
+    place = _Place(chapter.name)
+
+    def cell_starts(cell: "NotebookNode", cell_index: int) -> None:
+        place.enter(cell)
+        _Worker.events.put(_CellStarts(chapter.name, cell_index, len(notebook.cells) + 1))
+
+    # A profile of the user's own may import and set things that no reader has.
+    with tempfile.TemporaryDirectory(prefix="rulbook-ipython-") as profile:
+        os.environ["IPYTHONDIR"] = profile
+        try:
+            executed: NotebookNode = papermill.execute_notebook(
+                notebook,
+                unfinished,
+                parameters=asdict(task.parameters),
+                kernel_name="python3",
+                kernel_manager_class=LookingKernelManager,
+                progress_bar=False,
+                cwd=task.layout.root,
+                execution_timeout=task.cell_seconds,
+                extra_arguments=[f"--ext={kernel_note.__name__}", "--log-level=CRITICAL"],
+                on_cell_start=cell_starts,
+            )
+            return executed
+        except PapermillExecutionError as fault:
+            raise place.failed(f"{fault.ename}: {fault.evalue}", unfinished) from fault
+        except CellTimeoutError as fault:
+            raise place.failed(f"it took over {task.cell_seconds} seconds", unfinished) from fault
+        except DeadKernelError as fault:
+            raise place.failed("its process died, often for want of memory", unfinished) from fault
+        except RuntimeError as fault:
+            # What Jupyter raises where the process does not even start.
+            raise RulbookError(
+                f"Chapter {chapter.name} has no process to run in ({_shortened(str(fault))}): "
+                "`rulbook doctor` says what is missing here."
+            ) from fault
 
 
 def figures_saved(chapter: Chapter) -> list[Path]:
@@ -308,7 +382,7 @@ def _figures_gone(chapter: Chapter) -> list[str]:
 
 
 def _figures_of(chapter: Chapter) -> list[Path]:
-    return sorted(paths.figures().glob(f"{chapter.number}-*"))
+    return paths.files_in(paths.figures(), f"{chapter.number}-*")
 
 
 class _Place:
@@ -319,7 +393,7 @@ class _Place:
         self._number = 0
         self._first_line = ""
 
-    def enter(self, cell: nbformat.NotebookNode) -> None:
+    def enter(self, cell: "NotebookNode") -> None:
         """Move on to ``cell``."""
         if cell.cell_type == "code" and INJECTED_TAG not in cell.metadata.get("tags", ()):
             self._number += 1
@@ -327,10 +401,13 @@ class _Place:
 
     def failed(self, what: str, unfinished: Path) -> RulbookError:
         """Return the sentence on what happened in the current cell."""
-        reason = " ".join(what.split())
-        if len(reason) > _SENTENCE_CHARACTERS:
-            reason = reason[:_SENTENCE_CHARACTERS] + " …"
         return RulbookError(
             f"Chapter {self._chapter} failed in code cell {self._number} (`{self._first_line}`): "
-            f"{reason}; the notebook as far as it came is '{unfinished}'."
+            f"{_shortened(what)}; the notebook as far as it came is '{unfinished}'."
         )
+
+
+def _shortened(what: str) -> str:
+    """Return what happened on one line of bounded length."""
+    line = " ".join(what.split())
+    return line if len(line) <= _SENTENCE_CHARACTERS else line[:_SENTENCE_CHARACTERS] + " …"

@@ -1,4 +1,10 @@
-"""A client of kernels that does not miss the reply of a cell with widgets.
+"""The kernel in which a chapter runs, and the client that executes its cells there.
+
+The kernel is this very Python, whatever kernels are installed: one that another environment offers
+under the name ``python3`` would run the chapter with another package than the page names.
+
+What a cell prints is kept up to a bound: a page has no use for more, and the notebook would be too
+large to open.
 
 ZeroMQ tells a waiting program only once that something happened on a socket, and whoever uses the
 socket next takes that notice away. While a cell with an ``Output`` widget runs, nbclient answers
@@ -8,16 +14,23 @@ is up. This client therefore looks again now and then.
 """
 
 import queue
+import sys
 from time import monotonic
 from typing import Any
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.channels import AsyncZMQSocketChannel
+from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import Type
 
 LOOK_SECONDS = 1.0
 """How often the socket is looked at while nothing is said to have happened."""
+
+PRINTED_CHARACTERS = 1_000_000
+"""How much of what one cell prints is kept."""
+
+CUT_NOTE = f"\n… cut here: of what a cell prints, {PRINTED_CHARACTERS:,} characters are kept.\n"
 
 
 class LookingChannel(AsyncZMQSocketChannel):
@@ -44,13 +57,57 @@ class LookingChannel(AsyncZMQSocketChannel):
                     raise
 
 
+class BoundedChannel(AsyncZMQSocketChannel):
+    """The channel of outputs, which passes on a bounded part of what each cell prints."""
+
+    _cell = ""
+    _printed = 0
+
+    async def get_msg(  # type: ignore[override]  # as in the class above it
+        self, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Return the next message, its text cut at the bound and empty beyond it.
+
+        Args:
+            timeout: How many seconds to wait for it; without end by default.
+
+        Raises:
+            queue.Empty: None came.
+        """
+        message = await super().get_msg(timeout)
+        if message["msg_type"] == "stream":
+            self._cut(message)
+        return message
+
+    def _cut(self, message: dict[str, Any]) -> None:
+        cell = message["parent_header"].get("msg_id", "")
+        if cell != self._cell:
+            self._cell, self._printed = cell, 0
+        text = message["content"]["text"]
+        room = PRINTED_CHARACTERS - self._printed
+        self._printed += len(text)
+        if len(text) > room:
+            message["content"]["text"] = text[: max(room, 0)] + (CUT_NOTE if room >= 0 else "")
+            self._printed = PRINTED_CHARACTERS + 1
+
+
 class LookingClient(AsyncKernelClient):
-    """A client that looks for the replies of cells."""
+    """A client that looks for the replies of cells, and takes bounded outputs."""
 
     shell_channel_class = Type(LookingChannel)
+    iopub_channel_class = Type(BoundedChannel)
 
 
 class LookingKernelManager(AsyncKernelManager):
-    """A manager whose clients look for the replies of cells."""
+    """A manager that starts this Python, and whose clients look for the replies of cells."""
 
     client_factory = Type(LookingClient)
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """The kernel to start: IPython's, in the Python that runs this."""
+        return KernelSpec(
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            display_name="Python 3",
+            language="python",
+        )

@@ -8,21 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rulbook import paths
+from rulbook.errors import RulbookError
+from rulbook.options import RequestedSource
+from rulbook.publishing import imports
 from rulbook.publishing.chapters import Chapter
 
 if TYPE_CHECKING:
-    from rulbook.data import RequestedSource
+    from nbformat import NotebookNode
 
 RECORDS = "records"
 """The one input that only some chapters have."""
 
+_CHANGES_A_RUN = ("parameters", "raises-exception", "skip-execution")
+"""The tags of cells that papermill heeds; all others are for the page."""
+
 
 @dataclass(frozen=True)
 class Inputs:
-    """What every chapter of one run is made of, apart from its own text.
+    """What every chapter of one run is made of, apart from its own code.
 
     Attributes:
-        shared: Digest by name of input: package, parameters, data, ledger.
+        shared: Digest by name of input: parameters, data, ledger.
         records: Digest of the committed records.
     """
 
@@ -30,20 +36,16 @@ class Inputs:
     records: str
 
     @classmethod
-    def now(cls, parameters: Mapping[str, object], source: "RequestedSource") -> "Inputs":
+    def now(cls, parameters: Mapping[str, object], source: RequestedSource) -> "Inputs":
         """Return the inputs as they are at this moment.
 
         Raises:
             RulbookError: Real data is named and is not there.
         """
-        from rulbook import data, display
-        from rulbook.training.record import source_digest
+        from rulbook import data
 
         return cls(
             shared={
-                "package": _digest(
-                    source_digest().encode(), *_carried(Path(display.__file__).parent)
-                ),
                 "parameters": _digest(json.dumps(parameters, sort_keys=True).encode()),
                 "data": _digest(*(data.digest(name, source).encode() for name in data.SUBSETS)),
                 "ledger": _digest(paths.ledger().read_bytes()),
@@ -51,10 +53,37 @@ class Inputs:
             records=folder_digest(paths.results()),
         )
 
-    def of(self, chapter: Chapter, *, reads_records: bool) -> dict[str, str]:
-        """Return the digest by name of everything that ``chapter`` is made of."""
-        inputs = {"text": _digest(chapter.text.read_bytes()), **self.shared}
+    def of(self, code: "Code", *, reads_records: bool) -> dict[str, str]:
+        """Return the digest by name of everything that the outputs of a chapter are made of."""
+        inputs = {"code": code.digest, "package": imports.digest(code.imports), **self.shared}
         return inputs | {RECORDS: self.records} if reads_records else inputs
+
+
+@dataclass(frozen=True)
+class Code:
+    """The part of a chapter's text that is executed.
+
+    Prose is none of it: a page shows the text as it is, with the outputs of its code.
+
+    Attributes:
+        digest: Digest of the code cells, in their order.
+        imports: Names of the modules of this package that they import.
+    """
+
+    digest: str
+    imports: Sequence[str]
+
+    @classmethod
+    def of(cls, notebook: "NotebookNode") -> "Code":
+        """Return the code of a notebook."""
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        heeded = [
+            (cell.source, [tag for tag in _CHANGES_A_RUN if tag in cell.metadata.get("tags", ())])
+            for cell in cells
+        ]
+        return cls(
+            _digest(json.dumps(heeded).encode()), imports.imported(cell.source for cell in cells)
+        )
 
 
 @dataclass(frozen=True)
@@ -64,19 +93,46 @@ class Stamp:
     Attributes:
         inputs: Digest by name of what it was made of.
         figures: Names of the files that it saved among the figures.
+        text: Digest of its whole text: while it holds, the code need not be looked at.
+        imports: Names of the modules of this package that its code imports.
     """
 
     inputs: Mapping[str, str]
     figures: Sequence[str]
+    text: str
+    imports: Sequence[str]
+
+
+def text_digest(text: str) -> str:
+    """Return the digest of a text."""
+    return _digest(text.encode())
 
 
 def changes(chapter: Chapter, inputs: Inputs) -> list[str]:
-    """Return what changed since ``chapter`` was executed; nothing means that it is up to date."""
+    """Return what changed since ``chapter`` was executed; nothing means that it is up to date.
+
+    A text that is no notebook counts as changed: executing it says what is wrong with it.
+    """
     stamp = read(chapter)
     if stamp is None:
         return ["not executed yet"]
-    new = inputs.of(chapter, reads_records=RECORDS in stamp.inputs)
+    code = _code_now(chapter, stamp)
+    if code is None:
+        return ["text changed"]
+    new = inputs.of(code, reads_records=RECORDS in stamp.inputs)
     return [f"{name} changed" for name in new if stamp.inputs.get(name) != new[name]]
+
+
+def _code_now(chapter: Chapter, stamp: Stamp) -> Code | None:
+    """Return the code of the present text, or ``None`` if the text is no notebook."""
+    if text_digest(chapter.text.read_text(encoding="utf-8", errors="replace")) == stamp.text:
+        return Code(stamp.inputs.get("code", ""), stamp.imports)
+    from rulbook.publishing.pairing import to_notebook  # takes long to import
+
+    try:
+        return Code.of(to_notebook(chapter))
+    except RulbookError:
+        return None
 
 
 def read(chapter: Chapter) -> Stamp | None:
@@ -94,20 +150,15 @@ def write(chapter: Chapter, stamp: Stamp) -> None:
 
 
 def folder_digest(folder: Path) -> str:
-    """Return the SHA-256 over the names and contents of all files under ``folder``."""
+    """Return the SHA-256 over the names and contents of all files under ``folder``.
+
+    What editors and systems leave behind does not count.
+    """
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-            digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    for path in paths.files_below(folder):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
     return digest.hexdigest()
-
-
-def _carried(folder: Path) -> list[bytes]:
-    """Return the styles and scripts in ``folder``, which outputs carry in full."""
-    return [
-        path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix in {".css", ".js"}
-    ]
 
 
 def _digest(*parts: bytes) -> str:

@@ -19,10 +19,11 @@ from rulbook import paths
 from rulbook.data import load
 from rulbook.data.prepare import Prepared, Recipe, prepare
 from rulbook.errors import RulbookError, UsageError, unknown_name
+from rulbook.options import RequestedDevice
 from rulbook.training import RunConfig, RunRecord, train
 from rulbook.training.baselines import fit_baseline
 from rulbook.training.config import Baseline
-from rulbook.training.device import RequestedDevice, choose_device
+from rulbook.training.device import choose_device
 
 Engine = Literal["loky", "dask", "ray"]
 

@@ -1,20 +1,20 @@
 """Choose where to compute."""
 
-import sys
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 
+from rulbook import reads
 from rulbook.errors import RulbookError, unknown_name
+from rulbook.options import RequestedDevice
 
-RequestedDevice = Literal["auto", "cpu", "cuda", "mps"]
+__all__ = ["RequestedDevice", "choose_device"]
 
 
 def choose_device(name: RequestedDevice = "auto") -> torch.device:
     """Return the device called ``name``; ``"auto"`` is CUDA, else MPS, else the CPU.
 
-    It raises the auditing event ``rulbook.training.device`` with the device's type, from which the
-    status page of the book knows where a chapter computed.
+    Its type is noted, so that the status page of the book knows where a chapter computed.
 
     Raises:
         UsageError: ``name`` is unknown.
@@ -32,5 +32,5 @@ def choose_device(name: RequestedDevice = "auto") -> torch.device:
         raise RulbookError(
             f"PyTorch finds no {name} device on this machine: choose --device auto or --device cpu."
         )
-    sys.audit("rulbook.training.device", chosen)
+    reads.note("device", chosen)
     return torch.device(chosen)
