@@ -1,4 +1,4 @@
-"""The scripts and fonts that pages need, taken from npm at build time, so that none is linked to.
+"""The scripts and fonts that pages need, taken from npm and wheels, so that none is linked to.
 
 Versions and integrity are pinned here, once. Only the needed files of each package are kept:
 MathJax's HTML renderer with its fonts, the TeX extensions and the speech rules that it loads on
@@ -15,6 +15,7 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from importlib.metadata import files, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,6 +26,7 @@ MATHJAX = "_vendor/mathjax/tex-chtml.js"
 REQUIRE = "_vendor/require.js"
 WIDGETS = "_vendor/embed-amd.js"
 WIDGETS_SETUP = "_vendor/widgets-setup.js"
+ANYWIDGET = "_vendor/anywidget.js"
 
 _OUR_SCRIPT = Path(__file__).with_name("widgets_setup.js")
 _NPM_SECONDS = 300
@@ -102,6 +104,7 @@ def provide(folder: Path) -> Path:
         for package in _PACKAGES:
             _unpack(_download(package, Path(name)), package, partial)
         shutil.copyfile(_OUR_SCRIPT, partial / WIDGETS_SETUP)
+        shutil.copyfile(_anywidget_module(), partial / ANYWIDGET)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     paths.write_atomically(stamp_of(folder), _pins())
@@ -116,7 +119,22 @@ def is_provided(folder: Path) -> bool:
 
 def _pins() -> str:
     """Return everything that the files depend on, as text."""
-    return json.dumps([repr(_PACKAGES), _OUR_SCRIPT.read_text(encoding="utf-8")])
+    ours = _OUR_SCRIPT.read_text(encoding="utf-8")
+    return json.dumps([repr(_PACKAGES), ours, version("anywidget")])
+
+
+def _anywidget_module() -> Path:
+    """Return the module that runs widgets which bring their own script; its wheel carries it.
+
+    Raises:
+        RulbookError: it is not there.
+    """
+    for file in files("anywidget") or ():
+        if file.match("nbextensions/anywidget/index.js"):
+            return Path(str(file.locate()))
+    raise RulbookError(
+        "The installed anywidget lacks its script for pages: install it again with pip."
+    )
 
 
 def stamp_of(folder: Path) -> Path:

@@ -1,11 +1,15 @@
 // Loaded before the widget manager, on pages with widgets.
 
-// Where the manager finds its icon fonts: beside this script. It asks below the addresses that
-// require.js gives to its two modules.
+// Where the manager finds its icon fonts, beside this script: it asks below the addresses that
+// require.js gives to its two modules. And where it finds the module of widgets with their own script.
 {
-  const widgets = new URL("widgets", document.currentScript.src).href;
+  const beside = (name) => new URL(name, document.currentScript.src).href;
   window.requirejs.config({
-    paths: { "@jupyter-widgets": widgets, "@jupyter-widgets/html-manager/dist": widgets },
+    paths: {
+      "@jupyter-widgets": beside("widgets"),
+      "@jupyter-widgets/html-manager/dist": beside("widgets"),
+      anywidget: beside("anywidget"),
+    },
   });
 }
 
