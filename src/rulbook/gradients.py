@@ -104,13 +104,19 @@ def geometry(*gradients: Sequence[Tensor]) -> GradientGeometry:
     The cosine is NaN where a gradient is zero: there is no angle to speak of.
     """
     norms = [norm(gradient).detach() for gradient in gradients]
+    # One vector a task: the inner products of all pairs of K tasks are many small ones otherwise.
+    flat = [_flat(gradient) for gradient in gradients]
     rows = [[size / size] * len(norms) for size in norms]
-    for i, first in enumerate(gradients):
-        for j, second in enumerate(gradients[:i]):
-            # The smaller index first: the order of the divisions decides the last digit.
-            cosine = inner_product(second, first).detach() / norms[j] / norms[i]
+    for i, first in enumerate(flat):
+        for j, second in enumerate(flat[:i]):
+            cosine = torch.dot(second, first) / norms[j] / norms[i]
             rows[i][j] = rows[j][i] = cosine.clamp(-1.0, 1.0)
     return GradientGeometry(torch.stack(norms), torch.stack([torch.stack(row) for row in rows]))
+
+
+def _flat(gradient: Sequence[Tensor]) -> Tensor:
+    parts = [_single(part).detach().reshape(-1) for part in gradient]
+    return torch.cat(parts) if parts else torch.zeros(0)
 
 
 def _single(values: Tensor) -> Tensor:
