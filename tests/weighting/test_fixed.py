@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -72,3 +73,13 @@ def test_the_legacy_configurations_are_the_three_of_the_listing():
     assert weights == [(0.7, 0.3), (0.5, 0.5), (0.9, 0.1)]
     names = [FixedWeightLoss.legacy(**config).get_name() for config in ABLATION_CONFIGS.values()]
     assert names == ["Fixed(0.7/0.3)", "Fixed(0.5/0.5)", "Fixed(0.9/0.1)"]
+
+
+@pytest.mark.parametrize("kind", [float, np.float64, torch.tensor, lambda x: np.full(3, x)])
+def test_the_books_call_takes_numbers_arrays_and_tensors(kind):
+    loss = FixedWeightLoss(0.25, 0.75)
+    found = loss(kind(4.0), kind(8.0))
+    assert (found == 7.0).all() if isinstance(found, np.ndarray) else found == 7.0
+    named = loss(rul_loss=kind(4.0), health_loss=kind(8.0), shared_params=[])
+    assert type(named) is type(found)
+    assert np.all(np.asarray(named) == 7.0)

@@ -73,8 +73,9 @@ class FixedWeightLoss(BaseMTLLoss):
 
     def forward(self, *losses: Any, **kwargs: Any) -> Any:
         """Return the weighted sum, 0-dim; of plain numbers and NumPy arrays too, as in the book."""
-        if len(losses) == len(self.tasks) and not any(isinstance(x, Tensor) for x in losses):
-            return weighted_sum(self._constants(), losses)
+        values = losses or [kwargs[name] for name in self._keywords() if name in kwargs]
+        if len(values) == len(self.tasks) and not all(isinstance(x, Tensor) for x in values):
+            return weighted_sum(self._constants(), values)
         return super().forward(*losses, **kwargs)
 
     def combine(self, losses: Sequence[Tensor]) -> Tensor:
