@@ -24,7 +24,7 @@ def test_amnl_with_other_weights_differs_from_amnl_in_its_weights_only():
     for row in AMNL_SWEEP.values():
         other = row.applied_to(base_config("FD002"))
         assert other.weighting != base.weighting
-        assert other.model_copy(update={"weighting": base.weighting}) == base
+        assert other.with_changes(weighting=base.weighting) == base
 
 
 def test_weights_named_fixed_are_the_weights_that_are_built():

@@ -37,6 +37,8 @@ from rulbook.studies.evidence import (
 )
 from rulbook.studies.sweep import Status, runs_folder
 
+from .conftest import believable
+
 BETTER, WORSE = {"noise": 4.0}, {"noise": 30.0}
 
 
@@ -70,10 +72,10 @@ def test_nothing_recorded_is_said_so(results):
 
 
 def test_records_of_a_study_are_its_own_and_what_is_missing_is_counted(results, make_record):
-    make_record("gaba").write(runs_folder())
+    believable(make_record("gaba")).write(runs_folder())
     for subset in ("FD001", "FD002", "FD003", "FD004"):
-        make_record(subset=subset, observe_every=1).write(runs_folder())
-    make_record(subset="FD001", seed=123, observe_every=1).write(runs_folder())
+        believable(make_record(subset=subset, observe_every=1)).write(runs_folder())
+    believable(make_record(subset="FD001", seed=123, observe_every=1)).write(runs_folder())
     evidence = records_of("imbalance")
     assert {r.config.weighting for r in evidence.records} == {"fixed_050"}
     assert (evidence.status.done, evidence.status.missing) == (5, 15)
@@ -86,7 +88,7 @@ def test_records_of_a_study_are_its_own_and_what_is_missing_is_counted(results, 
 
 def test_a_whole_study_is_complete(results, make_record):
     for config in study("long").configs():
-        make_record(subset=config.subset).model_copy(update={"config": config}).write(runs_folder())
+        believable(make_record(), config).write(runs_folder())
     evidence = records_of("long")
     assert evidence.complete
     assert evidence.seeds == (42,)

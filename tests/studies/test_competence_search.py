@@ -10,7 +10,7 @@ from rulbook.studies.competence_search import (
 )
 from rulbook.training.config import RunConfig
 
-from .conftest import epoch
+from .conftest import believable, epoch
 
 BASE = base_config("FD001")
 
@@ -27,7 +27,7 @@ def record_trials(make_record, tmp_path, monkeypatch):
         for _ in range(number):
             for config in list(competence_trials(BASE))[-1]:
                 made = make_record(epochs=(epoch(rmse(config)),))
-                made.model_copy(update={"config": config}).write(sweep.runs_folder())
+                believable(made, config).write(sweep.runs_folder())
         return rmse
 
     return record
@@ -36,7 +36,7 @@ def record_trials(make_record, tmp_path, monkeypatch):
 def test_a_trial_trains_the_single_task_and_equal_weights_under_the_same_settings(record_trials):
     (runs,) = competence_trials(BASE)
     assert [run.weighting for run in runs] == list(METHODS_SEARCHED)
-    assert len({run.model_copy(update={"weighting": "fixed"}).key() for run in runs}) == 1
+    assert len({run.with_changes(weighting="fixed").key() for run in runs}) == 1
     for run in runs:
         RunConfig.model_validate(run.model_dump())
 

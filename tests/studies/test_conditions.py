@@ -13,7 +13,7 @@ from rulbook.studies.evidence import has_arrived, records_under
 from rulbook.studies.methods import NAMED_METHODS
 from rulbook.training.config import RunConfig
 
-from .conftest import epoch
+from .conftest import believable, epoch
 
 
 @pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS)
@@ -49,7 +49,7 @@ def test_the_rate_of_sgd_is_chosen_on_validation_of_the_first_seed(
     for config in (c for c in tried if c.subset == "FD001"):
         rmse = 12.0 if config.learning_rate == 0.1 else 15.0
         record = make_record("gaba", epochs=(epoch(rmse),))
-        record.model_copy(update={"config": config}).write(sweep.runs_folder())
+        believable(record, config).write(sweep.runs_folder())
     configs = [c for c in study("sgd-fd001-fd003").configs() if c.weighting == "gaba"]
     others = [c for c in configs if c.seed != SEEDS[0]]
     assert {(c.subset, c.seed) for c in others} == {("FD001", seed) for seed in SEEDS[1:]}

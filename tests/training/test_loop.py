@@ -26,7 +26,7 @@ def test_a_run_is_a_function_of_its_config(simulated, short_run):
 
 @pytest.mark.slow
 def test_seeds_differ(simulated, short_run):
-    other = short_run.model_copy(update={"seed": 123})
+    other = short_run.with_changes(seed=123)
     assert (
         train(short_run, simulated).epochs[0].rul_loss != train(other, simulated).epochs[0].rul_loss
     )
@@ -45,9 +45,7 @@ def test_training_leaves_the_global_random_state_alone(simulated, short_run):
 def test_methods_of_one_seed_start_from_the_same_network(simulated, short_run):
     first_losses = {
         train(
-            short_run.model_copy(
-                update={"weighting": name, "batches_per_epoch": 1, "max_epochs": 1}
-            ),
+            short_run.with_changes(weighting=name, batches_per_epoch=1, max_epochs=1),
             simulated,
         )
         .epochs[0]
@@ -85,23 +83,19 @@ def test_test_engines_do_not_influence_training(simulated, short_run):
 
 @pytest.mark.slow
 def test_the_lowest_validation_rmse_is_selected(simulated, short_run):
-    record = train(short_run.model_copy(update={"max_epochs": 4}), simulated)
+    record = train(short_run.with_changes(max_epochs=4), simulated)
     found = [epoch.validation.rmse for epoch in record.epochs]
     assert record.selected_epoch == int(np.argmin(found))
 
 
 def test_patience_ends_a_run_that_gets_no_better(simulated, short_run):
-    still = short_run.model_copy(
-        update={"learning_rate": 0.0, "max_epochs": 9, "patience": 2, "batches_per_epoch": 1}
-    )
+    still = short_run.with_changes(learning_rate=0.0, max_epochs=9, patience=2, batches_per_epoch=1)
     record = train(still, simulated)
     assert len(record.epochs) < 9
 
 
 def test_a_loss_that_explodes_is_recorded_as_diverged_and_not_raised(simulated, short_run):
-    wild = short_run.model_copy(
-        update={"optimiser": "sgd", "learning_rate": 1e30, "clip_norm": 1e30, "warm_up": 0.0}
-    )
+    wild = short_run.with_changes(optimiser="sgd", learning_rate=1e30, clip_norm=1e30, warm_up=0.0)
     record = train(wild, simulated)
     assert record.status == "diverged"
     assert record.message
@@ -121,7 +115,7 @@ def test_a_shut_output_is_noticed(simulated, short_run, monkeypatch):
 @pytest.mark.slow
 def test_scaled_targets_change_the_gradient_but_not_the_unit_of_the_metrics(simulated, short_run):
     cycles = train(short_run, simulated).epochs[0]
-    scaled = train(short_run.model_copy(update={"target_unit": "cap"}), simulated).epochs[0]
+    scaled = train(short_run.with_changes(target_unit="cap"), simulated).epochs[0]
     cap = short_run.recipe.rul_cap
     assert scaled.rul_loss < cycles.rul_loss / cap
     assert scaled.gradients.ratio_quantiles[2] < cycles.gradients.ratio_quantiles[2]
@@ -129,21 +123,21 @@ def test_scaled_targets_change_the_gradient_but_not_the_unit_of_the_metrics(simu
 
 
 def test_zero_learning_rate_measures_the_network_where_it_starts(simulated, short_run):
-    still = short_run.model_copy(update={"learning_rate": 0.0, "max_epochs": 1})
+    still = short_run.with_changes(learning_rate=0.0, max_epochs=1)
     record = train(still, simulated)
     assert record.epochs[0].gradients.steps == still.batches_per_epoch
 
 
 @pytest.mark.parametrize("every", [1, 4])
 def test_gradients_are_observed_as_often_as_asked(simulated, short_run, every):
-    record = train(short_run.model_copy(update={"observe_every": every}), simulated)
+    record = train(short_run.with_changes(observe_every=every), simulated)
     observed = sum(epoch.gradients.steps for epoch in record.epochs)
     assert observed == math.ceil(20 / every)
 
 
 @pytest.mark.slow
 def test_observing_does_not_move_the_training(simulated, short_run):
-    seldom = train(short_run.model_copy(update={"observe_every": 20}), simulated)
+    seldom = train(short_run.with_changes(observe_every=20), simulated)
     always = train(short_run, simulated)
     np.testing.assert_allclose(
         seldom.epochs[-1].validation.rmse, always.epochs[-1].validation.rmse, rtol=1e-4
@@ -152,7 +146,7 @@ def test_observing_does_not_move_the_training(simulated, short_run):
 
 @pytest.mark.slow
 def test_watching_the_test_set_adds_metrics_and_changes_nothing_else(simulated, short_run):
-    watched = train(short_run.model_copy(update={"watch_test": True}), simulated)
+    watched = train(short_run.with_changes(watch_test=True), simulated)
     plain = train(short_run, simulated)
     assert watched.test == plain.test
     assert watched.epochs[0].test is not None
@@ -170,7 +164,7 @@ def test_the_running_average_never_looks_back_over_more_than_a_tenth_of_the_run(
 
 @pytest.mark.slow
 def test_the_average_does_not_lag_behind_the_raw_weights(simulated, short_run):
-    config = short_run.model_copy(update={"batches_per_epoch": None, "max_epochs": 6})
+    config = short_run.with_changes(batches_per_epoch=None, max_epochs=6)
     record = train(config, simulated)
     assert record.epochs[-1].validation.rmse < record.raw_validation_rmse + 2
 
@@ -193,7 +187,7 @@ class TestAuxiliaryLabels:
 @pytest.mark.slow
 def test_mixed_precision_trains_nearly_the_same_network(simulated, short_run):
     single = train(short_run, simulated)
-    mixed = train(short_run.model_copy(update={"precision": "bfloat16"}), simulated)
+    mixed = train(short_run.with_changes(precision="bfloat16"), simulated)
     assert mixed.status == "completed"
     assert mixed.epochs[0].rul_loss != single.epochs[0].rul_loss
     for one, other in zip(single.epochs, mixed.epochs, strict=True):
@@ -209,7 +203,7 @@ def test_mixed_precision_trains_nearly_the_same_network(simulated, short_run):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("network", ["compact", "paper"])
 def test_a_training_on_cuda_agrees_with_one_on_the_cpu(simulated, short_run, network, precision):
-    config = short_run.model_copy(update={"network": network, "precision": precision})
+    config = short_run.with_changes(network=network, precision=precision)
     on_cpu, on_cuda = train(config, simulated), train(config, simulated, device="cuda")
     assert on_cuda.device == "cuda"
     assert on_cuda.status == "completed"

@@ -84,7 +84,7 @@ def test_twenty_steps_are_those_of_the_layer_and_of_parameters_one_by_one(
     simulated, short_run, monkeypatch, weighting
 ):
     """The first edition's records were made that way; ``PROTOCOL`` stays while this holds."""
-    config = short_run.model_copy(update={"weighting": weighting})
+    config = short_run.with_changes(weighting=weighting)
     packed, _ = loop.watch_first_steps(config, simulated, 20)
     monkeypatch.setattr(models, "attend_from", layers_own)
     monkeypatch.setattr(loop, "PackedParameters", OneByOne)

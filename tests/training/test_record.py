@@ -1,8 +1,14 @@
+import json
+import math
+from functools import partial
+
 import numpy as np
 import pytest
 
-from rulbook.errors import RulbookError
+from rulbook.errors import RulbookError, UsageError
 from rulbook.training import PROTOCOL, RunConfig, train
+from rulbook.training.baselines import fit_baseline
+from rulbook.training.loop import watch_first_steps
 from rulbook.training.record import (
     RATIO_BIN_EDGES,
     read_record,
@@ -42,10 +48,137 @@ def test_a_broken_record_is_named_with_the_way_out(tmp_path, content):
         read_record(path)
 
 
+def _spoilt(content, *path, value):
+    """Return the JSON of a record with the entry at ``path`` replaced."""
+    whole = entry = json.loads(content)
+    for step in path[:-1]:
+        entry = entry[step]
+    entry[path[-1]] = value
+    return json.dumps(whole)
+
+
+LIES = {
+    "another recipe": (("config", "recipe", "rul_cap"), 130, "another run"),
+    "another seed": (("config", "seed"), 7, "another run"),
+    "another subset": (("config", "subset"), "FD003", "another run"),
+    "an unknown subset": (("config", "subset"), "FD009", "FD009"),
+    "an unknown method": (("config", "weighting"), "gabba", "gabba"),
+    "another protocol": (("config", "protocol"), PROTOCOL + 1, "protocol"),
+    "no predictions": (("test",), None, "predictions"),
+    "a prediction that is not a number": (("test", "predicted_rul", 0), math.nan, "finite"),
+    "a list cut": (("test", "predicted_health"), [0], "length"),
+    "an engine twice": (("test", "unit", 1), 1, "twice"),
+    "an impossible state": (("test", "predicted_health", 0), 3, "health state"),
+    "no epochs": (("epochs",), [], "no epochs"),
+    "epoch 99 selected": (("selected_epoch",), 99, "epoch 100 of 2"),
+    "no epoch selected": (("selected_epoch",), None, "selects no epoch"),
+    "an epoch that is not the best": (("epochs", 0, "validation", "rmse"), 1e3, "lowest"),
+    "a loss that is not a number": (("epochs", 0, "rul_loss"), math.nan, "epoch 1"),
+    "an RMSE below 0": (("epochs", 1, "validation", "rmse"), -1.0, "epoch 2"),
+    "a bin too few": (("epochs", 0, "gradients", "ratio_counts"), [0] * 59, "60 items"),
+    "more ratios than steps": (("epochs", 0, "gradients", "steps"), 3, "more gradient ratios"),
+    "the test set watched": (("epochs", 0, "test"), "its validation", "watched"),
+    "diverged with predictions": (("status",), "diverged", "diverged"),
+    "no RMSE of the raw weights": (("raw_validation_rmse",), None, "raw weights"),
+    "a share above 1": (("probe", "accuracy"), 1.5, "probe"),
+    "no duration": (("wall_seconds",), math.nan, "duration"),
+}
+
+
+@pytest.mark.parametrize(("path", "value", "says"), LIES.values(), ids=LIES)
+def test_a_record_that_lies_is_refused_in_one_sentence_that_names_its_file(
+    record, tmp_path, path, value, says
+):
+    # The first epoch is the best one here, so that one lie at a time is told.
+    record = record.model_copy(
+        update={"selected_epoch": 0, "epochs": [record.epochs[0], record.epochs[0]]}
+    )
+    file = record.write(tmp_path)
+    read_record(file)
+    if value == "its validation":
+        value = record.epochs[0].validation.model_dump()
+    file.write_text(_spoilt(file.read_text(), *path, value=value))
+    with pytest.raises(RulbookError, match=says) as told:
+        read_record(file)
+    assert str(file) in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_record_under_another_name_is_refused(record, tmp_path):
+    file = record.write(tmp_path)
+    moved = file.rename(tmp_path / f"{'0' * 64}.json")
+    with pytest.raises(RulbookError, match="another run"):
+        read_record(moved)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"weightting": "gaba"}, "weightting"),
+        ({"weighting": "gabba"}, "gabba"),
+        ({"weighting": "gaba", "weighting_options": {"betta": 0.9}}, "betta"),
+        ({"subset": "FD009"}, "FD009"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"learning_rate": math.inf}, "learning_rate"),
+        ({"network": "big"}, "network"),
+    ],
+)
+@pytest.mark.parametrize(
+    "change",
+    [lambda c, new: c.with_changes(**new), lambda c, new: c.model_copy(update=new)],
+    ids=["with_changes", "model_copy"],
+)
+def test_a_change_to_what_does_not_exist_is_refused(short_run, change, changes, says):
+    with pytest.raises(UsageError, match=says):
+        change(short_run, changes)
+
+
+@pytest.mark.parametrize("names", [{"weighting": "gabba"}, {"subset": "FD009"}])
+def test_a_configuration_of_what_does_not_exist_is_refused(simulated, names):
+    with pytest.raises(UsageError, match="choose one of"):
+        RunConfig(**{"subset": "FD001", "data_digest": simulated.digest} | names)
+
+
+def test_options_move_the_key_in_whatever_order_and_none_leave_it(short_run):
+    gaba = short_run.with_changes(weighting="gaba")
+    first = gaba.with_changes(weighting_options={"beta": 0.9, "min_weight": 0.1})
+    second = gaba.with_changes(weighting_options={"min_weight": 0.1, "beta": 0.9})
+    assert first == second
+    assert first.key() == second.key() != gaba.key()
+    assert gaba.with_changes(weighting_options={}).key() == gaba.key()
+    again = RunConfig.model_validate_json(first.model_dump_json())
+    assert again == first
+    assert hash(again) == hash(first)
+
+
+def test_options_reach_the_method(simulated, short_run):
+    fixed = short_run.with_changes(
+        weighting="fixed", weighting_options={"rul_weight": 0.25, "health_weight": 0.75}
+    )
+    assert train(fixed, simulated).epochs[0].weights == {
+        "rul_weight": 0.25,
+        "health_weight": 0.75,
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"recipe": {"window": 31}}, {"subset": "FD003"}, {"data_digest": "0" * 64}],
+    ids=str,
+)
+@pytest.mark.parametrize("train_it", [train, fit_baseline, partial(watch_first_steps, steps=1)])
+def test_data_that_the_configuration_does_not_describe_are_refused(
+    simulated, short_run, change, train_it
+):
+    (name,) = change
+    with pytest.raises(UsageError, match=name):
+        train_it(short_run.with_changes(**change), simulated)
+
+
 def test_the_key_moves_with_every_choice(simulated):
     base = RunConfig(subset="FD001", data_digest=simulated.digest)
     others = [
-        base.model_copy(update=change)
+        base.with_changes(**change)
         for change in (
             {"subset": "FD002"},
             {"data_digest": "0"},

@@ -9,7 +9,7 @@ from rulbook.training.loop import watch_first_steps
 @pytest.mark.slow
 @pytest.mark.parametrize("weighting", ["fixed_050", "gaba", "dwa"])
 def test_watched_steps_are_those_of_the_training(simulated, short_run, weighting):
-    config = short_run.model_copy(update={"weighting": weighting})
+    config = short_run.with_changes(weighting=weighting)
     record = train(config, simulated)
     watched, _ = watch_first_steps(config, simulated, 15)
     first = watched.iloc[:10]
@@ -23,13 +23,13 @@ def test_watched_steps_are_those_of_the_training(simulated, short_run, weighting
 
 
 def test_observing_rarely_is_overruled(simulated, short_run):
-    config = short_run.model_copy(update={"observe_every": 100})
+    config = short_run.with_changes(observe_every=100)
     watched, _ = watch_first_steps(config, simulated, 3)
     assert np.isfinite(watched["ratio"]).all()
 
 
 def test_what_is_read_of_the_method_is_in_the_rows(simulated, short_run):
-    config = short_run.model_copy(update={"weighting": "gaba"})
+    config = short_run.with_changes(weighting="gaba")
     watched, _ = watch_first_steps(
         config, simulated, 3, read=lambda loss: {"seen": float(loss.step_count)}
     )

@@ -72,13 +72,13 @@ def _with(
         for subset in subsets:
             for name in names:
                 config = method(name).applied_to(base_config(subset, seed))
-                yield config.model_copy(update=changes)
+                yield config.with_changes(**changes)
 
 
 def _long() -> Iterator[RunConfig]:
     for subset in ("FD001", "FD002"):
         changes = {"max_epochs": 100, "patience": None, "observe_every": 1}
-        yield base_config(subset).model_copy(update=changes)
+        yield base_config(subset).with_changes(**changes)
 
 
 def _wrong_auxiliary() -> Iterator[RunConfig]:
@@ -114,7 +114,7 @@ def _sizing() -> Iterator[RunConfig]:
     rates = [replace(compact, convolution_dropout=rate) for rate in (0.0, 0.1)]
     yield base_config("FD002")
     for architecture in (*rates, _NARROWER, _WIDER):
-        yield base_config("FD002").model_copy(update={"architecture": architecture})
+        yield base_config("FD002").with_changes(architecture=architecture)
 
 
 def _dropout() -> Iterator[RunConfig]:
@@ -132,7 +132,7 @@ def _default_bias() -> Iterator[RunConfig]:
 def _imbalance() -> Iterator[RunConfig]:
     for seed in SEEDS:
         for subset in cmapss.SUBSETS:
-            yield base_config(subset, seed).model_copy(update={"observe_every": 1})
+            yield base_config(subset, seed).with_changes(observe_every=1)
 
 
 _AT_START = {"learning_rate": 0.0, "max_epochs": 1, "observe_every": 1, "batches_per_epoch": 50}
@@ -145,7 +145,7 @@ def _initial_imbalance() -> Iterator[RunConfig]:
         for seed in SEEDS:
             for subset in cmapss.SUBSETS:
                 changes = {"network": network, "batch_size": batch_size, "rul_bias": "default"}
-                yield base_config(subset, seed).model_copy(update=_AT_START | changes)
+                yield base_config(subset, seed).with_changes(**_AT_START | changes)
 
 
 def _precision() -> Iterator[RunConfig]:
@@ -165,7 +165,7 @@ _PAPER_SIZE = {
 def _paper_size() -> Iterator[RunConfig]:
     for subset in ("FD001", "FD002"):
         for name in ("single_task", "fixed_050"):
-            yield method(name).applied_to(base_config(subset)).model_copy(update=_PAPER_SIZE)
+            yield method(name).applied_to(base_config(subset)).with_changes(**_PAPER_SIZE)
 
 
 _ONE_OPERATING_CONDITION = ("FD001", "FD003")

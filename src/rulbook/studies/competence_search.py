@@ -83,9 +83,7 @@ def _runs(base: RunConfig, choices: dict[str, Any]) -> tuple[RunConfig, ...]:
         recurrent_dropout=choices["dropout"],
     )
     changes |= {"architecture": architecture, "max_epochs": _MAX_EPOCHS}
-    return tuple(
-        method(name).applied_to(base).model_copy(update=changes) for name in METHODS_SEARCHED
-    )
+    return tuple(method(name).applied_to(base).with_changes(**changes) for name in METHODS_SEARCHED)
 
 
 def _rounded(value: object) -> object:

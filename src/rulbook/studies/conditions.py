@@ -41,7 +41,7 @@ class TrainingCondition:
     def applied_to(self, config: RunConfig, learning_rate: float | None = None) -> RunConfig:
         """Return ``config`` under this condition, at one of its learning rates if it has any."""
         rate = {} if learning_rate is None else {"learning_rate": learning_rate}
-        return config.model_copy(update={**self.changes, **rate})
+        return config.with_changes(**self.changes, **rate)
 
 
 _ALL = (

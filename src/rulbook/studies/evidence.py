@@ -238,20 +238,21 @@ def _predictions(record: RunRecord) -> pd.DataFrame:
 def _measurements(record: RunRecord) -> dict[str, float]:
     if record.test is None:
         return dict.fromkeys(METRICS, math.nan)
-    frame = _predictions(record)
-    predicted, true = frame["predicted_rul"], frame["capped_rul"]
-    found = {
+    test, recipe = record.test, record.config.recipe
+    predicted, uncapped = np.asarray(test.predicted_rul), np.asarray(test.true_rul)
+    true = uncapped if recipe.rul_cap is None else np.minimum(uncapped, recipe.rul_cap)
+    measured = {
         "rmse": rmse(predicted, true),
-        "rmse_uncapped": rmse(predicted, frame["true_rul"]),
+        "rmse_uncapped": rmse(predicted, uncapped),
         "mean_error": mean_error(predicted, true),
         "nasa_score": nasa_score(predicted, true),
     }
     if classifies_health(record.config):
-        state = health_state(frame["true_rul"], record.config.recipe.health_thresholds)
-        recalls = recall_per_class(frame["predicted_health"], state)
-        found["health_accuracy"] = health_accuracy(frame["predicted_health"], state)
-        found |= {f"recall_{s}": float(r) for s, r in zip(HEALTH_STATES, recalls, strict=True)}
-    return dict.fromkeys(METRICS, math.nan) | found
+        state = health_state(uncapped, recipe.health_thresholds)
+        recalls = recall_per_class(test.predicted_health, state)
+        measured["health_accuracy"] = health_accuracy(test.predicted_health, state)
+        measured |= {f"recall_{s}": float(r) for s, r in zip(HEALTH_STATES, recalls, strict=True)}
+    return dict.fromkeys(METRICS, math.nan) | measured
 
 
 def classifies_health(config: RunConfig) -> bool:

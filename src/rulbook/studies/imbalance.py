@@ -34,7 +34,7 @@ def protocol_runs(records: Iterable[RunRecord]) -> list[RunRecord]:
     for record in records:
         config = record.config
         base = base_config(config.subset, config.seed)
-        if config.model_copy(update={"observe_every": base.observe_every}) != base:
+        if config.with_changes(observe_every=base.observe_every) != base:
             continue
         key = (config.subset, config.seed)
         if key not in chosen or config.observe_every < chosen[key].config.observe_every:

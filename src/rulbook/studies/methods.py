@@ -32,11 +32,12 @@ class Method:
         """Return ``config`` with this method's choices."""
         choices: dict[str, object] = {
             "weighting": self.weighting,
+            "weighting_options": (),
             "inner_loss": self.inner_loss,
         }
         if self.baseline:
             choices["network"] = self.baseline
-        return config.model_copy(update=choices)
+        return config.with_changes(**choices)
 
 
 FIXED_RUL_WEIGHTS = (0.002, 0.05, 0.25, 0.5, 0.6, 0.75, 0.9, 0.95, 0.99, 0.999)
@@ -123,8 +124,12 @@ def method(name: str) -> Method:
 @cache
 def method_of(config: RunConfig) -> Method | None:
     """Return the method that ``config`` runs, or ``None`` if the tables have no such row."""
-    is_network = config.network in ARCHITECTURES
-    for row in NAMED_METHODS.values():
-        if row.applied_to(config) == config and is_network == (row.baseline is None):
-            return row
-    return None
+    if config.weighting_options:
+        return None
+    baseline = None if config.network in ARCHITECTURES else config.network
+    return _METHODS_BY_CHOICES.get((config.weighting, config.inner_loss, baseline))
+
+
+_METHODS_BY_CHOICES: dict[tuple[str, str, str | None], Method] = {
+    (row.weighting, row.inner_loss, row.baseline): row for row in NAMED_METHODS.values()
+}

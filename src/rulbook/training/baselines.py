@@ -9,6 +9,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from rulbook.data.prepare import Prepared, Windows
 from rulbook.metrics import rmse
 from rulbook.training.config import RunConfig
+from rulbook.training.described import check_describes
 from rulbook.training.record import RunRecord, TestPredictions, source_digest, versions
 
 
@@ -25,7 +26,13 @@ def window_statistics(windows: Windows) -> NDArray[np.float32]:
 
 
 def fit_baseline(config: RunConfig, prepared: Prepared) -> RunRecord:
-    """Fit the baseline that ``config.network`` names, with the library's defaults, no tuning."""
+    """Fit the baseline that ``config.network`` names, with the library's defaults, no tuning.
+
+    Raises:
+        UsageError: ``config`` describes other data than ``prepared``.
+
+    """
+    check_describes(config, prepared)
     started = time.perf_counter()
     rul, health = (
         _boosted(config, prepared) if config.network == "gradient_boosting" else _constant(prepared)

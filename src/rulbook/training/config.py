@@ -2,14 +2,27 @@
 
 import hashlib
 import json
-from typing import Literal, Self
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
+from rulbook.data.cmapss import SUBSETS
 from rulbook.data.prepare import Recipe
+from rulbook.errors import UsageError, unknown_name
 from rulbook.losses import InnerLoss
 from rulbook.models import Architecture, Size
 from rulbook.optimisers import Optimiser
+from rulbook.weighting.registry import get_loss
 
 PROTOCOL = 1
 """Raised when a change of code moves a run's numbers; records of older protocols are not read.
@@ -25,9 +38,27 @@ Baseline = Literal["gradient_boosting", "constant"]
 Auxiliary = Literal["health", "shuffled", "serial_number"]
 Precision = Literal["float32", "bfloat16"]
 
+OptionValue = bool | int | float | str | tuple[float, ...] | None
+"""What an option of a weighting method may be."""
+
+
+def _in_order(options: object) -> object:
+    return tuple(sorted(options.items())) if isinstance(options, Mapping) else options
+
+
+Options = Annotated[
+    tuple[tuple[str, OptionValue], ...],
+    BeforeValidator(_in_order),
+    PlainSerializer(dict, return_type=dict[str, Any]),
+]
+"""Options by name: given and written as a mapping, kept as pairs, which can be hashed."""
+
 
 class RunConfig(BaseModel):
     """One training run under the locked protocol; the defaults are the protocol.
+
+    Names are checked: a subset of C-MAPSS, a weighting method and its options. ``with_changes``
+    gives another configuration and checks it in the same way.
 
     Attributes:
         protocol: version of the numerics.
@@ -35,6 +66,8 @@ class RunConfig(BaseModel):
         data_digest: SHA-256 of the subset's files, or of the simulated fleet.
         recipe: how the data are prepared.
         weighting: registry name of the weighting method.
+        weighting_options: the method's options that are not at their default, by name, for
+            instance ``{"beta": 0.9}`` of GABA.
         inner_loss: RUL loss before weighting.
         seed: seed of initialisation, dropout and batch order.
         network: network size, or the name of a baseline that is not a network.
@@ -71,25 +104,26 @@ class RunConfig(BaseModel):
     data_digest: str
     recipe: Recipe = Recipe()
     weighting: str = "fixed_050"
+    weighting_options: Options = ()
     inner_loss: InnerLoss = "mse"
-    seed: int = 42
+    seed: int = Field(default=42, ge=0)
     network: Size | Baseline = "compact"
     architecture: Architecture | None = None
     rul_bias: Literal["default", "training_mean"] = "training_mean"
     target_unit: Literal["cycles", "cap"] = "cycles"
     auxiliary: Auxiliary = "health"
     optimiser: Optimiser = "adamw"
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    batch_size: int = 256
-    batches_per_epoch: int | None = None
-    max_epochs: int = 30
-    patience: int | None = 5
-    warm_up: float = 0.1
-    plateau_patience: int = 2
-    clip_norm: float | None = 1.0
-    average_decay: float = 0.999
-    observe_every: int = 10
+    learning_rate: float = Field(default=1e-3, ge=0, allow_inf_nan=False)
+    weight_decay: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
+    batch_size: int = Field(default=256, ge=1)
+    batches_per_epoch: int | None = Field(default=None, ge=1)
+    max_epochs: int = Field(default=30, ge=1)
+    patience: int | None = Field(default=5, ge=1)
+    warm_up: float = Field(default=0.1, ge=0, le=1)
+    plateau_patience: int = Field(default=2, ge=0)
+    clip_norm: float | None = Field(default=1.0, gt=0, allow_inf_nan=False)
+    average_decay: float = Field(default=0.999, ge=0, le=1)
+    observe_every: int = Field(default=10, ge=1)
     watch_test: bool = False
     precision: Precision = "float32"
 
@@ -99,6 +133,37 @@ class RunConfig(BaseModel):
         if in_caps and self.recipe.rul_cap is None:
             raise ValueError("target_unit 'cap' and failure-weighted MSE need recipe.rul_cap")
         return self
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        """Raise ``UsageError`` for a subset, a method or an option that does not exist.
+
+        A fleet of one's own has a recipe that says how many operating conditions it flies.
+        """
+        if self.subset not in SUBSETS and self.recipe.n_conditions is None:
+            raise unknown_name("subset", self.subset, SUBSETS)
+        _check_weighting(self.weighting, self.weighting_options)
+        return self
+
+    def with_changes(self, **changes: object) -> Self:
+        """Return this configuration with other choices, checked as a new one is.
+
+        Raises:
+            UsageError: there is no such choice, or it cannot have that value.
+
+        """
+        for name in changes:
+            if name not in type(self).model_fields:
+                raise unknown_name("choice of a run", name, type(self).model_fields)
+        choices = {name: getattr(self, name) for name in type(self).model_fields}
+        try:
+            return type(self)(**choices | changes)
+        except ValidationError as error:
+            raise UsageError(f"A run cannot be changed so: {first_fault(error)}.") from None
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002 - Pydantic's signature; everything in here is frozen
+        """Return ``with_changes(**update)``: Pydantic's own method would check nothing."""
+        return self.with_changes(**update or {})
 
     def key(self) -> str:
         """Return the SHA-256 of the canonical JSON of this configuration.
@@ -110,3 +175,18 @@ class RunConfig(BaseModel):
         choices = self.model_dump(mode="json", exclude_defaults=True) | {"protocol": self.protocol}
         canonical = json.dumps(choices, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return what Pydantic says first, in a few words: the field and what is wrong with it."""
+    fault = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    what = fault["msg"][:1].lower() + fault["msg"][1:]
+    return f"{where}: {what}" if where else what
+
+
+@cache
+def _check_weighting(name: str, options: tuple[tuple[str, OptionValue], ...]) -> None:
+    """Raise ``UsageError`` unless the method can be built; a name that is refused is not kept."""
+    arguments: dict[str, Any] = dict(options)
+    get_loss(name, **arguments)

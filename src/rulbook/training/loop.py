@@ -22,6 +22,7 @@ from rulbook.optimisers import OPTIMISERS
 from rulbook.randomness import seeded
 from rulbook.training.auxiliary import auxiliary_labels
 from rulbook.training.config import RunConfig
+from rulbook.training.described import check_describes
 from rulbook.training.evaluation import Evaluator, cycles_per_unit, rul_cap
 from rulbook.training.packing import PackedParameters
 from rulbook.training.record import (
@@ -56,7 +57,11 @@ def train(
         device: where to compute.
         on_epoch: called with the index and the record of every finished epoch.
 
+    Raises:
+        UsageError: ``config`` describes other data than ``prepared``.
+
     """
+    check_describes(config, prepared)
     started = time.perf_counter()
     with seeded(config.seed, device):
         run = _Run(config, prepared, torch.device(device))
@@ -108,9 +113,11 @@ def watch_first_steps(
 
     Raises:
         NonFiniteLossError: a loss stopped being finite.
+        UsageError: ``config`` describes other data than ``prepared``.
 
     """
-    config = config.model_copy(update={"observe_every": 1})
+    check_describes(config, prepared)
+    config = config.with_changes(observe_every=1)
     rows: list[dict[str, float]] = []
     with seeded(config.seed, device):
         run = _Run(config, prepared, torch.device(device))
@@ -197,7 +204,8 @@ class _Run:
         self.model = new_model(config, prepared).to(device)
         self.shared = shared_parameters(self.model)
         self.heads = task_parameters(self.model)
-        self.weighting: BaseMTLLoss = get_loss(config.weighting).to(device)
+        options: dict[str, Any] = dict(config.weighting_options)
+        self.weighting: BaseMTLLoss = get_loss(config.weighting, **options).to(device)
         self.packed = PackedParameters(self.model.parameters())
         self.optimiser = _optimiser(config, self.packed, self.weighting)
         self.plateau = ReduceLROnPlateau(

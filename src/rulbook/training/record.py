@@ -11,11 +11,20 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PlainSerializer,
+    ValidationError,
+)
 
 from rulbook import paths
+from rulbook.data.prepare import HEALTH_STATES
 from rulbook.errors import RulbookError
-from rulbook.training.config import RunConfig
+from rulbook.training.config import RunConfig, first_fault
+from rulbook.training.record_checks import faults_of
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Quantiles kept of each epoch's gradient ratios and cosines."""
@@ -30,6 +39,12 @@ Number = Annotated[
     PlainSerializer(lambda x: float(f"{x:.{_SIGNIFICANT_DIGITS}g}"), return_type=float),
 ]
 """A float, written with six significant digits."""
+
+_N_BINS = len(RATIO_BIN_EDGES) - 1
+_N_STATES = len(HEALTH_STATES)
+_Quantiles = Annotated[list[Number], Field(min_length=len(QUANTILES), max_length=len(QUANTILES))]
+_Counts = Annotated[list[NonNegativeInt], Field(min_length=_N_BINS, max_length=_N_BINS)]
+_Recalls = Annotated[list[Number], Field(min_length=_N_STATES, max_length=_N_STATES)]
 
 
 class _Strict(BaseModel):
@@ -54,7 +69,7 @@ class RulHealthMetrics(_Strict):
     rul_loss: Number
     health_loss: Number
     health_accuracy: Number
-    health_recall: list[Number]
+    health_recall: _Recalls
 
 
 class GradientSummary(_Strict):
@@ -70,10 +85,10 @@ class GradientSummary(_Strict):
 
     """
 
-    steps: int
-    ratio_quantiles: list[Number]
-    ratio_counts: list[int]
-    cosine_quantiles: list[Number]
+    steps: NonNegativeInt
+    ratio_quantiles: _Quantiles
+    ratio_counts: _Counts
+    cosine_quantiles: _Quantiles
     median_norm_rul: Number
     median_norm_health: Number
 
@@ -120,7 +135,14 @@ class TestPredictions(_Strict):
 
     def frame(self) -> pd.DataFrame:
         """Return one row an engine, indexed by unit."""
-        return pd.DataFrame(self.model_dump()).set_index("unit")
+        return pd.DataFrame(
+            {
+                "true_rul": self.true_rul,
+                "predicted_rul": self.predicted_rul,
+                "predicted_health": self.predicted_health,
+            },
+            index=pd.Index(self.unit, name="unit"),
+        )
 
 
 class ProbeScores(_Strict):
@@ -131,7 +153,7 @@ class ProbeScores(_Strict):
 
     accuracy: Number
     balanced_accuracy: Number
-    recall: list[Number]
+    recall: _Recalls
     majority_share: Number
 
 
@@ -179,19 +201,33 @@ class RunRecord(_Strict):
 
 
 def read_record(path: Path) -> RunRecord:
-    """Read one record.
+    """Read one record and check it, so that what is read can be believed.
+
+    Its configuration must hash to the file's name and be of this protocol; its numbers must be
+    finite (a run that diverged ends in one that is not) and agree with each other and with the
+    configuration; its test engines and their true RUL must be those of the subset, for the real
+    files.
 
     Raises:
-        RulbookError: the file is not a record of this protocol.
+        RulbookError: the file is not such a record; the sentence names it and says why.
 
     """
+    content = path.read_bytes()
     try:
-        return RunRecord.model_validate_json(path.read_text())
-    except (ValidationError, ValueError) as error:
-        raise RulbookError(
-            f"{path.name} is not a run record ({str(error).splitlines()[0]}); delete it and run "
-            "the sweep again."
-        ) from None
+        record = RunRecord.model_validate_json(content)
+    except ValidationError as error:
+        raise _unbelievable(path, f"is not a run record ({first_fault(error)})") from None
+    except RulbookError as error:
+        raise _unbelievable(path, f"is of no run that there can be ({error})") from None
+    for fault in faults_of(record):
+        raise _unbelievable(path, fault)
+    if record.config.key() != path.stem:
+        raise _unbelievable(path, f"holds another run than its name says, {record.config.key()}")
+    return record
+
+
+def _unbelievable(path: Path, fault: str) -> RulbookError:
+    return RulbookError(f"The record '{path}' {fault}: delete it and run its sweep again.")
 
 
 def read_records(folder: Path) -> Iterable[RunRecord]:
