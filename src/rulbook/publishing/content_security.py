@@ -33,7 +33,7 @@ def protect(html: Path) -> None:
     Raises:
         RulbookError: A page has a handler in an attribute for which there is no script of ours.
     """
-    for page in sorted(html.rglob("*.html")):
+    for page in sorted(html.glob("*.html")):
         page.write_text(protected(page.read_text(encoding="utf-8"), page.name), encoding="utf-8")
     actions = html / ACTIONS
     actions.parent.mkdir(exist_ok=True)
