@@ -144,7 +144,7 @@ class Claim(_Strict):
     """The contradicting place, for ``inconsistent`` claims."""
     missing: str = ""
     """What the source would have to state, for ``undecidable`` claims."""
-    reference: str = ""
+    reference: Annotated[str, StringConstraints(pattern=r"^[\w:.+-]*$")] = ""
     """Key in ``references.bib`` of the primary source that settles a ``literature`` claim."""
 
     @check_field("printed", mode="before")

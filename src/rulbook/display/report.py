@@ -9,6 +9,7 @@ from pathlib import Path
 from rulbook.claims.collect import Decided, collect
 from rulbook.claims.ledger import SECTIONS, Claim, Verdict, read_ledger
 from rulbook.display.badges import MARKS, strip
+from rulbook.display.raw import raw_html
 
 _WAITING = "waiting for records"
 _NOT_DECIDED = "not decided in this build"
@@ -77,17 +78,15 @@ def report_text(claims: Sequence[Claim], decided: Sequence[Decided]) -> str:
             "",
             "## Verdicts by section",
             "",
-            *_raw(_style() + _counts(entries)),
+            raw_html(_style() + _counts(entries)),
+            "",
             "## All claims",
             "",
-            *_raw(_filter(entries) + _table(entries) + _script()),
+            raw_html(_filter(entries) + _table(entries) + _script()),
+            "",
             *_sources(claims),
         ]
     )
-
-
-def _raw(html: str) -> list[str]:
-    return ["```{raw} html", html, "```", ""]
 
 
 def _verdicts_in(entries: Sequence[_Entry]) -> list[str]:

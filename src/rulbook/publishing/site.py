@@ -15,7 +15,7 @@ from rich.console import Console
 
 from rulbook import paths
 from rulbook.errors import RulbookError
-from rulbook.publishing import web_assets
+from rulbook.publishing import content_security, web_assets
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.lock import building
@@ -65,7 +65,9 @@ def _build_site(layout: Layout, console: Console) -> bool:
     stamp.unlink(missing_ok=True)
     with console.status("Building the pages"), tempfile.TemporaryDirectory(dir=layout.build) as out:
         _run_jupyter_book(layout, Path(out))
-        for moved in replace_folder(Path(out) / "_build" / "html", layout.html):
+        made = Path(out) / "_build" / "html"
+        content_security.protect(made)
+        for moved in replace_folder(made, layout.html):
             console.print(f"Not made by the build, and kept as '{moved}'.", markup=False)
     paths.write_atomically(stamp, made_of)
     return True

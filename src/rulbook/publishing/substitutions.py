@@ -11,6 +11,7 @@ import yaml
 from rulbook.claims.collect import ClaimRow, claims_table
 from rulbook.claims.ledger import Verdict
 from rulbook.data import Recipe
+from rulbook.display.raw import raw_html
 from rulbook.publishing import front_page, status
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
@@ -30,10 +31,10 @@ def substitutions(layout: Layout) -> dict[str, Any]:
         "recipe": Recipe().model_dump(mode="json"),
         "seeds": ", ".join(map(str, SEEDS)),
         "data": status.data_in_words(layout),
-        "verdicts_by_section": _raw(front_page.verdicts_by_section(rows)._repr_html_()),
-        "tug_of_war": _raw(front_page.embedded(front_page.tug_of_war())),
+        "verdicts_by_section": raw_html(front_page.verdicts_by_section(rows)._repr_html_()),
+        "tug_of_war": raw_html(front_page.embedded(front_page.tug_of_war())),
         "chapters": "\n".join(f"1. {{doc}}`{chapter.name}`" for chapter in chapters(layout)),
-        "status": _raw(status.status_table(layout)),
+        "status": raw_html(status.status_table(layout)),
         "versions": status.versions_in_words(layout),
         "citation": _citation(layout),
         "method_sources": _method_sources(),
@@ -69,7 +70,3 @@ def _method_sources() -> str:
         if method.citation
     )
     return f"| method | name in the package | paper |\n|---|---|---|\n{rows}"
-
-
-def _raw(html: str) -> str:
-    return f"```{{raw}} html\n{html}\n```"
