@@ -5,10 +5,9 @@ import pytest
 from rulbook.claims.ledger import read_ledger
 from rulbook.errors import RulbookError, UsageError
 from rulbook.studies import SEEDS
+from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SWEEP, equal_weights_keep_pace
 from rulbook.studies.condition_rules import (
-    ADAPTIVE,
-    BOOK_SWEEP,
-    CLAIM_RULES,
+    CONDITION_RULES,
     all_of,
     any_of,
     decisions,
@@ -57,12 +56,12 @@ def test_open_parts_leave_open_what_they_could_turn(first, second):
 
 def test_every_rule_is_of_a_statistical_claim_of_the_ledger():
     ledger = read_ledger()
-    assert {ledger[claim].tier for claim in CLAIM_RULES} == {"statistical"}
-    assert {ledger[claim].needs for claim in CLAIM_RULES} == {"records"}
+    assert {ledger[claim].tier for claim in CONDITION_RULES} == {"statistical"}
+    assert {ledger[claim].needs for claim in CONDITION_RULES} == {"records"}
 
 
 def test_no_rule_decides_anything_without_records():
-    for rule in CLAIM_RULES.values():
+    for rule in CONDITION_RULES.values():
         assert rule.holds([]) is None
         assert decisions(rule, {"protocol": [], "sgd": []}) == {}
 
@@ -165,7 +164,7 @@ def test_keeping_pace_needs_every_method_on_both_subsets(on_every_seed):
     records = [
         record
         for subset in ("FD002", "FD004")
-        for name in ("fixed_050", *ADAPTIVE)
+        for name in ("fixed_050", *ADAPTIVE_METHODS)
         for record in on_every_seed(name, subset, noise=2.0 if name == "fixed_050" else 30.0)
     ]
     rule = rule_of("n24.1-keeps-pace-with-adaptive")
@@ -273,3 +272,22 @@ def test_records_of_another_condition_or_an_unknown_one_are_refused(on_every_see
         decisions(rule, {"sgd": on_every_seed("fixed_050")})
     with pytest.raises(UsageError, match="nonesuch"):
         decisions(rule, {"nonesuch": on_every_seed("fixed_050")})
+
+
+def test_under_the_protocol_the_recorded_rule_stands(on_every_seed):
+    def under(**changes):
+        return [
+            record
+            for subset in ("FD002", "FD004")
+            for name in ("fixed_050", *ADAPTIVE_METHODS)
+            for record in on_every_seed(name, subset, **changes)
+        ]
+
+    rule = rule_of("n24.1-keeps-pace-with-adaptive")
+    tied = under()
+    assert equal_weights_keep_pace(tied) is True
+    assert rule.holds(tied) is None
+    assert decisions(rule, {"protocol": tied, "book-batch": under(**BOOK_BATCH)}) == {
+        "protocol": True,
+        "book-batch": None,
+    }
