@@ -155,9 +155,7 @@ def condition_results(rows: pd.DataFrame, caption: str) -> HTML:
             "RMSE [95 % interval]": _each(within, rows, "rmse", "low", "high"),
             "minus 0.5/0.5": _each(within, rows, "difference", "difference_low", "difference_high"),
             "p": _each(p_value, rows, "p_holm"),
-            "outcome": [
-                NOTHING if outcome is None else str(outcome) for outcome in rows["outcome"]
-            ],
+            "outcome": rows["outcome"].fillna(NOTHING).astype(str),
             "could have seen": _each(number, rows, "smallest_detectable"),
         }
     )
