@@ -14,10 +14,13 @@ from rulbook.data import cmapss
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.errors import unknown_name
 from rulbook.statistics import (
+    CONFIDENCE,
     MINIMUM_SEEDS,
     CrossedComparison,
     Outcome,
     compare_crossed,
+    compare_over_seeds,
+    holm,
     over_seeds,
 )
 from rulbook.studies import claim_rules
@@ -27,7 +30,7 @@ from rulbook.studies.comparison import crossed_table
 from rulbook.studies.conditions import require_condition, training_condition
 from rulbook.studies.evidence import Runs, completed_runs
 from rulbook.studies.measures import MEASURES
-from rulbook.studies.methods import FIXED_METHODS, method_of
+from rulbook.studies.methods import FIXED_METHODS, FIXED_RUL_WEIGHTS, fixed_name, method_of
 from rulbook.studies.tuning import selected_validation
 from rulbook.training.record import RunRecord
 from rulbook.typing import Floats
@@ -318,6 +321,57 @@ def _rul_error_halves(records: Records, subset: str) -> Holds:
     return mean_is_at_most(ratios, 0.5)
 
 
+def _no_weight_serves_both(records: Records, subset: str) -> Holds:
+    """Return whether every fixed weight is shown to do worse by one of the tasks than it can.
+
+    A weight serves the RUL task if it is no worse than the single task, and the health task if its
+    mean recall over the states is the highest of all; it fails the health task if its recall is
+    shown to be lower than the highest, by the paired t over seeds, corrected over the weights.
+    """
+    runs = completed_runs(record for record in records if record.config.subset == subset)
+    recall = {
+        name: {seed: _mean_recall(run) for seed, run in runs.get((subset, name), {}).items()}
+        for name in _WEIGHTS
+    }
+    trained = {name: values for name, values in recall.items() if len(values) >= MINIMUM_SEEDS}
+    if not trained:
+        return None
+    best = max(trained, key=lambda name: float(np.mean(list(trained[name].values()))))
+    others = [name for name in trained if name != best]
+    common = {name: sorted(set(trained[name]) & set(trained[best])) for name in others}
+    p_values = holm(
+        [
+            compare_over_seeds(
+                [trained[name][seed] for seed in common[name]],
+                [trained[best][seed] for seed in common[name]],
+            ).p_value
+            for name in others
+        ]
+    )
+    health: dict[str, Holds] = dict.fromkeys(others)
+    health |= {name: False for name, p in zip(others, p_values, strict=True) if p < 1 - CONFIDENCE}
+    health[best] = True
+    return opposite(
+        any_of(
+            all_of(
+                [
+                    health.get(name),
+                    is_no_worse(records, subset, name, ["single_task"])["single_task"],
+                ]
+            )
+            for name in _WEIGHTS
+        )
+    )
+
+
+def _mean_recall(run: RunRecord) -> float:
+    return 1 - float(
+        np.mean([MEASURES[f"missed_{state}"].losses([run]).mean() for state in HEALTH_STATES])
+    )
+
+
+_WEIGHTS = tuple(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS)
+
 _SYMPTOMS: Mapping[str, Callable[[Records, str], Holds]] = {
     "n12.4-symptom-rul-trains": _rul_error_halves,
     "n12.4-symptom-hs-plateau": _plateau_near_chance,
@@ -333,6 +387,12 @@ _ALL = (
     *(
         ConditionRule(claim, cmapss.SUBSETS, ("fixed_050",), holds_on)
         for claim, holds_on in _SYMPTOMS.items()
+    ),
+    ConditionRule(
+        "n12.4-symptom-no-fixed-weight",
+        BOOK_SUBSETS,
+        ("single_task", *_WEIGHTS),
+        _no_weight_serves_both,
     ),
     ConditionRule(
         "n4.1-fd002-drop-measured",
