@@ -183,6 +183,18 @@ def test_a_claim_decided_under_conditions_shows_them_as_a_strip(
     assert (decision.verdict, decision.conditions) == ("depends", conditions)
 
 
+def test_a_table_takes_values_and_conditions(use_ledger: UseLedger, tmp_path: Path) -> None:
+    use_ledger(make_row(), make_row(id="n24.1-other", **BY_CONDITION))
+    conditions = {"protocol": True, "sgd": None}
+
+    def cell() -> None:
+        check_all({"n24.1-mean": 6.82, "n24.1-other": conditions})
+
+    plain, by_condition = read_back(cell, tmp_path)
+    assert (plain.measured, plain.conditions) == (6.82, None)
+    assert (by_condition.measured, by_condition.conditions) == (True, conditions)
+
+
 def test_a_condition_that_nobody_defined_is_an_error(use_ledger: UseLedger) -> None:
     use_ledger(make_row(**BY_CONDITION))
     with pytest.raises(UsageError, match=r"nonesuch.*book-batch"):

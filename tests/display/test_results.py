@@ -8,6 +8,8 @@ import pytest
 
 from rulbook.display.results import (
     NOTHING,
+    competence_shown,
+    condition_results,
     error_table,
     evidence_table,
     in_words,
@@ -19,8 +21,9 @@ from rulbook.display.results import (
     variants_reading,
     within,
 )
+from rulbook.studies.by_condition import condition_table
 from rulbook.studies.catalogue import base_config
-from rulbook.studies.comparison import comparison_table, estimates_table
+from rulbook.studies.comparison import comparison_table, crossed_table, estimates_table
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.methods import METHODS, method
 from rulbook.studies.sweep import Status
@@ -158,3 +161,50 @@ def test_variants_are_read_by_the_corrected_comparison():
 def test_several_studies_are_named_once_each_by_name(evidence, nothing):
     other = replace(nothing, study="core-b")
     assert sentences([other, evidence, other]) == f"{evidence.sentence()} {other.sentence()}"
+
+
+def test_the_error_table_has_the_crossed_comparison_beside_the_other():
+    spreads = {"fixed_050": 10.0, "gaba": 3.0}
+    seeds = (42, 123, 456, 789, 1024)
+    records = tuple(record(name, seed, s) for seed in seeds for name, s in spreads.items())
+    few = tuple(record("dwa", seed, 3.0) for seed in seeds[:4])
+    evidence = Evidence("core-a", records + few, Status(14, 0, 246), (), seeds)
+    header, *rows = rows_of(error_table(evidence, "FD002"))
+    cells = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    crossed = crossed_table(evidence.records, "FD002").set_index("label").loc["GABA"]
+    assert cells["GABA"]["outcome, engines and seeds"] == "lower"
+    assert cells["GABA"]["p, engines and seeds"] == p_value(crossed["p_holm"])
+    assert cells["GABA"]["with chance of seeds"] == within(
+        crossed["difference"], crossed["low"], crossed["high"]
+    )
+    assert cells["DWA"]["outcome, engines and seeds"] == "too few seeds"
+    assert cells["DWA"]["p, engines and seeds"] == NOTHING
+    assert cells["Fixed 0.5/0.5"]["outcome, engines and seeds"] == NOTHING
+
+
+def test_conditions_and_competence_are_shown_with_their_words():
+    names = ("fixed_050", "gaba", "gradient_boosting")
+    records = [record(name, seed, 10.0) for name in names for seed in (42, 123)]
+    html = condition_results(condition_table({"protocol": records}, "FD002"), "By condition")
+    _, *rows = rows_of(html)
+    assert [(row[1], row[2], row[7]) for row in rows[:2]] == [
+        ("the protocol", "Fixed 0.5/0.5", "waiting"),
+        ("the protocol", "Fixed 0.002/0.998", "not run"),
+    ]
+    rows = pd.DataFrame(
+        {
+            "subset": ["FD001", "FD002"],
+            "label": "GABA",
+            "seeds": 1,
+            "validation_rmse": [15.0, 14.6],
+            "low": math.nan,
+            "high": math.nan,
+            "boosting_rmse": [12.9, 14.9],
+            "difference": [2.1, -0.3],
+            "competent": [False, True],
+        }
+    )
+    _, first, second = rows_of(competence_shown(rows, "Competence"))
+    assert first[-1] == "not competent"
+    assert second[-1] == "competent"
+    assert second[-2] == "\N{MINUS SIGN}0.30"

@@ -1,14 +1,15 @@
 """Each rule against records in which it is known whether the claim holds."""
 
+import numpy as np
 import pytest
 
 from rulbook.claims.ledger import read_ledger
+from rulbook.data.prepare import health_state
 from rulbook.errors import RulbookError, UsageError
 from rulbook.studies import SEEDS
+from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SWEEP, equal_weights_keep_pace
 from rulbook.studies.condition_rules import (
-    ADAPTIVE,
-    BOOK_SWEEP,
-    CLAIM_RULES,
+    CONDITION_RULES,
     all_of,
     any_of,
     decisions,
@@ -57,12 +58,12 @@ def test_open_parts_leave_open_what_they_could_turn(first, second):
 
 def test_every_rule_is_of_a_statistical_claim_of_the_ledger():
     ledger = read_ledger()
-    assert {ledger[claim].tier for claim in CLAIM_RULES} == {"statistical"}
-    assert {ledger[claim].needs for claim in CLAIM_RULES} == {"records"}
+    assert {ledger[claim].tier for claim in CONDITION_RULES} == {"statistical"}
+    assert {ledger[claim].needs for claim in CONDITION_RULES} == {"records"}
 
 
 def test_no_rule_decides_anything_without_records():
-    for rule in CLAIM_RULES.values():
+    for rule in CONDITION_RULES.values():
         assert rule.holds([]) is None
         assert decisions(rule, {"protocol": [], "sgd": []}) == {}
 
@@ -165,7 +166,7 @@ def test_keeping_pace_needs_every_method_on_both_subsets(on_every_seed):
     records = [
         record
         for subset in ("FD002", "FD004")
-        for name in ("fixed_050", *ADAPTIVE)
+        for name in ("fixed_050", *ADAPTIVE_METHODS)
         for record in on_every_seed(name, subset, noise=2.0 if name == "fixed_050" else 30.0)
     ]
     rule = rule_of("n24.1-keeps-pace-with-adaptive")
@@ -216,6 +217,42 @@ def test_symptoms(make_record, accuracy, critical, probe, expected):
     assert rule_of("n12.4-symptom-rul-trains").holds(records) is False
     three = [record for record in records if record.config.subset != "FD004"]
     assert rule_of("n12.4-symptom-hs-after-five-epochs").holds(three) in {None, False}
+
+
+def with_health(record, right):
+    """Return a run whose health head is right on this share of the engines, on each state."""
+    frame = record.test.frame()
+    states = health_state(frame["true_rul"], record.config.recipe.health_thresholds)
+    predicted = states.copy()
+    for state in range(3):
+        members = np.flatnonzero(states == state)
+        wrong = members[round(right * len(members)) :]
+        predicted[wrong] = (state + 1) % 3
+    test = record.test.model_copy(update={"predicted_health": predicted.tolist()})
+    return record.model_copy(update={"test": test})
+
+
+@pytest.mark.parametrize(
+    ("served", "holds"),
+    [("both by one", False), ("each by another", True), ("some weights missing", None)],
+)
+def test_no_fixed_weight_serves_both(on_every_seed, served, holds):
+    rule = rule_of("n12.4-symptom-no-fixed-weight")
+    records = []
+    for subset in ("FD002", "FD004"):
+        records += on_every_seed("single_task", subset, noise=5.0)
+        for name in rule.methods[1:]:
+            for_health = name == "fixed_0002"
+            low_error = name == "fixed_099" or (for_health and served == "both by one")
+            records += [
+                with_health(
+                    run, (1.0 if for_health else 0.6) - 0.1 * (run.config.seed % 2) * for_health
+                )
+                for run in on_every_seed(name, subset, noise=1.0 if low_error else 30.0)
+            ]
+    if served == "some weights missing":
+        records = [r for r in records if r.config.weighting != "fixed_075"]
+    assert rule.holds(records) is holds
 
 
 # Decisions ------------------------------------------------------------------------------------
@@ -273,3 +310,22 @@ def test_records_of_another_condition_or_an_unknown_one_are_refused(on_every_see
         decisions(rule, {"sgd": on_every_seed("fixed_050")})
     with pytest.raises(UsageError, match="nonesuch"):
         decisions(rule, {"nonesuch": on_every_seed("fixed_050")})
+
+
+def test_under_the_protocol_the_recorded_rule_stands(on_every_seed):
+    def under(**changes):
+        return [
+            record
+            for subset in ("FD002", "FD004")
+            for name in ("fixed_050", *ADAPTIVE_METHODS)
+            for record in on_every_seed(name, subset, **changes)
+        ]
+
+    rule = rule_of("n24.1-keeps-pace-with-adaptive")
+    tied = under()
+    assert equal_weights_keep_pace(tied) is True
+    assert rule.holds(tied) is None
+    assert decisions(rule, {"protocol": tied, "book-batch": under(**BOOK_BATCH)}) == {
+        "protocol": True,
+        "book-batch": None,
+    }

@@ -77,15 +77,28 @@ def check(
 
 
 def check_all(values: Mapping[str, object], *, source: Source | None = None) -> None:
-    """Show several claims' verdicts as one table: our value by claim id, ``None`` for no value."""
+    """Show several claims' verdicts as one table.
+
+    Args:
+        values: by claim id, our value, ``None`` for no value, or a mapping from training conditions
+            to whether the claim holds under them.
+        source: as for ``check``.
+
+    """
     decided = [
-        (claim, decide(claim, value, source=source))
+        (claim, decide(claim, conditions=value, source=source))
+        if isinstance(value, Mapping)
+        else (claim, decide(claim, value, source=source))
         for claim, value in ((find(claim_id), value) for claim_id, value in values.items())
+    ]
+    shown_values = [
+        decision.measured if isinstance(value, Mapping) else value
+        for (_, decision), value in zip(decided, values.values(), strict=True)
     ]
     rows = "".join(_table_row(claim, decision) for claim, decision in decided)
     _publish(
         decided,
-        list(values.values()),
+        shown_values,
         '<div class="rulbook-claims" style="overflow-x:auto" tabindex="0" role="group" '
         'aria-label="Printed figures checked here"><table><thead><tr>'
         '<th scope="col">what the book says</th><th scope="col">book</th><th scope="col">ours</th>'

@@ -12,7 +12,7 @@ from rulbook.data.prepare import HEALTH_STATES
 from rulbook.display.tables import table
 from rulbook.statistics import CONFIDENCE, holm
 from rulbook.studies.catalogue import study
-from rulbook.studies.comparison import REFERENCE, comparisons_of, estimates_of
+from rulbook.studies.comparison import REFERENCE, comparisons_of, crossed_of, estimates_of
 from rulbook.studies.evidence import Evidence
 
 NOTHING = "–"
@@ -92,6 +92,10 @@ def error_table(
 ) -> HTML:
     """Return the test RMSE of methods, compared with fixed 0.5/0.5 as the protocol says.
 
+    Beside the comparison over engines alone stands the crossed one, in which the seeds are left to
+    chance too. It has no outcome with few seeds, and what it could have seen is after Holm's
+    correction.
+
     Args:
         evidence: what is recorded of a study.
         subset: C-MAPSS subset.
@@ -103,7 +107,9 @@ def error_table(
     if estimates.empty:
         return _nothing_yet(evidence, subset)
     compared = comparisons_of(evidence, subset, methods)
+    crossed = crossed_of(evidence, subset, methods).set_index("method")
     rows = estimates.merge(compared, on="method", how="left", suffixes=("", "_difference"))
+    rows = rows.join(crossed.add_prefix("crossed_"), on="method")
     shown = pd.DataFrame(
         {
             "method": rows["label"],
@@ -115,11 +121,61 @@ def error_table(
             "outcome": rows["outcome"].fillna(NOTHING),
             "could have seen": _each(number, rows, "smallest_detectable"),
             "p over seeds": _each(p_value, rows, "seed_p_holm"),
+            "with chance of seeds": _each(within, rows, *_CROSSED_DIFFERENCE),
+            "p, engines and seeds": _each(p_value, rows, "crossed_p_holm"),
+            "outcome, engines and seeds": rows["crossed_outcome"].fillna(NOTHING).astype(str),
+            "could have seen, engines and seeds": _each(
+                number, rows, "crossed_smallest_detectable"
+            ),
         }
     )
     if printed:
         shown["book"] = [str(printed.get(name, NOTHING)) for name in rows["method"]]
     return table(shown, f"Test RMSE on {subset} in cycles, RUL capped. {evidence.sentence()}")
+
+
+_CROSSED_DIFFERENCE = ("crossed_difference", "crossed_low", "crossed_high")
+
+
+def condition_results(rows: pd.DataFrame, caption: str) -> HTML:
+    """Return a ``condition_table`` as readers see it.
+
+    Args:
+        rows: what ``rulbook.studies.by_condition.condition_table`` returns, if need be of several
+            subsets, one below the other.
+        caption: of the table: what is recorded.
+
+    """
+    shown = pd.DataFrame(
+        {
+            "subset": rows["subset"],
+            "training condition": rows["condition_label"],
+            "method": rows["label"],
+            "seeds": rows["seeds"],
+            "RMSE [95 % interval]": _each(within, rows, "rmse", "low", "high"),
+            "minus 0.5/0.5": _each(within, rows, "difference", "difference_low", "difference_high"),
+            "p": _each(p_value, rows, "p_holm"),
+            "outcome": rows["outcome"].fillna(NOTHING).astype(str),
+            "could have seen": _each(number, rows, "smallest_detectable"),
+        }
+    )
+    return table(shown, caption)
+
+
+def competence_shown(rows: pd.DataFrame, caption: str) -> HTML:
+    """Return a ``rulbook.studies.competence.competence_table`` as readers see it."""
+    shown = pd.DataFrame(
+        {
+            "subset": rows["subset"],
+            "method": rows["label"],
+            "seeds": rows["seeds"],
+            "validation RMSE": _each(within, rows, "validation_rmse", "low", "high"),
+            "gradient boosting": _each(number, rows, "boosting_rmse"),
+            "difference": _each(number, rows, "difference"),
+            "": ["competent" if competent else "not competent" for competent in rows["competent"]],
+        }
+    )
+    return table(shown, caption)
 
 
 def quality_table(evidence: Evidence, subset: str, methods: Sequence[str] | None = None) -> HTML:

@@ -14,18 +14,23 @@ from rulbook.data import cmapss
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.errors import unknown_name
 from rulbook.statistics import (
+    CONFIDENCE,
     MINIMUM_SEEDS,
     CrossedComparison,
     Outcome,
     compare_crossed,
+    compare_over_seeds,
+    holm,
     over_seeds,
 )
+from rulbook.studies import claim_rules
 from rulbook.studies.by_condition import NoOutcome, why_no_outcome
+from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SUBSETS, BOOK_SWEEP, ProtocolRule
 from rulbook.studies.comparison import crossed_table
 from rulbook.studies.conditions import require_condition, training_condition
 from rulbook.studies.evidence import Runs, completed_runs
 from rulbook.studies.measures import MEASURES
-from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name, method_of
+from rulbook.studies.methods import FIXED_METHODS, FIXED_RUL_WEIGHTS, fixed_name, method_of
 from rulbook.studies.tuning import selected_validation
 from rulbook.training.record import RunRecord
 from rulbook.typing import Floats
@@ -35,20 +40,6 @@ Holds = bool | None
 
 Records = Sequence[RunRecord]
 
-FIXED = (*(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS), "fixed_legacy")
-"""The fixed weightings."""
-
-BOOK_SWEEP = ("fixed_050", "fixed_060", "fixed_075", "fixed_090", "single_task")
-"""The rows of §24.1's table, in its order."""
-
-ADAPTIVE = ("inverse_magnitude", "uncertainty", "dwa", "gradnorm", "gaba", "grace")
-"""The methods whose weights follow the training."""
-
-DYNAMIC_STRATEGIES = ("inverse_magnitude", "uncertainty", "gaba")
-STATIC_STRATEGIES = ("fixed_050", "fixed_025")
-"""§4.3's five strategies."""
-
-_TWO_SUBSETS = ("FD002", "FD004")
 _CHANCE = 1 / len(HEALTH_STATES)
 _NEAR = 0.05
 """How far from chance an accuracy still counts as at chance."""
@@ -71,7 +62,7 @@ def opposite(part: Holds) -> Holds:
 
 
 @dataclass(frozen=True)
-class ClaimRule:
+class ConditionRule:
     """How one claim of the ledger is decided from records.
 
     Attributes:
@@ -79,6 +70,8 @@ class ClaimRule:
         subsets: the subsets that the claim is about.
         methods: the methods that it is about.
         holds_on: whether it holds on one subset, by records under one training condition.
+        protocol_rule: the rule by which its verdict under the protocol was given, which stands
+            until the claim is decided again; ``None`` where it does not take records alone.
 
     """
 
@@ -86,6 +79,7 @@ class ClaimRule:
     subsets: tuple[str, ...]
     methods: tuple[str, ...]
     holds_on: Callable[[Records, str], Holds]
+    protocol_rule: ProtocolRule[bool] | None = None
 
     def by_subset(self, records: Records) -> dict[str, Holds]:
         """Return whether the claim holds on each of its subsets of which there is a record."""
@@ -102,7 +96,7 @@ class ClaimRule:
 
 
 def decisions(
-    rule: ClaimRule,
+    rule: ConditionRule,
     records: Mapping[str, Records],
     settled: Mapping[str, Holds] | None = None,
 ) -> dict[str, Holds]:
@@ -114,8 +108,7 @@ def decisions(
     Args:
         rule: the claim's rule.
         records: records by the name of the training condition that they were made under.
-        settled: decisions that stand, whatever the rule says: those of the protocol, for claims
-            that have not been decided again.
+        settled: decisions that stand, whatever the rules say, by the name of the condition.
 
     Returns:
         Whether the claim holds, by the name of the condition; ``None`` for a tie or too few seeds.
@@ -133,6 +126,8 @@ def decisions(
         about = _about(rule, given, name)
         if settled is not None and name in settled:
             decided[name] = settled[name]
+        elif about and name == "protocol" and rule.protocol_rule is not None:
+            decided[name] = rule.protocol_rule(about)
         elif about:
             decided[name] = rule.holds(_arrived(about, name))
     return decided
@@ -218,7 +213,7 @@ def mean_is_at_most(values: Sequence[float], bound: float) -> Holds:
     return True if mean.high <= bound else False if mean.low > bound else None
 
 
-def _about(rule: ClaimRule, records: Records, condition: str) -> list[RunRecord]:
+def _about(rule: ConditionRule, records: Records, condition: str) -> list[RunRecord]:
     """Return the records that the rule is about, all of them made under the condition."""
     about = [
         record
@@ -273,7 +268,7 @@ def _in_order(records: Records, subset: str) -> Holds:
 
 
 def _dynamic_beats_static(records: Records, subset: str) -> Holds:
-    found = groups_differ(records, subset, DYNAMIC_STRATEGIES, STATIC_STRATEGIES)
+    found = groups_differ(records, subset, claim_rules.DYNAMIC_METHODS, claim_rules.STATIC_METHODS)
     if found is None:
         return None
     said = {Outcome.LOWER: True, Outcome.HIGHER: False, Outcome.EQUIVALENT: False}
@@ -326,6 +321,57 @@ def _rul_error_halves(records: Records, subset: str) -> Holds:
     return mean_is_at_most(ratios, 0.5)
 
 
+def _no_weight_serves_both(records: Records, subset: str) -> Holds:
+    """Return whether every fixed weight is shown to do worse by one of the tasks than it can.
+
+    A weight serves the RUL task if it is no worse than the single task, and the health task if its
+    mean recall over the states is the highest of all; it fails the health task if its recall is
+    shown to be lower than the highest, by the paired t over seeds, corrected over the weights.
+    """
+    runs = completed_runs(record for record in records if record.config.subset == subset)
+    recall = {
+        name: {seed: _mean_recall(run) for seed, run in runs.get((subset, name), {}).items()}
+        for name in _WEIGHTS
+    }
+    trained = {name: values for name, values in recall.items() if len(values) >= MINIMUM_SEEDS}
+    if not trained:
+        return None
+    best = max(trained, key=lambda name: float(np.mean(list(trained[name].values()))))
+    others = [name for name in trained if name != best]
+    common = {name: sorted(set(trained[name]) & set(trained[best])) for name in others}
+    p_values = holm(
+        [
+            compare_over_seeds(
+                [trained[name][seed] for seed in common[name]],
+                [trained[best][seed] for seed in common[name]],
+            ).p_value
+            for name in others
+        ]
+    )
+    health: dict[str, Holds] = dict.fromkeys(others)
+    health |= {name: False for name, p in zip(others, p_values, strict=True) if p < 1 - CONFIDENCE}
+    health[best] = True
+    return opposite(
+        any_of(
+            all_of(
+                [
+                    health.get(name),
+                    is_no_worse(records, subset, name, ["single_task"])["single_task"],
+                ]
+            )
+            for name in _WEIGHTS
+        )
+    )
+
+
+def _mean_recall(run: RunRecord) -> float:
+    return 1 - float(
+        np.mean([MEASURES[f"missed_{state}"].losses([run]).mean() for state in HEALTH_STATES])
+    )
+
+
+_WEIGHTS = tuple(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS)
+
 _SYMPTOMS: Mapping[str, Callable[[Records, str], Holds]] = {
     "n12.4-symptom-rul-trains": _rul_error_halves,
     "n12.4-symptom-hs-plateau": _plateau_near_chance,
@@ -335,21 +381,26 @@ _SYMPTOMS: Mapping[str, Callable[[Records, str], Holds]] = {
     "n12.4-symptom-probe-at-chance": _probe_near_chance,
 }
 
-_LITTLE_RUL = tuple(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS if weight < 0.45)
 _CLOSEST = ("fixed_075", "fixed_090")
 
 _ALL = (
     *(
-        ClaimRule(claim, cmapss.SUBSETS, ("fixed_050",), holds_on)
+        ConditionRule(claim, cmapss.SUBSETS, ("fixed_050",), holds_on)
         for claim, holds_on in _SYMPTOMS.items()
     ),
-    ClaimRule(
+    ConditionRule(
+        "n12.4-symptom-no-fixed-weight",
+        BOOK_SUBSETS,
+        ("single_task", *_WEIGHTS),
+        _no_weight_serves_both,
+    ),
+    ConditionRule(
         "n4.1-fd002-drop-measured",
         ("FD002",),
         ("fixed_050", "single_task"),
         _lower_than("fixed_050", ["single_task"]),
     ),
-    ClaimRule(
+    ConditionRule(
         "n4.1-gradient-aware-measured",
         ("FD002",),
         ("gaba", "grace", "fixed_050"),
@@ -357,61 +408,89 @@ _ALL = (
             is_lower(records, subset, name, ["fixed_050"])["fixed_050"]
             for name in ("gaba", "grace")
         ),
+        protocol_rule=claim_rules.gradient_aware_win,
     ),
-    ClaimRule("n4.3-gaba-beats-sweep", _TWO_SUBSETS, ("gaba", *FIXED), _lower_than("gaba", FIXED)),
-    ClaimRule(
+    ConditionRule(
+        "n4.3-gaba-beats-sweep",
+        BOOK_SUBSETS,
+        ("gaba", *FIXED_METHODS),
+        _lower_than("gaba", FIXED_METHODS),
+        protocol_rule=claim_rules.gaba_beats_the_sweep,
+    ),
+    ConditionRule(
         "n4.3-dynamic-beats-static-measured",
-        _TWO_SUBSETS,
-        (*DYNAMIC_STRATEGIES, *STATIC_STRATEGIES),
+        BOOK_SUBSETS,
+        (*claim_rules.DYNAMIC_METHODS, *claim_rules.STATIC_METHODS),
         _dynamic_beats_static,
+        protocol_rule=claim_rules.dynamic_beat_static,
     ),
-    ClaimRule(
-        "n24.1-empirical-winner", _TWO_SUBSETS, BOOK_SWEEP, _lower_than("fixed_050", BOOK_SWEEP)
+    ConditionRule(
+        "n24.1-empirical-winner",
+        BOOK_SUBSETS,
+        BOOK_SWEEP,
+        _lower_than("fixed_050", BOOK_SWEEP),
+        protocol_rule=claim_rules.equal_weights_win,
     ),
-    ClaimRule(
+    ConditionRule(
         "n24.1-clear-margins",
-        _TWO_SUBSETS,
+        BOOK_SUBSETS,
         ("fixed_050", *_CLOSEST),
         _lower_than("fixed_050", _CLOSEST),
+        protocol_rule=claim_rules.equal_weights_win_clearly,
     ),
-    ClaimRule("n24.1-table-order", ("FD002",), BOOK_SWEEP, _in_order),
-    ClaimRule(
+    ConditionRule(
+        "n24.1-table-order",
+        ("FD002",),
+        BOOK_SWEEP,
+        _in_order,
+        protocol_rule=claim_rules.error_rises_with_rul_weight,
+    ),
+    ConditionRule(
         "n24.1-too-much-health-measured",
-        _TWO_SUBSETS,
-        ("fixed_050", *_LITTLE_RUL),
-        _lower_than("fixed_050", _LITTLE_RUL),
+        BOOK_SUBSETS,
+        ("fixed_050", *claim_rules.SMALL_RUL_WEIGHTS),
+        _lower_than("fixed_050", claim_rules.SMALL_RUL_WEIGHTS),
+        protocol_rule=claim_rules.equal_weights_beat_smaller_ones,
     ),
-    ClaimRule(
+    ConditionRule(
         "n24.1-cliff",
-        _TWO_SUBSETS,
+        BOOK_SUBSETS,
         ("single_task", "fixed_090"),
         lambda records, subset: exceeds_by_factor(records, subset, "single_task", "fixed_090", 3),
+        protocol_rule=claim_rules.single_task_is_a_cliff,
     ),
-    ClaimRule(
+    ConditionRule(
         "n24.1-keeps-pace-with-adaptive",
-        _TWO_SUBSETS,
-        ("fixed_050", *ADAPTIVE),
+        BOOK_SUBSETS,
+        ("fixed_050", *ADAPTIVE_METHODS),
         lambda records, subset: all_of(
-            is_no_worse(records, subset, "fixed_050", ADAPTIVE).values()
+            is_no_worse(records, subset, "fixed_050", ADAPTIVE_METHODS).values()
         ),
+        protocol_rule=claim_rules.equal_weights_keep_pace,
     ),
-    ClaimRule("l9.1-scheme-tuned", _TWO_SUBSETS, FIXED, _lower_than("fixed_legacy", FIXED)),
+    ConditionRule(
+        "l9.1-scheme-tuned",
+        BOOK_SUBSETS,
+        FIXED_METHODS,
+        _lower_than("fixed_legacy", FIXED_METHODS),
+        protocol_rule=claim_rules.legacy_weights_win,
+    ),
 )
 
-CLAIM_RULES = {rule.claim: rule for rule in _ALL}
+CONDITION_RULES = {rule.claim: rule for rule in _ALL}
 """The rules by the id of their claim.
 
 :meta hide-value:
 """
 
 
-def rule_of(claim: str) -> ClaimRule:
+def rule_of(claim: str) -> ConditionRule:
     """Return the rule by which a claim is decided under training conditions.
 
     Raises:
         UsageError: the claim has none.
 
     """
-    if claim not in CLAIM_RULES:
-        raise unknown_name("claim with a rule", claim, CLAIM_RULES)
-    return CLAIM_RULES[claim]
+    if claim not in CONDITION_RULES:
+        raise unknown_name("claim with a rule", claim, CONDITION_RULES)
+    return CONDITION_RULES[claim]
