@@ -74,3 +74,19 @@ def test_equal_contributions_never_do_harm(course):
 def test_shares_are_of_each_seed(course):
     shares = trade_off.share_by_seed(course, course["cosine"] < 0)
     assert shares.to_dict() == {1: 0.0, 2: 50.0, 3: 100.0}
+
+
+@pytest.mark.parametrize(("rul_change", "health_change"), [(-5, 0.1), (5, 0.1), (-5, -0.1)])
+def test_a_trade_off_lowers_one_loss_and_raises_the_other(rul_change, health_change):
+    swept = pd.DataFrame(
+        [
+            (seed, weight, 400 + (seed % 3 + rul_change) * weight, 1 + health_change * weight)
+            for seed in range(6)
+            for weight in (0.0, 1.0)
+        ],
+        columns=["seed", "rul_weight", "train_rul_loss", "train_health_loss"],
+    )
+    rises = trade_off.loss_rises(swept, low=0.0, high=1.0)
+    assert rises.rul.difference == pytest.approx(rul_change + 1)
+    assert rises.health.difference == pytest.approx(health_change)
+    assert rises.trade_off is (rul_change < 0 < health_change)

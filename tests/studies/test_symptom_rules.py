@@ -9,6 +9,7 @@ from rulbook.studies.claim_rules import (
     final_health_accuracy,
     health_accuracy_reached,
     health_is_at_chance_after,
+    health_loss_stays_within,
     is_near_chance,
     no_fixed_weight_serves_both,
     probe_is_at_chance,
@@ -156,3 +157,12 @@ def test_weights_wait_for_every_seed_of_every_weight(make_record):
     assert no_fixed_weight_serves_both({}) is None
     assert no_fixed_weight_serves_both({"FD002": [], "FD004": []}) is True
     assert no_fixed_weight_serves_both({"FD002": [], "FD004": ["fixed_050"]}) is False
+
+
+def test_one_epoch_over_the_bound_is_enough_and_missing_runs_leave_it_open(run):
+    runs = [run("FD002", epoch(20), epoch(18)), run("FD002", epoch(20))]
+    assert health_loss_stays_within(study_of(runs), 0.5) is True
+    high = epoch(18).model_copy(update={"health_loss": 0.6})
+    runs.append(run("FD002", high, epoch(18)))
+    assert health_loss_stays_within(study_of(runs), 0.5) is False
+    assert health_loss_stays_within(study_of(runs, missing=1), 0.5) is None

@@ -1,7 +1,7 @@
 """How the two errors of the one-layer network trade off as the RUL weight moves."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from rulbook.experiments.ensemble import (
 from rulbook.gradients import geometry, task_gradients
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.models import shared_parameters
+from rulbook.statistics import Comparison, compare_over_seeds
 from rulbook.weighting.gaba import complement_weights
 
 Balanced = Literal["losses", "gradients"]
@@ -212,3 +213,39 @@ def weight_sweep(
     }
     flat = {name: column.ravel() for name, column in columns.items()}
     return pd.DataFrame(flat, index=index, dtype=float).reset_index()
+
+
+class LossRises(NamedTuple):
+    """How both training losses change from one RUL weight to a larger one, over seeds.
+
+    Attributes:
+        rul: of the RUL loss, cycles².
+        health: of the health loss, nats.
+
+    """
+
+    rul: Comparison
+    health: Comparison
+
+    @property
+    def trade_off(self) -> bool:
+        """Whether the RUL loss falls, beyond chance at 5 %, and the health loss rises."""
+        return bool(
+            self.rul.difference < 0 and self.rul.p_value < 0.05 and self.health.difference > 0
+        )
+
+
+def loss_rises(swept: pd.DataFrame, low: float, high: float) -> LossRises:
+    """Compare the training losses at the RUL weights ``high`` and ``low`` of one ``weight_sweep``.
+
+    Raises:
+        KeyError: a weight was not swept.
+
+    """
+    by_seed = swept.pivot(index="seed", columns="rul_weight")
+    return LossRises(
+        *(
+            compare_over_seeds(by_seed[loss][high], by_seed[loss][low])
+            for loss in ("train_rul_loss", "train_health_loss")
+        )
+    )

@@ -214,6 +214,16 @@ def adam_and_sgd_agree(optimisers: Evidence) -> bool | None:
     return bool(abs(ends["adam"] - ends["sgd"]) <= 0.01 * ends["adam"])
 
 
+def health_loss_stays_within(long: Evidence, bound: float) -> bool | None:
+    """Say whether no epoch of the hundred-epoch trainings has a health loss over ``bound`` nats.
+
+    ``None`` while records of ``long`` are missing.
+    """
+    if not long.complete:
+        return None
+    return max(epoch.health_loss for run in long.records for epoch in run.epochs) <= bound
+
+
 def final_health_accuracy(runs: Mapping[str, Iterable[RunRecord]]) -> dict[str, float]:
     """Return the mean health accuracy at the selected epoch of each group's completed runs."""
     accuracies = {}

@@ -1,0 +1,53 @@
+"""Figures of adding up two losses: their series and words, not their pixels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rulbook.display.figures import loss_combination
+
+
+@pytest.fixture
+def swept():
+    return pd.DataFrame(
+        {
+            "seed": [1, 2] * 4,
+            "rul_weight": np.repeat([0.0, 0.01, 0.99, 1.0], 2),
+            "rmse": [40.0, 42, 20, 22, 21, 23, 20, 20],
+            "health_accuracy": [0.8, 0.8, 0.8, 0.7, 0.7, 0.7, 0.3, 0.4],
+            "train_rul_loss": [900.0, 900, 400, 402, 410, 411, 400, 400],
+            "train_health_loss": [0.4, 0.4, 0.5, 0.5, 0.6, 0.7, 1.1, 1.1],
+        }
+    )
+
+
+def test_the_sweep_draws_means_over_seeds_accuracy_in_per_cent(swept):
+    above, below = loss_combination.weight_sweep(swept).figure.axes
+    np.testing.assert_allclose(above.get_lines()[0].get_ydata(), [41, 21, 22, 20])
+    np.testing.assert_allclose(below.get_lines()[0].get_ydata(), [80, 75, 70, 35])
+    np.testing.assert_allclose(below.get_lines()[0].get_xdata(), [0, 0.01, 0.99, 1])
+    assert "%" in below.get_ylabel()
+
+
+def test_the_measured_frontier_leaves_out_the_ends_and_rings_what_is_optimal(swept):
+    axes = loss_combination.measured_frontier(swept.groupby("rul_weight").mean()).figure.axes[0]
+    (points,) = axes.collections
+    np.testing.assert_allclose(points.get_offsets(), [[401, 0.5], [410.5, 0.65]])
+    (ringed,) = axes.get_lines()
+    assert ringed.get_xydata().tolist() == [[401, 0.5]]
+
+
+@pytest.mark.parametrize("shape", loss_combination.FRONTS)
+@pytest.mark.parametrize("lam", [0.0, 0.3, 1.0])
+def test_the_dashed_line_touches_the_frontier_at_the_dot(shape, lam):
+    figure, sentence = loss_combination.frontier(shape, lam)
+    _, line, dot = figure.axes[0].get_lines()
+    (rul,), (health,) = dot.get_data()
+    assert f"RUL loss {rul:.2f}, health loss {health:.2f}" in sentence
+    if lam < 1:
+        on_line = np.interp(rul, line.get_xdata(), line.get_ydata())
+        assert on_line == pytest.approx(health)
+    else:
+        assert line.get_xdata()[0] == rul
+    sums = loss_combination.FRONTS[shape] @ [lam, 1 - lam]
+    assert lam * rul + (1 - lam) * health == pytest.approx(sums.min())
