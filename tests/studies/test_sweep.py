@@ -13,7 +13,6 @@ import pytest
 from rulbook import paths
 from rulbook.errors import RulbookError, UsageError
 from rulbook.studies.catalogue import base_config
-from rulbook.studies.run_claims import Claims
 from rulbook.studies.sweep import MAX_TRIES, failures_folder, runs_folder, status, sweep
 from rulbook.training import RunRecord
 
@@ -301,13 +300,3 @@ def test_a_scheduler_that_is_not_there_is_named():
 
 def test_records_are_where_the_package_says():
     assert Path(os.path.commonpath([runs_folder(), failures_folder()])) == paths.results()
-
-
-def test_a_claim_is_taken_though_another_sweep_has_removed_the_empty_folder(tmp_path):
-    first, second = Claims(tmp_path / "claims"), Claims(tmp_path / "claims")
-    first.give_all_back()
-    assert not (tmp_path / "claims").exists()
-    assert second.take("run")
-    assert not first.take("run")
-    second.give_all_back()
-    assert first.take("run")

@@ -3,7 +3,6 @@
 import os
 import socket
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from rulbook.errors import RulbookError
@@ -38,11 +37,9 @@ class Claims:
     def take(self, key: str) -> bool:
         """Return whether the run is this sweep's now."""
         claim = self._folder / key
-        for _ in range(3):
+        for _ in range(2):
             try:
                 descriptor = os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-            except FileNotFoundError:  # another sweep has ended and left no folder
-                self._folder.mkdir(parents=True, exist_ok=True)
             except FileExistsError:
                 if not self._is_stale(claim):
                     return False
@@ -63,12 +60,12 @@ class Claims:
         """Leave no claim and, if nobody else has one, no folder."""
         for key in tuple(self._held):
             self.give_back(key)
-        with suppress(OSError):  # not empty, or gone already
+        if self._folder.is_dir() and not any(self._folder.iterdir()):
             self._folder.rmdir()
 
     def show_life(self) -> None:
         """Tell other machines that this sweep is still at work."""
-        for key in tuple(self._held):
+        for key in self._held:
             (self._folder / key).touch()
 
     def _is_stale(self, claim: Path) -> bool:
