@@ -373,12 +373,16 @@ def serial_number_summary(serial: pd.DataFrame) -> dict[str, float]:
         its interval from ``serial-gain-low`` to ``serial-gain-high``, and ``serial-best-weight``.
 
     """
-    worst, best = serial["difference"].idxmax(), serial["difference"].idxmin()
+    rul_weight = serial.index.to_numpy(dtype=np.float64)
+    difference, low, high = (
+        serial[name].to_numpy(dtype=np.float64) for name in ("difference", "low", "high")
+    )
+    worst, best = difference.argmax(), difference.argmin()
     return {
-        "negative-transfer": serial.loc[worst, "difference"],
-        "negative-transfer-weight": worst,
-        "serial-gain": -serial.loc[best, "difference"],
-        "serial-gain-low": -serial.loc[best, "high"],
-        "serial-gain-high": -serial.loc[best, "low"],
-        "serial-best-weight": best,
+        "negative-transfer": float(difference[worst]),
+        "negative-transfer-weight": float(rul_weight[worst]),
+        "serial-gain": float(-difference[best]),
+        "serial-gain-low": float(-high[best]),
+        "serial-gain-high": float(-low[best]),
+        "serial-best-weight": float(rul_weight[best]),
     }
