@@ -296,10 +296,13 @@ def pair(
 def sweep(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="Its name.")],
     status: Annotated[bool, typer.Option("--status", help="Only count its runs.")] = False,
-    engine: Annotated[str, typer.Option(help="loky, dask or ray.")] = "loky",
+    engine: Annotated[str, typer.Option(help="loky or dask.")] = "loky",
     scheduler: Annotated[
         str | None, typer.Option(help="Address of the Dask scheduler, tcp://HOST:PORT.")
     ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Also run what failed at every try.")
+    ] = False,
     jobs: Jobs = _JOBS,
     device: Device = "cpu",
 ) -> None:
@@ -313,7 +316,10 @@ def sweep(
     configs = list(studies.study(study).configs())
     before = sweeping.status(configs)
     _say(_count(study, before))
-    if status or not before.missing:
+    if status:
+        return
+    if not before.missing and not (retry_failed and before.failed):
+        _refuse_failed(before)
         return
     Parameters(data="cmapss", device=device).check()
     columns = (study, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -331,15 +337,22 @@ def sweep(
             jobs=jobs,
             engine=chosen,
             scheduler=scheduler,
+            retry_failed=retry_failed,
             on_attempt=tried,
             run=partial(sweeping.run_one, device=device),
         )
     after = sweeping.status(configs)
     _say(_count(study, after))
+    _refuse_failed(after)
+
+
+def _refuse_failed(after: "Status") -> None:
+    from rulbook.studies.sweep import failures_folder
+
     if after.failed:
         raise RulbookError(
-            f"{after.failed} runs failed at every try: the reasons are in "
-            f"'{sweeping.failures_folder()}'; delete a note there to try its run again."
+            f"{after.failed} runs failed at every try: the reasons are in '{failures_folder()}'; "
+            f"try them again with --retry-failed."
         )
 
 

@@ -15,7 +15,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 from cycler import cycler
@@ -111,7 +111,8 @@ class Drawing:
         return f"[figure: {self.alt}]"
 
 
-class DescribedFigure(NamedTuple):
+@dataclass(frozen=True)
+class DescribedFigure:
     """A figure with its words: what a function of ``rulbook.display.figures`` returns.
 
     Attributes:

@@ -286,8 +286,8 @@ def distances_of_ends(
     Returns:
         One row a rule: ``update rule``; mean and largest over the seeds of the distance to the end
         of the larger rate, ``from 1.4× the rate`` and ``at most``, and to the end of (0.5, 0.5),
-        ``from (0.5, 0.5)`` and ``at most `` (with a space), in units of the way that the latter
-        has come.
+        ``from (0.5, 0.5)`` and a second "at most" that ends in a space, in units of the way that
+        the latter has come.
 
     """
     start = train_networks(train, [EQUAL_WEIGHTS], seeds, steps=0).flat()[:, 0]

@@ -36,3 +36,14 @@ def test_ranges_leave_out_the_single_task_ends():
 def test_both_tables_list_every_method_once():
     for shown in (loss_combination.what_methods_need(), loss_combination.what_methods_cost()):
         assert shown.data.count("<tr") == len(METHODS) + 1
+
+
+def _in_order(html):
+    return sorted(METHODS.values(), key=lambda method: html.index(f">{method.title}<"))
+
+
+def test_methods_that_need_less_come_first_in_both_tables():
+    order = _in_order(loss_combination.what_methods_need().data)
+    needs = list(dict.fromkeys(method.needs for method in order))
+    assert needs == ["nothing", "losses", "epoch means", "task gradients"]
+    assert order == _in_order(loss_combination.what_methods_cost().data)
