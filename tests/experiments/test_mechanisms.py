@@ -115,3 +115,108 @@ def test_seconds_are_those_of_one_call():
     found = mechanisms._seconds(calls.append, 7, at_least=0.02)
     assert set(calls) == {7}
     assert 0.02 <= found * len(calls) < 1.0
+
+
+def compared(*rows: tuple[float, float]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["difference", "p_holm"])
+
+
+def test_help_and_harm_need_a_corrected_p_value_and_the_right_sign():
+    lower, higher, tie = (-1.0, 0.01), (1.0, 0.01), (-1.0, 0.2)
+    assert mechanisms.helps(compared(tie, lower))
+    assert not mechanisms.helps(compared(tie, higher))
+    assert mechanisms.hurts(compared(tie, higher))
+    assert not mechanisms.hurts(compared(tie, lower))
+
+
+def test_the_share_of_the_gain_is_that_of_the_means():
+    heads = pd.DataFrame(
+        {
+            "trunk": ["untrained", "health only", "RUL only"] * 2,
+            "rmse": [20.0, 17.0, 16.0, 22.0, 19.0, 18.0],
+        }
+    )
+    assert mechanisms.share_of_the_gain(heads) == pytest.approx(75.0)
+
+
+def test_shuffling_is_judged_by_means_over_seeds_below_weight_one():
+    rows = [
+        (1.0, 0, 10.0, 90.0),
+        (0.5, 0, 10.0, 11.0),
+        (0.5, 1, 10.0, 9.0),
+        (0.05, 0, 10.0, 12.0),
+        (0.05, 1, 10.0, 11.0),
+    ]
+    auxiliary = pd.DataFrame(
+        [
+            {"rul_weight": weight, "seed": seed, "auxiliary": name, "rmse": error}
+            for weight, seed, *errors in rows
+            for name, error in zip(("health", "shuffled"), errors, strict=True)
+        ]
+    )
+    assert mechanisms.largest_shuffling_effect(auxiliary) == pytest.approx(1.5)
+
+
+def test_multiples_are_of_one_head_and_of_one_trunk():
+    timed = pd.DataFrame(
+        {"heads": [1, 10], "shared_seconds": [2.0, 4.0], "separate_seconds": [2.0, 20.0]}
+    )
+    multiples = mechanisms.as_multiples({"a": timed, "b": timed})
+    assert multiples["trunk"].tolist() == ["a", "a", "b", "b"]
+    assert multiples["one trunk, against one head"].tolist() == [1, 2] * 2
+    assert multiples["separate, against one trunk"].tolist() == [1, 5] * 2
+
+
+def test_new_heads_on_untrained_trunks_err_as_in_the_experiment(rows):
+    start = ensemble.train_networks(rows, [(0.0, 1.0)], SEEDS, steps=0)
+    found = mechanisms.representation_transfer(rows, rows, SEEDS)
+    expected = found.query("trunk == 'untrained'")["rmse"].mean()
+    assert mechanisms.new_rul_head_rmse(start, rows, rows) == pytest.approx(expected, rel=1e-4)
+
+
+def test_few_engines_are_summed_up_from_the_rows_that_are_named():
+    differences = pd.DataFrame(
+        {
+            "engines": [8, 8, 16],
+            "training": ["balanced", "equal", "equal"],
+            "difference": [5.0, 0.1, -0.3],
+            "smallest_detectable": [0.7, 8.0, 9.0],
+            "p_holm": [0.4, 0.3, 0.9],
+        }
+    )
+    gaps = differences.assign(smallest_detectable=[0.6, 8.0, 9.0], p_holm=[0.2, 0.5, 1.0])
+    trainings = pd.DataFrame(
+        {
+            "engines": [2, 2, 16, 16],
+            "training": ["single task", "single task", "single task", "equal"],
+            "gap": [3.0, 5.0, 1.0, 70.0],
+        }
+    )
+    assert mechanisms.few_engines_summary(trainings, differences, gaps) == pytest.approx(
+        {
+            "seen-at-eight": 0.7,
+            "gap-seen-at-eight": 0.6,
+            "comparisons": 3,
+            "closest": 0.2,
+            "largest-equal": 0.3,
+            "gap-two": 4.0,
+            "gap-sixteen": 1.0,
+        }
+    )
+
+
+def test_a_gain_is_the_largest_fall_with_its_interval_turned_round():
+    serial = pd.DataFrame(
+        {"difference": [0.1, -0.4, 2.0], "low": [0.0, -0.6, 1.0], "high": [0.2, -0.1, 3.0]},
+        index=[0.5, 0.05, 0.0005],
+    )
+    assert mechanisms.serial_number_summary(serial) == pytest.approx(
+        {
+            "negative-transfer": 2.0,
+            "negative-transfer-weight": 0.0005,
+            "serial-gain": 0.4,
+            "serial-gain-low": 0.1,
+            "serial-gain-high": 0.6,
+            "serial-best-weight": 0.05,
+        }
+    )

@@ -176,3 +176,22 @@ def test_every_rule_that_compares_is_tried_both_ways():
     numbers = {"best_weight_differs", "gaba_last_rul_weight"}
     assert set(HOLDS) == set(FAILS) == set(RULES) - numbers
     assert set(ADAPTIVE_METHODS) <= set(RULES["equal_weights_keep_pace"].methods)
+
+
+def test_the_gain_on_fd002_waits_for_every_seed_and_needs_a_lower_error(make_record):
+    def runs(name, noise, seeds=SEEDS):
+        return [
+            make_record(name, "FD002", seed, noise=noise, epochs=(epoch(10.0),)) for seed in seeds
+        ]
+
+    gain = claim_rules.gain_on_fd002_claims
+    single, equal = runs("single_task", USUAL), runs("fixed_050", GOOD)
+    decided = gain([*single, *equal])
+    assert decided["n4.1-fd002-drop-measured"] is True
+    assert decided["n4.1-fd002-naive"] == rmse_by_seed(equal, "FD002", "fixed_050").value
+    assert decided["n4.1-fd002-gaba"] is None
+    worse = gain([*single, *runs("fixed_050", BAD)])
+    assert worse["n4.1-fd002-drop-measured"] is False
+    waiting = gain([*single, *equal[:-1]])
+    assert waiting["n4.1-fd002-drop-measured"] is None
+    assert waiting["n4.1-fd002-naive"] is None

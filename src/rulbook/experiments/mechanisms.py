@@ -19,6 +19,7 @@ from rulbook.experiments.ensemble import (
     ENSEMBLE_SEEDS,
     EQUAL_WEIGHTS,
     SINGLE_TASK,
+    Networks,
     Weights,
     drawn_engines,
     pairs,
@@ -231,6 +232,51 @@ def time_heads(
     return pd.DataFrame(rows, columns=["heads", "shared_seconds", "separate_seconds"])
 
 
+def as_multiples(timed: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the times of many heads as multiples.
+
+    Args:
+        timed: what ``time_heads`` returns, by trunk; one row has a single head.
+
+    Returns:
+        Columns ``trunk``, ``heads``, ``one trunk, against one head`` and ``separate, against one
+        trunk``.
+
+    """
+    frames = []
+    for trunk, times in timed.items():
+        shared, separate = times["shared_seconds"], times["separate_seconds"]
+        one_head = shared[times["heads"] == 1].item()
+        frames.append(
+            pd.DataFrame(
+                {
+                    "trunk": trunk,
+                    "heads": times["heads"],
+                    "one trunk, against one head": shared / one_head,
+                    "separate, against one trunk": separate / shared,
+                }
+            )
+        )
+    return pd.concat(frames)
+
+
+def new_rul_head_rmse(networks: Networks, train: Windows, test: Windows) -> float:
+    """Return the error of RUL heads that are fitted to frozen trunks, cycles, mean over seeds.
+
+    Args:
+        networks: trained with one pair of weights.
+        train: rows that the heads are fitted to, by least squares.
+        test: rows that the error is measured on.
+
+    """
+    on_train, on_test = networks.features(train)[:, 0], networks.features(test)[:, 0]
+    errors = [
+        rmse(LinearRegression().fit(z, train.rul).predict(z_test), test.rul)
+        for z, z_test in zip(on_train, on_test, strict=True)
+    ]
+    return float(np.mean(errors))
+
+
 def _seconds(work: Callable[[int], None], argument: int, at_least: float = 0.1) -> float:
     """Return processor seconds of one call, from as many calls as fill ``at_least`` seconds."""
     calls, elapsed = 0, 0.0
@@ -283,3 +329,60 @@ def largest_shuffling_effect(auxiliary: pd.DataFrame) -> float:
     by_seed = beside.pivot(index=["rul_weight", "seed"], columns="auxiliary", values="rmse")
     differences = (by_seed["health"] - by_seed["shuffled"]).groupby("rul_weight").mean()
     return float(differences.abs().max())
+
+
+def few_engines_summary(
+    trainings: pd.DataFrame, error_difference: pd.DataFrame, gap_difference: pd.DataFrame
+) -> dict[str, float]:
+    """Return the figures that the text on few engines gives, in cycles if not said otherwise.
+
+    Args:
+        trainings: what ``label_efficiency`` returns.
+        error_difference: what ``paired_differences`` returns of its test error.
+        gap_difference: the same of test minus training error.
+
+    Returns:
+        ``seen-at-eight`` and ``gap-seen-at-eight``, the smallest detectable differences at eight
+        engines and balanced weights; ``comparisons``, how many there are of the error;
+        ``closest``, the smallest corrected p-value; ``largest-equal``, the largest difference of
+        the error at equal weights; ``gap-two`` and ``gap-sixteen``, the single task's gap.
+
+    """
+    at_eight = "engines == 8 and training == 'balanced'"
+    at_equal = error_difference.query("training == 'equal'")
+    gap = trainings.query("training == 'single task'").groupby("engines")["gap"].mean()
+    return {
+        "seen-at-eight": error_difference.query(at_eight)["smallest_detectable"].item(),
+        "gap-seen-at-eight": gap_difference.query(at_eight)["smallest_detectable"].item(),
+        "comparisons": len(error_difference),
+        "closest": min(error_difference["p_holm"].min(), gap_difference["p_holm"].min()),
+        "largest-equal": at_equal["difference"].abs().max(),
+        "gap-two": gap[2],
+        "gap-sixteen": gap[16],
+    }
+
+
+def serial_number_summary(serial: pd.DataFrame) -> dict[str, float]:
+    """Return where the serial number hurts most and where it helps most, in cycles.
+
+    Args:
+        serial: what ``paired_differences`` returns of the serial number, indexed by RUL weight.
+
+    Returns:
+        ``negative-transfer`` and its RUL weight ``negative-transfer-weight``; ``serial-gain`` with
+        its interval from ``serial-gain-low`` to ``serial-gain-high``, and ``serial-best-weight``.
+
+    """
+    rul_weight = serial.index.to_numpy(dtype=np.float64)
+    difference, low, high = (
+        serial[name].to_numpy(dtype=np.float64) for name in ("difference", "low", "high")
+    )
+    worst, best = difference.argmax(), difference.argmin()
+    return {
+        "negative-transfer": float(difference[worst]),
+        "negative-transfer-weight": float(rul_weight[worst]),
+        "serial-gain": float(-difference[best]),
+        "serial-gain-low": float(-high[best]),
+        "serial-gain-high": float(-low[best]),
+        "serial-best-weight": float(rul_weight[best]),
+    }

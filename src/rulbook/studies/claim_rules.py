@@ -45,6 +45,14 @@ STATIC_METHODS = ("fixed_050", "fixed_025")
 DYNAMIC_METHODS = ("inverse_magnitude", "uncertainty", "gaba")
 """The strategies that section 4.3 compares."""
 
+FD002_GAIN = {
+    "single_task": "n4.1-fd002-single-task",
+    "fixed_050": "n4.1-fd002-naive",
+    "gaba": "n4.1-fd002-gaba",
+    "grace": "n4.1-fd002-grace",
+}
+"""The methods whose RMSE on FD002 §4.1 prints, and the claim of each."""
+
 
 def every_seed_in(
     records: Iterable[RunRecord],
@@ -81,6 +89,30 @@ def lower_than_all(
     number of a list has not been shown to be the best of it.
     """
     return _outcomes(records, subset, method, others) == {HIGHER}
+
+
+def gain_on_fd002_claims(records: Iterable[RunRecord]) -> dict[str, object]:
+    """Return what decides §4.1's gain on FD002, by claim id.
+
+    A method's RMSE is in cycles, and ``None`` until every seed is recorded; so is whether equal
+    weights are lower than the single task. The other claims wait for what no record holds.
+    """
+    records = list(records)
+    claims: dict[str, object] = {
+        claim: rmse_by_seed(records, "FD002", name).value
+        if every_seed_in(records, ["FD002"], [name])
+        else None
+        for name, claim in FD002_GAIN.items()
+    }
+    pair = ("fixed_050", "single_task")
+    measured = every_seed_in(records, ["FD002"], pair)
+    return claims | {
+        "n4.1-fd002-drop-measured": lower_than_all(records, "FD002", pair[0], pair[1:])
+        if measured
+        else None,
+        "n4.1-fd002-single-task-two-values": None,
+        "n4.1-gradient-aware-push-further": None,
+    }
 
 
 def beats_every_one(
