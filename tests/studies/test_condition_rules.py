@@ -194,7 +194,9 @@ def health_epoch(rmse, accuracy, critical):
     ],
 )
 def test_symptoms(make_record, accuracy, critical, probe, expected):
-    scores = ProbeScores(accuracy=0.5, balanced_accuracy=probe, recall=[], majority_share=0.5)
+    scores = ProbeScores(
+        accuracy=0.5, balanced_accuracy=probe, recall=[0.5] * 3, majority_share=0.5
+    )
     records = [
         make_record(
             subset=subset,

@@ -76,7 +76,7 @@ def test_sgd_at_another_rate_or_one_more_change_is_under_no_condition():
         rate = condition.learning_rates[0] if condition.learning_rates else None
         changed = condition.applied_to(config, rate).model_copy(update={"observe_every": 1})
         assert condition_of(changed) is None
-    no_method = config.model_copy(update={"weighting": "mgda", "inner_loss": "mae"})
+    no_method = config.with_changes(weighting="mgda", inner_loss="failure_weighted_mse")
     assert condition_of(no_method) is None
 
 
@@ -109,7 +109,7 @@ def test_records_under_a_condition_are_all_of_it_and_nothing_else(
     monkeypatch.setattr("rulbook.paths.results", lambda: tmp_path)
     changes = dict(training_condition("book-batch").changes)
     for name, extra in (("gaba", {}), ("amnl", changes), ("gaba", changes)):
-        make_record(name, **extra).write(sweep.runs_folder())
+        believable(make_record(name, **extra)).write(sweep.runs_folder())
     found = records_under("book-batch")
     assert [r.config.batch_size for r in found] == [64, 64]
     assert [r.config.inner_loss for r in found] == ["failure_weighted_mse", "mse"]
@@ -123,11 +123,11 @@ def test_under_sgd_records_are_those_at_the_chosen_rate(make_record, tmp_path, m
     for rate in sgd.learning_rates:
         assert records_under("sgd") == ()
         best = (epoch(12.0 if rate == 0.1 else 15.0),)
-        make_record("gaba", epochs=best, **sgd.changes, learning_rate=rate).write(
-            sweep.runs_folder()
-        )
-    make_record("gaba", seed=123, **sgd.changes, learning_rate=0.1).write(sweep.runs_folder())
-    make_record("gaba", seed=456, **sgd.changes, learning_rate=0.3).write(sweep.runs_folder())
+        record = make_record("gaba", epochs=best, **sgd.changes, learning_rate=rate)
+        believable(record).write(sweep.runs_folder())
+    for seed, rate in ((123, 0.1), (456, 0.3)):
+        record = make_record("gaba", seed=seed, **sgd.changes, learning_rate=rate)
+        believable(record).write(sweep.runs_folder())
     found = records_under("sgd")
     assert [(r.config.seed, r.config.learning_rate) for r in found] == [(42, 0.1), (123, 0.1)]
 
