@@ -58,10 +58,9 @@ _EQUAL, _UNEQUAL, _INVERSE, _UNCERTAINTY, _GABA = (
 class Batch(NamedTuple):
     """Made-up rows for the small network.
 
-    Attributes:
-        x: inputs, shape ``(rows, 17)``.
-        rul: targets in cycles, shape ``(rows,)``.
-        health: health states 0 to 2, shape ``(rows,)``.
+    * ``x``: inputs, shape ``(rows, 17)``.
+    * ``rul``: targets in cycles, shape ``(rows,)``.
+    * ``health``: health states 0 to 2, shape ``(rows,)``.
 
     """
 
@@ -73,10 +72,9 @@ class Batch(NamedTuple):
 class PrintedLoop(NamedTuple):
     """What the section's training loop gives.
 
-    Attributes:
-        losses: RUL loss, health loss and their weighted sum, shape ``(steps, 3)``.
-        last_total: the sum at the last step.
-        health: the health states that it trained on.
+    * ``losses``: RUL loss, health loss and their weighted sum, shape ``(steps, 3)``.
+    * ``last_total``: the sum at the last step.
+    * ``health``: the health states that it trained on.
 
     """
 

@@ -218,9 +218,8 @@ def weight_sweep(
 class LossRises(NamedTuple):
     """How both training losses change from one RUL weight to a larger one, over seeds.
 
-    Attributes:
-        rul: of the RUL loss, cycles².
-        health: of the health loss, nats.
+    * ``rul``: of the RUL loss, cycles².
+    * ``health``: of the health loss, nats.
 
     """
 
