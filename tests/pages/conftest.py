@@ -22,7 +22,9 @@ from ..browsing import Visit, opener
 ROOT = Path(__file__).parents[2]
 NAMED_SITE = os.environ.get("RULBOOK_SITE")
 NOT_IN_THE_CONTENTS = ("404", "genindex", "py-modindex", "search")
-EXPLORER = re.compile(r"^ *(?:\w+ = )?explorer\($|^\{\{ tug_of_war \}\}$", re.MULTILINE)
+EXPLORER = re.compile(
+    r"^ *(?:\w+ = )?(?:explorer\($|figures\.\w+_explorer\()|^\{\{ tug_of_war \}\}$", re.MULTILINE
+)
 """What brings an explorer to a page, in a cell or in text."""
 
 

@@ -15,7 +15,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 from cycler import cycler
@@ -111,14 +111,12 @@ class Drawing:
         return f"[figure: {self.alt}]"
 
 
-@dataclass(frozen=True)
-class DescribedFigure:
+class DescribedFigure(NamedTuple):
     """A figure with its words: what a function of ``rulbook.display.figures`` returns.
 
-    Attributes:
-        figure: a figure from ``panels``.
-        alt: what it shows, in a sentence or two.
-        caption: text below it on the page.
+    * ``figure``: a figure from ``panels``.
+    * ``alt``: what it shows, in a sentence or two.
+    * ``caption``: text below it on the page.
 
     """
 
