@@ -165,7 +165,10 @@ def required_weight_quadruples(records: Iterable[RunRecord]) -> bool:
 CHANCE = 1 / len(HEALTH_STATES)
 """Balanced accuracy of a classifier of the health states that has learned nothing."""
 
-NEAR_CHANCE = CHANCE + 0.05
+CHANCE_MARGIN = 0.05
+"""How far from chance an accuracy still counts as at chance."""
+
+NEAR_CHANCE = CHANCE + CHANCE_MARGIN
 """A balanced accuracy up to this counts as chance."""
 
 

@@ -40,10 +40,6 @@ Holds = bool | None
 
 Records = Sequence[RunRecord]
 
-_CHANCE = 1 / len(HEALTH_STATES)
-_NEAR = 0.05
-"""How far from chance an accuracy still counts as at chance."""
-
 
 def all_of(parts: Iterable[Holds]) -> Holds:
     """Return whether all parts hold; one that does not settles it, an open one leaves it open."""
@@ -283,7 +279,7 @@ def _health_accuracy_at_epoch(number: int) -> Callable[[Records, str], Holds]:
     def at_most_chance(records: Records, subset: str) -> Holds:
         runs = [run for run in _sum_trained(records, subset) if len(run.epochs) >= number]
         accuracies = [run.epochs[number - 1].validation.health_accuracy for run in runs]
-        return mean_is_at_most(accuracies, _CHANCE)
+        return mean_is_at_most(accuracies, claim_rules.CHANCE)
 
     return at_most_chance
 
@@ -302,15 +298,18 @@ def _plateau_near_chance(records: Records, subset: str) -> Holds:
     accuracies = [selected_validation(run).health_accuracy for run in runs]
     return all_of(
         [
-            mean_is_at_most(accuracies, _CHANCE + _NEAR),
-            mean_is_at_most([-accuracy for accuracy in accuracies], _NEAR - _CHANCE),
+            mean_is_at_most(accuracies, claim_rules.NEAR_CHANCE),
+            mean_is_at_most(
+                [-accuracy for accuracy in accuracies],
+                claim_rules.CHANCE_MARGIN - claim_rules.CHANCE,
+            ),
         ]
     )
 
 
 def _probe_near_chance(records: Records, subset: str) -> Holds:
     probes = [run.probe for run in _sum_trained(records, subset) if run.probe is not None]
-    return mean_is_at_most([probe.balanced_accuracy for probe in probes], _CHANCE + _NEAR)
+    return mean_is_at_most([probe.balanced_accuracy for probe in probes], claim_rules.NEAR_CHANCE)
 
 
 def _rul_error_halves(records: Records, subset: str) -> Holds:
@@ -377,7 +376,7 @@ _SYMPTOMS: Mapping[str, Callable[[Records, str], Holds]] = {
     "n12.4-symptom-hs-plateau": _plateau_near_chance,
     "n12.4-symptom-hs-after-five-epochs": _health_accuracy_at_epoch(5),
     "n12.4-symptom-critical-recall": _critical_recall_below(0.3),
-    "n12.4-rare-class-below-guessing": _critical_recall_below(_CHANCE),
+    "n12.4-rare-class-below-guessing": _critical_recall_below(claim_rules.CHANCE),
     "n12.4-symptom-probe-at-chance": _probe_near_chance,
 }
 
