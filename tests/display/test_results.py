@@ -23,7 +23,7 @@ from rulbook.display.results import (
 )
 from rulbook.studies.by_condition import condition_table
 from rulbook.studies.catalogue import base_config
-from rulbook.studies.comparison import comparison_table, crossed_table, estimates_table
+from rulbook.studies.comparison import crossed_table, estimates_table
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.methods import METHODS, method
 from rulbook.studies.sweep import Status
@@ -98,7 +98,7 @@ def test_every_table_says_what_it_rests_on(evidence, nothing):
 def test_the_error_table_holds_what_the_records_give(evidence):
     header, *rows = rows_of(error_table(evidence, "FD002", printed={"gaba": "7.53"}))
     estimates = estimates_table(evidence.records, "FD002").set_index("label")
-    compared = comparison_table(evidence.records, "FD002").set_index("label")
+    compared = crossed_table(evidence.records, "FD002").set_index("label")
     assert [row[0] for row in rows] == list(estimates.index)
     for row in rows:
         cells = dict(zip(header, row, strict=True))
@@ -109,7 +109,7 @@ def test_the_error_table_holds_what_the_records_give(evidence):
             assert cells["outcome"] == cells["minus 0.5/0.5"] == NOTHING
         else:
             other = compared.loc[row[0]]
-            assert cells["outcome"] == other["outcome"]
+            assert cells["outcome"] == str(other["outcome"])
             assert cells["minus 0.5/0.5"] == within(
                 other["difference"], other["low"], other["high"]
             )
@@ -163,7 +163,7 @@ def test_several_studies_are_named_once_each_by_name(evidence, nothing):
     assert sentences([other, evidence, other]) == f"{evidence.sentence()} {other.sentence()}"
 
 
-def test_the_error_table_has_the_crossed_comparison_beside_the_other():
+def test_the_error_table_compares_with_engines_and_seeds_left_to_chance():
     spreads = {"fixed_050": 10.0, "gaba": 3.0}
     seeds = (42, 123, 456, 789, 1024)
     records = tuple(record(name, seed, s) for seed in seeds for name, s in spreads.items())
@@ -172,14 +172,14 @@ def test_the_error_table_has_the_crossed_comparison_beside_the_other():
     header, *rows = rows_of(error_table(evidence, "FD002"))
     cells = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
     crossed = crossed_table(evidence.records, "FD002").set_index("label").loc["GABA"]
-    assert cells["GABA"]["outcome, engines and seeds"] == "lower"
-    assert cells["GABA"]["p, engines and seeds"] == p_value(crossed["p_holm"])
-    assert cells["GABA"]["with chance of seeds"] == within(
+    assert cells["GABA"]["outcome"] == "lower"
+    assert cells["GABA"]["p"] == p_value(crossed["p_holm"])
+    assert cells["GABA"]["minus 0.5/0.5"] == within(
         crossed["difference"], crossed["low"], crossed["high"]
     )
-    assert cells["DWA"]["outcome, engines and seeds"] == "too few seeds"
-    assert cells["DWA"]["p, engines and seeds"] == NOTHING
-    assert cells["Fixed 0.5/0.5"]["outcome, engines and seeds"] == NOTHING
+    assert cells["DWA"]["outcome"] == "too few seeds"
+    assert cells["DWA"]["p"] == NOTHING
+    assert cells["Fixed 0.5/0.5"]["outcome"] == NOTHING
 
 
 def test_conditions_and_competence_are_shown_with_their_words():
