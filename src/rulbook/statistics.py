@@ -63,6 +63,10 @@ class Outcome(StrEnum):
     TOO_FEW_SEEDS = "too few seeds"
 
 
+TOLD_APART = (Outcome.LOWER, Outcome.HIGHER)
+"""The outcomes that say which of two methods has the lower loss."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A value with its interval, in the unit of the data.

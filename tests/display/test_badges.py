@@ -215,7 +215,7 @@ def test_a_claim_that_no_condition_decides_gets_no_verdict(
 def test_figures_and_exact_claims_have_no_conditions(use_ledger: UseLedger) -> None:
     for row in (make_row(), make_row(**BY_CONDITION | {"printed": "6.82"})):
         use_ledger(row)
-        with pytest.raises(RulbookError, match="without training conditions"):
+        with pytest.raises(RulbookError, match="decide it by its value"):
             check("n24.1-mean", conditions={"protocol": True})
 
 

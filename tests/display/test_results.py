@@ -23,7 +23,7 @@ from rulbook.display.results import (
 )
 from rulbook.studies.by_condition import condition_table
 from rulbook.studies.catalogue import base_config
-from rulbook.studies.comparison import crossed_table, estimates_table
+from rulbook.studies.comparison import comparison_table, estimates_table
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.methods import METHODS, method
 from rulbook.studies.sweep import Status
@@ -98,7 +98,7 @@ def test_every_table_says_what_it_rests_on(evidence, nothing):
 def test_the_error_table_holds_what_the_records_give(evidence):
     header, *rows = rows_of(error_table(evidence, "FD002", printed={"gaba": "7.53"}))
     estimates = estimates_table(evidence.records, "FD002").set_index("label")
-    compared = crossed_table(evidence.records, "FD002").set_index("label")
+    compared = comparison_table(evidence.records, "FD002").set_index("label")
     assert [row[0] for row in rows] == list(estimates.index)
     for row in rows:
         cells = dict(zip(header, row, strict=True))
@@ -150,11 +150,17 @@ def test_variants_are_read_by_the_corrected_comparison():
     )
     both = variants_reading(rows)
     assert "*14 sensors under GABA* by +0.50 cycles; *uncapped-targets under GABA* by −8.34" in both
-    assert both.endswith("0 of 2 rows tie with the protocol.")
-    assert "compares two trainings" in variants_reading(rows.assign(seeds=1))
+    assert both.endswith("0 of 2 rows are not told from the protocol.")
     rows.loc[2, "p_value"] = 0.06
     assert variants_reading(rows.drop(columns="weights")).endswith(
-        "corrected over the rows, 2 of 2 rows tie with the protocol."
+        "corrected over the rows with five seeds, 2 of 2 rows are not told from the protocol."
+    )
+    rows.loc[2, "p_value"] = math.nan
+    assert "1 of 1 row is not told from the protocol. 1 row with fewer than five seeds has" in (
+        variants_reading(rows.assign(p_value=[math.nan, 0.06, math.nan]))
+    )
+    assert "protocol's. 2 rows with fewer than five seeds have a difference and no outcome" in (
+        variants_reading(rows.assign(p_value=math.nan))
     )
 
 
@@ -171,7 +177,7 @@ def test_the_error_table_compares_with_engines_and_seeds_left_to_chance():
     evidence = Evidence("core-a", records + few, Status(14, 0, 246), (), seeds)
     header, *rows = rows_of(error_table(evidence, "FD002"))
     cells = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
-    crossed = crossed_table(evidence.records, "FD002").set_index("label").loc["GABA"]
+    crossed = comparison_table(evidence.records, "FD002").set_index("label").loc["GABA"]
     assert cells["GABA"]["outcome"] == "lower"
     assert cells["GABA"]["p"] == p_value(crossed["p_holm"])
     assert cells["GABA"]["minus 0.5/0.5"] == within(

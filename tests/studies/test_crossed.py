@@ -10,7 +10,7 @@ from rulbook.metrics import late_share, nasa_score, rmse
 from rulbook.statistics import Outcome, compare_crossed
 from rulbook.studies import SEEDS
 from rulbook.studies.by_condition import NoOutcome, condition_table, why_no_outcome
-from rulbook.studies.comparison import crossed_table, health_loss_table
+from rulbook.studies.comparison import comparison_table, health_loss_table
 from rulbook.studies.competence import competence_sentence, competence_table
 from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import errors_by_engine, runs_table
@@ -42,7 +42,7 @@ def three_methods(on_every_seed):
 
 
 def test_outcomes_are_those_of_the_crossed_test(three_methods):
-    table = crossed_table(three_methods, "FD002").set_index("method")
+    table = comparison_table(three_methods, "FD002").set_index("method")
     assert dict(table["outcome"]) == {"gaba": Outcome.LOWER, "dwa": Outcome.HIGHER}
     squares = {
         name: np.square(errors_by_engine(three_methods[start : start + 5]))
@@ -59,11 +59,11 @@ def test_fewer_than_five_seeds_have_no_outcome_and_no_say_in_the_correction(
     three_methods, on_every_seed
 ):
     few = on_every_seed("grace", SEEDS[:4], noise=3.0)
-    table = crossed_table([*three_methods, *few], "FD002").set_index("method")
+    table = comparison_table([*three_methods, *few], "FD002").set_index("method")
     assert table.loc["grace", "outcome"] is Outcome.TOO_FEW_SEEDS
     assert math.isnan(table.loc["grace", "p_holm"])
     assert table.loc["grace", "seeds"] == 4
-    alone = crossed_table(three_methods, "FD002").set_index("method")
+    alone = comparison_table(three_methods, "FD002").set_index("method")
     assert table.loc["gaba", "p_holm"] == alone.loc["gaba", "p_holm"]
 
 
@@ -74,7 +74,7 @@ def test_differences_of_every_measure_are_those_of_the_runs(three_methods):
         ("missed_normal", "recall_normal", -1),
         ("missed_critical", "recall_critical", -1),
     ):
-        table = crossed_table(three_methods, "FD002", measure=measure).set_index("method")
+        table = comparison_table(three_methods, "FD002", measure=measure).set_index("method")
         for name in ("gaba", "dwa"):
             expected = sign * (runs.loc[name, column] - runs.loc["fixed_050", column])
             assert table.loc[name, "difference"] == pytest.approx(expected)
@@ -95,8 +95,8 @@ def test_a_measure_of_one_run_is_the_metric(make_record, measure, metric):
 
 def test_health_is_compared_only_where_a_health_head_was_trained(three_methods, on_every_seed):
     records = [*three_methods, *on_every_seed("single_task")]
-    assert "single_task" in set(crossed_table(records, "FD002")["method"])
-    missed = crossed_table(records, "FD002", measure="missed_critical")
+    assert "single_task" in set(comparison_table(records, "FD002")["method"])
+    missed = comparison_table(records, "FD002", measure="missed_critical")
     assert set(missed["method"]) == {"gaba", "dwa"}
     assert missed["is_equivalent"].tolist() == [None, None]
 

@@ -8,7 +8,6 @@ from rulbook.studies.symptoms import (
     confusion,
     health_by_epoch,
     probe_scores,
-    weights_that_serve_both,
 )
 from rulbook.training.record import ProbeScores
 
@@ -67,26 +66,3 @@ def test_probes_are_listed_for_runs_that_have_both(make_record):
     found = probe_scores([with_probes, make_record(seed=123)])
     assert found["seed"].tolist() == [42]
     assert found.loc[0, ["balanced", "balanced_at_start"]].tolist() == [0.8, 0.5]
-
-
-WEIGHTS = ("fixed_0002", "fixed_050", "fixed_0999")
-
-
-def family(make_record, noise, right):
-    names = {"single_task": 4.0} | dict(zip(WEIGHTS, noise, strict=True))
-    share = {"single_task": 0.3} | dict(zip(WEIGHTS, right, strict=True))
-    return [
-        predicting(make_record(name, seed=seed, noise=names[name]), share[name], seed)
-        for seed in SEEDS
-        for name in names
-    ]
-
-
-def test_a_weight_serves_both_when_neither_task_is_shown_to_be_worse(make_record):
-    records = family(make_record, noise=(30.0, 4.0, 4.0), right=(0.9, 0.9, 0.2))
-    assert weights_that_serve_both(records, "FD002", WEIGHTS) == ["fixed_050"]
-
-
-def test_no_weight_serves_both_when_each_gives_one_task_up(make_record):
-    records = family(make_record, noise=(30.0, 30.0, 4.0), right=(0.9, 0.9, 0.2))
-    assert weights_that_serve_both(records, "FD002", WEIGHTS) == []

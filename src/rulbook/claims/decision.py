@@ -46,7 +46,7 @@ def decide(
 ) -> Decision:
     """Return the decision that ``check`` shows; arguments and errors are those of ``check``."""
     if conditions is not None:
-        return _under_conditions(claim, conditions, note)
+        return _under_conditions(claim, value, conditions, note)
     if claim.needs == "cmapss" and claim.needs_value:
         if source is None:
             raise RulbookError(f"Claim {claim.id} needs C-MAPSS: pass source=fleet.source.")
@@ -68,24 +68,31 @@ def decide(
     )
 
 
-def _under_conditions(claim: Claim, conditions: Mapping[str, bool | None], note: str) -> Decision:
-    """Return the decision on a claim whose statement was decided under training conditions."""
-    if claim.tier != "statistical" or claim.printed is not True:
+def _under_conditions(
+    claim: Claim, value: object, conditions: Mapping[str, bool | None], note: str
+) -> Decision:
+    """Return the decision on a claim that was decided under training conditions.
+
+    A statement is shown with whether it holds under the first condition that decides it, a figure
+    with the value that it is held against.
+    """
+    if claim.tier != "statistical" or (claim.printed is not True and value is None):
         raise RulbookError(
             f"Claim {claim.id} is no statistical statement that holds or does not; decide it by "
-            "its value, without training conditions."
+            "its value."
         )
     verdict = over_conditions(conditions)
     if claim.needs_value and verdict is None:
         raise RulbookError(
             f"Claim {claim.id} is decided under no training condition; let it wait for records."
         )
-    first = next((holds for holds in conditions.values() if holds is not None), None)
+    if claim.printed is True:
+        value = next((holds for holds in conditions.values() if holds is not None), None)
     return Decision(
         claim.id,
         verdict,
-        measured=first,
-        shown="" if first is None else shown(claim, first),
+        measured=None if value is None else _as_json(normalise(value)),
+        shown="" if value is None else shown(claim, value),
         note=note,
         conditions=dict(conditions),
     )

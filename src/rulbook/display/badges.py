@@ -59,8 +59,9 @@ def check(
             simulated data the committed verdict is shown, marked recorded, and nothing is compared.
         interval: lower and upper end of an interval around a mean, shown beside it.
         note: a few words on how the value came about.
-        conditions: in place of a value, whether the claim holds under each training condition under
-            which it was decided, ``None`` for a tie or too few seeds.
+        conditions: whether the claim holds under each training condition under which it was
+            decided, ``None`` for a tie or too few seeds; in place of the value of a statement, and
+            beside that of a figure.
 
     Raises:
         UsageError: a training condition that nobody defined.

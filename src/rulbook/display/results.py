@@ -12,7 +12,7 @@ from rulbook.data.prepare import HEALTH_STATES
 from rulbook.display.tables import table
 from rulbook.statistics import CONFIDENCE, holm
 from rulbook.studies.catalogue import study
-from rulbook.studies.comparison import REFERENCE, crossed_of, estimates_of
+from rulbook.studies.comparison import REFERENCE, comparisons_of, estimates_of
 from rulbook.studies.evidence import Evidence
 
 NOTHING = "–"
@@ -92,9 +92,9 @@ def error_table(
 ) -> HTML:
     """Return the test RMSE of methods, compared with fixed 0.5/0.5.
 
-    The interval of a method's own RMSE is over engines. The comparison is the crossed one: engines
-    and seeds are both left to chance. It has no outcome with few seeds, and what it could have seen
-    is after Holm's correction.
+    Engines and seeds are both left to chance, in the interval of a method's RMSE as in that of a
+    difference. With few seeds there is neither interval nor outcome. What a comparison could have
+    seen is after Holm's correction.
 
     Args:
         evidence: what is recorded of a study.
@@ -106,7 +106,7 @@ def error_table(
     rows = _of(estimates_of(evidence, subset), methods)
     if rows.empty:
         return _nothing_yet(evidence, subset)
-    compared = crossed_of(evidence, subset, methods).set_index("method")
+    compared = comparisons_of(evidence, subset, methods).set_index("method")
     rows = rows.join(compared.drop(columns=["label", "seeds"]).add_prefix("minus_"), on="method")
     shown = pd.DataFrame(
         {
@@ -232,27 +232,36 @@ def variants_shown(variants: pd.DataFrame, caption: str) -> HTML:
 
 
 def variants_reading(variants: pd.DataFrame) -> str:
-    """Say which rows of a ``variants_table`` the primary comparison tells from the protocol.
+    """Say which rows of a ``variants_table`` are told from the protocol.
 
-    Holm's correction is over the rows of ``variants`` that change something.
+    Holm's correction is over the rows of ``variants`` that change something and have five seeds.
     """
-    changed = variants[variants["difference"].notna()]
+    of_choices = variants[variants["difference"].notna()]
+    changed = of_choices[of_choices["p_value"].notna()]
+    few = len(of_choices) - len(changed)
+    no_outcome = (
+        f"{in_words(few, 'row')} with fewer than five seeds {'has' if few == 1 else 'have'} a "
+        "difference and no outcome: another seed could turn it round."
+        if few
+        else ""
+    )
+    over = "Differences are over the seeds that a row has in common with the protocol's."
+    if changed.empty:
+        return f"{over} {no_outcome}".strip()
     beyond = changed[np.array(holm(changed["p_value"].tolist())) < 1 - CONFIDENCE]
     names = beyond["choice"].tolist()
     if "weights" in beyond:
         names = [f"{name} under {row}" for name, row in zip(names, beyond["weights"], strict=True)]
-    found = [
+    apart = [
         f"*{name}* by {'+' if difference > 0 else ''}{number(difference)} cycles"
         for name, difference in zip(names, beyond["difference"], strict=True)
     ]
-    single = " A row of one seed compares two trainings: the test engines vary, the seed does not."
-    moved = f"the test error changes with {'; '.join(found)}; " if found else ""
+    moved = f"the test error changes with {'; '.join(apart)}; " if apart else ""
     return (
-        "Differences are over the seeds that a row has in common with the protocol's. By the "
-        f"paired bootstrap over test engines, corrected over the rows, {moved}"
-        f"{len(changed) - len(beyond)} of {in_words(len(changed), 'row')} tie with the protocol."
-        f"{single if (changed['seeds'] == 1).any() else ''}"
-    )
+        f"{over} With engines and seeds left to chance, corrected over the rows with five seeds, "
+        f"{moved}{len(changed) - len(beyond)} of {in_words(len(changed), 'row')} "
+        f"{'is' if len(changed) == 1 else 'are'} not told from the protocol. {no_outcome}"
+    ).strip()
 
 
 def _of(rows: pd.DataFrame, methods: Sequence[str] | None) -> pd.DataFrame:

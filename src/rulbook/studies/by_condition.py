@@ -8,7 +8,7 @@ import pandas as pd
 
 from rulbook.data import cmapss
 from rulbook.statistics import MINIMUM_SEEDS, Outcome, estimate_crossed
-from rulbook.studies.comparison import REFERENCE, crossed_table
+from rulbook.studies.comparison import REFERENCE, comparison_table
 from rulbook.studies.conditions import CONDITIONS, require_condition, training_condition
 from rulbook.studies.evidence import completed_runs, has_arrived, records_under
 from rulbook.studies.measures import MEASURES
@@ -150,7 +150,7 @@ def _rows_of(
     networks = [name for name in names[:-1] if reasons[name] is None]
     compared = pd.concat(
         [
-            crossed_table(records, subset, methods=family).set_index("method")
+            comparison_table(records, subset, methods=family).set_index("method")
             for family in (networks, [name for name in names if name not in networks])
         ]
     )

@@ -1,7 +1,7 @@
 """Estimates of a method's errors and comparisons between methods, from records."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from functools import cache
 
@@ -16,11 +16,10 @@ from rulbook.statistics import (
     Estimate,
     Outcome,
     compare_crossed,
-    compare_over_engines,
     compare_over_seeds,
+    estimate_crossed,
     holm,
     over_seeds,
-    rmse_over_engines,
 )
 from rulbook.studies.evidence import (
     METRICS,
@@ -38,9 +37,6 @@ from rulbook.typing import Floats
 
 REFERENCE = "fixed_050"
 """The method that every other one is compared with."""
-
-TIE, LOWER, HIGHER = Outcome.TIE, Outcome.LOWER, Outcome.HIGHER
-"""Outcomes of ``comparison_table``; a tie says that its test does not tell the two apart."""
 
 
 def estimates_of(evidence: Evidence, subset: str) -> pd.DataFrame:
@@ -65,22 +61,11 @@ def comparisons_of(
     subset: str,
     methods: Sequence[str] | None = None,
     reference: str = REFERENCE,
+    measure: str = "rmse",
 ) -> pd.DataFrame:
     """Return ``comparison_table`` of the records of a study, computed once."""
     family = None if methods is None else tuple(methods)
-    return _comparisons_of(evidence, subset, family, reference).copy()
-
-
-def crossed_of(
-    evidence: Evidence,
-    subset: str,
-    methods: Sequence[str] | None = None,
-    reference: str = REFERENCE,
-    measure: str = "rmse",
-) -> pd.DataFrame:
-    """Return ``crossed_table`` of the records of a study, computed once."""
-    family = None if methods is None else tuple(methods)
-    return _crossed_of(evidence, subset, family, reference, measure).copy()
+    return _comparisons_of(evidence, subset, family, reference, measure).copy()
 
 
 @cache
@@ -90,20 +75,13 @@ def _estimates_of(evidence: Evidence, subset: str) -> pd.DataFrame:
 
 @cache
 def _comparisons_of(
-    evidence: Evidence, subset: str, methods: tuple[str, ...] | None, reference: str
-) -> pd.DataFrame:
-    return comparison_table(evidence.records, subset, reference=reference, methods=methods)
-
-
-@cache
-def _crossed_of(
     evidence: Evidence,
     subset: str,
     methods: tuple[str, ...] | None,
     reference: str,
     measure: str,
 ) -> pd.DataFrame:
-    return crossed_table(
+    return comparison_table(
         evidence.records, subset, reference=reference, methods=methods, measure=measure
     )
 
@@ -114,9 +92,10 @@ def estimates_table(records: Iterable[RunRecord], subset: str) -> pd.DataFrame:
     Returns:
         ``method``, ``label``, ``seeds`` (completed), ``diverged``, ``starts_dead`` (numbers of
         runs); ``rmse``, ``low``, ``high``: RMSE of the seed-averaged squared errors against the
-        capped RUL with its bootstrap interval over test engines, cycles; and the mean and standard
-        deviation over seeds of every metric, as ``<metric>_mean`` and ``<metric>_sd``. A standard
-        deviation is NaN for a single seed; a method without a completed run has NaN throughout.
+        capped RUL with its crossed interval over test engines and seeds, cycles, NaN with fewer
+        than ``MINIMUM_SEEDS``; and the mean and standard deviation over seeds of every metric, as
+        ``<metric>_mean`` and ``<metric>_sd``. A standard deviation is NaN for a single seed; a
+        method without a completed run has NaN throughout.
 
     """
     records = [record for record in records if record.config.subset == subset]
@@ -128,7 +107,7 @@ def estimates_table(records: Iterable[RunRecord], subset: str) -> pd.DataFrame:
             continue
         completed = of_method[of_method["completed"]]
         errors = runs.get((subset, name), {})
-        overall = rmse_over_engines(errors_by_engine(errors.values())) if errors else _NO_ESTIMATE
+        overall = _overall(list(errors.values()))
         rows.append(
             {
                 "method": name,
@@ -149,62 +128,6 @@ def estimates_table(records: Iterable[RunRecord], subset: str) -> pd.DataFrame:
 
 
 def comparison_table(
-    records: Iterable[RunRecord],
-    subset: str,
-    *,
-    reference: str = REFERENCE,
-    methods: Iterable[str] | None = None,
-    capped: bool = True,
-) -> pd.DataFrame:
-    """Compare methods with ``reference`` on ``subset``, over the seeds that both have completed.
-
-    Args:
-        records: records of one study.
-        subset: C-MAPSS subset.
-        reference: name of the method that the others are compared with.
-        methods: the family of comparisons that Holm's correction is over; by default every method
-            that shares a completed seed with the reference.
-        capped: hold the true RUL at the cap.
-
-    Returns:
-        One row a comparison, in the tables' order: ``method``, ``label``, ``seeds`` (paired);
-        over engines ``difference`` (RMSE of the method minus that of the reference, cycles),
-        ``low``, ``high``, ``p_value``, ``p_holm``, ``smallest_detectable`` and ``outcome``
-        (``LOWER``, ``HIGHER`` or ``TIE``, by ``p_holm``); over seeds ``seed_difference``,
-        ``seed_p_value``, ``seed_p_holm`` and ``seed_smallest_detectable``, NaN for a single seed.
-        Methods without a common seed have no row. The smallest detectable difference is that of a
-        single comparison, before the correction.
-
-    """
-    pairs = _paired_runs(records, subset, reference, methods)
-    rows = []
-    for name, (mine, theirs) in pairs.items():
-        errors, base_errors = (errors_by_engine(group, capped=capped) for group in (mine, theirs))
-        engines = compare_over_engines(errors, base_errors)
-        by_seed = (
-            compare_over_seeds(_root_mean_squares(errors), _root_mean_squares(base_errors))
-            if len(mine) > 1
-            else _NO_COMPARISON
-        )
-        rows.append(
-            {
-                "method": name,
-                "label": NAMED_METHODS[name].label,
-                "seeds": len(mine),
-                "difference": engines.difference,
-                "low": engines.low,
-                "high": engines.high,
-                "p_value": engines.p_value,
-                "smallest_detectable": engines.smallest_detectable,
-                "seed_difference": by_seed.difference,
-                "seed_p_value": by_seed.p_value,
-                "seed_smallest_detectable": by_seed.smallest_detectable,
-            }
-        )
-    return _with_outcomes(pd.DataFrame(rows, columns=_COMPARISON_COLUMNS))
-
-
-def crossed_table(
     records: Iterable[RunRecord],
     subset: str,
     *,
@@ -262,7 +185,7 @@ def health_loss_table(
     Returns:
         One row a comparison: ``method``, ``label``, ``seeds`` (paired), ``difference``, ``low``,
         ``high``, ``p_value``, ``p_holm``, ``smallest_detectable`` (before the correction) and
-        ``outcome``, as of ``crossed_table``. With fewer than ``MINIMUM_SEEDS`` seeds all but the
+        ``outcome``, as of ``comparison_table``. With fewer than ``MINIMUM_SEEDS`` seeds all but the
         difference is NaN.
 
     """
@@ -300,28 +223,47 @@ def health_loss_table(
 
 
 def compare_groups(
-    records: Iterable[RunRecord], subset: str, group: Iterable[str], others: Iterable[str]
-) -> Comparison:
-    """Compare two groups of methods, each taken together, by the paired bootstrap over engines.
+    records: Iterable[RunRecord], subset: str, group: Collection[str], others: Collection[str]
+) -> CrossedComparison:
+    """Compare two groups of methods, each taken together, engines and seeds both left to chance.
 
-    Squared errors are averaged over all completed runs of a group.
+    Squared errors are averaged over the methods of a group, seed by seed, over the seeds that all
+    of them have completed.
 
     Returns:
-        RMSE of ``group`` minus RMSE of ``others``, capped, cycles.
+        RMSE of ``group`` minus RMSE of ``others``, capped, cycles, compared alone.
 
     Raises:
-        ValueError: a method has no completed run on ``subset``.
+        ValueError: a method has no completed run on ``subset``, or they have no seed in common.
+
+    """
+    first, second = losses_of_groups(records, subset, (group, others))
+    rmse = MEASURES["rmse"]
+    return compare_crossed([(first, second)], rmse.statistic, margin=rmse.margin)[0]
+
+
+def losses_of_groups(
+    records: Iterable[RunRecord], subset: str, groups: Iterable[Collection[str]]
+) -> list[Floats]:
+    """Return each group's squared errors, averaged over its methods, shape (seeds, engines).
+
+    Raises:
+        ValueError: as for ``compare_groups``.
 
     """
     runs = completed_runs(record for record in records if record.config.subset == subset)
-
-    def errors(names: Iterable[str]) -> Floats:
-        names = list(names)
-        if absent := [name for name in names if (subset, name) not in runs]:
-            raise ValueError(f"no completed run of {', '.join(absent)} on {subset}")
-        return np.vstack([errors_by_engine(runs[subset, name].values()) for name in names])
-
-    return compare_over_engines(errors(group), errors(others))
+    groups = [list(group) for group in groups]
+    names = [name for group in groups for name in group]
+    if absent := [name for name in names if (subset, name) not in runs]:
+        raise ValueError(f"no completed run of {', '.join(absent)} on {subset}")
+    seeds = sorted(set.intersection(*(set(runs[subset, name]) for name in names)))
+    if not seeds:
+        raise ValueError(f"{', '.join(names)} have no seed in common on {subset}")
+    losses = MEASURES["rmse"].losses
+    return [
+        np.mean([losses([runs[subset, name][seed] for seed in seeds]) for name in group], axis=0)
+        for group in groups
+    ]
 
 
 def rmse_by_seed(
@@ -343,10 +285,10 @@ _NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, math.nan, 0)
 
 _NO_COMPARISON = Comparison(math.nan, math.nan, math.nan, math.nan, math.nan, 1)
 
-_COMPARISON_COLUMNS = [
-    *("method", "label", "seeds", "difference", "low", "high", "p_value", "smallest_detectable"),
-    *("seed_difference", "seed_p_value", "seed_smallest_detectable"),
-]
+
+def _overall(runs: Sequence[RunRecord]) -> Estimate:
+    rmse = MEASURES["rmse"]
+    return estimate_crossed(rmse.losses(runs), rmse.statistic) if runs else _NO_ESTIMATE
 
 
 def _outcome_over_seeds(difference: float, p_holm: float) -> Outcome:
@@ -374,37 +316,6 @@ def _paired_runs(
         if name != reference and name in family and seeds:
             pairs[name] = [of_method[seed] for seed in seeds], [base[seed] for seed in seeds]
     return pairs
-
-
-def _with_outcomes(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add Holm's correction and the outcome that follows from it."""
-    corrected = holm(rows["p_value"].tolist())
-    over_seeds_too = rows["seed_p_value"].notna()
-    rows["seed_p_holm"] = pd.Series(
-        holm(rows.loc[over_seeds_too, "seed_p_value"].tolist()),
-        index=rows.index[over_seeds_too],
-        dtype=float,
-    )
-    rows["p_holm"] = pd.Series(corrected, index=rows.index, dtype=float)
-    direction = np.where(rows["difference"] < 0, LOWER, HIGHER)
-    rows["outcome"] = np.where(rows["p_holm"] < 1 - CONFIDENCE, direction, TIE)
-    return rows
-
-
-def _outcomes(
-    records: Iterable[RunRecord], subset: str, method: str, others: Iterable[str]
-) -> set[str]:
-    """Return the outcomes of the others against ``method``.
-
-    Raises:
-        ValueError: one of the others has no seed in common with the method.
-
-    """
-    wanted = set(others) - {method}
-    found = comparison_table(records, subset, reference=method, methods=wanted)
-    if absent := wanted - set(found["method"]):
-        raise ValueError(f"{', '.join(sorted(absent))}: no seed in common with {method}")
-    return set(found["outcome"])
 
 
 def _root_mean_squares(errors: Floats) -> Floats:

@@ -16,7 +16,6 @@ from rulbook.errors import unknown_name
 from rulbook.statistics import (
     CONFIDENCE,
     MINIMUM_SEEDS,
-    CrossedComparison,
     Outcome,
     compare_crossed,
     compare_over_seeds,
@@ -25,15 +24,20 @@ from rulbook.statistics import (
 )
 from rulbook.studies import claim_rules
 from rulbook.studies.by_condition import NoOutcome, why_no_outcome
-from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SUBSETS, BOOK_SWEEP, ProtocolRule
-from rulbook.studies.comparison import crossed_table
+from rulbook.studies.claim_rules import (
+    ADAPTIVE_METHODS,
+    BOOK_SUBSETS,
+    BOOK_SWEEP,
+    every_seed_in,
+    lowest_error,
+)
+from rulbook.studies.comparison import compare_groups, comparison_table, losses_of_groups
 from rulbook.studies.conditions import require_condition, training_condition
-from rulbook.studies.evidence import Runs, completed_runs
+from rulbook.studies.evidence import completed_runs
 from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import FIXED_METHODS, FIXED_RUL_WEIGHTS, fixed_name, method_of
 from rulbook.studies.tuning import selected_validation
 from rulbook.training.record import RunRecord
-from rulbook.typing import Floats
 
 Holds = bool | None
 """Whether a claim holds; ``None`` for a tie, for too few seeds, and for runs that are missing."""
@@ -66,8 +70,7 @@ class ConditionRule:
         subsets: the subsets that the claim is about.
         methods: the methods that it is about.
         holds_on: whether it holds on one subset, by records under one training condition.
-        protocol_rule: the rule by which its verdict under the protocol was given, which stands
-            until the claim is decided again; ``None`` where it does not take records alone.
+        combine: what makes one answer of those on its subsets; by default it has to hold on all.
 
     """
 
@@ -75,7 +78,7 @@ class ConditionRule:
     subsets: tuple[str, ...]
     methods: tuple[str, ...]
     holds_on: Callable[[Records, str], Holds]
-    protocol_rule: ProtocolRule[bool] | None = None
+    combine: Callable[[Iterable[Holds]], Holds] = all_of
 
     def by_subset(self, records: Records) -> dict[str, Holds]:
         """Return whether the claim holds on each of its subsets of which there is a record."""
@@ -86,16 +89,12 @@ class ConditionRule:
         }
 
     def holds(self, records: Records) -> Holds:
-        """Return whether the claim holds on every one of its subsets."""
+        """Return whether the claim holds, over all of its subsets."""
         by_subset = self.by_subset(records)
-        return all_of(by_subset.get(subset) for subset in self.subsets)
+        return self.combine(by_subset.get(subset) for subset in self.subsets)
 
 
-def decisions(
-    rule: ConditionRule,
-    records: Mapping[str, Records],
-    settled: Mapping[str, Holds] | None = None,
-) -> dict[str, Holds]:
+def decisions(rule: ConditionRule, records: Mapping[str, Records]) -> dict[str, Holds]:
     """Decide one claim under every training condition.
 
     Forensic conditions ask where a figure may come from and decide nothing. A training that has to
@@ -104,7 +103,6 @@ def decisions(
     Args:
         rule: the claim's rule.
         records: records by the name of the training condition that they were made under.
-        settled: decisions that stand, whatever the rules say, by the name of the condition.
 
     Returns:
         Whether the claim holds, by the name of the condition; ``None`` for a tie or too few seeds.
@@ -120,13 +118,22 @@ def decisions(
         if training_condition(name).is_forensic:
             continue
         about = _about(rule, given, name)
-        if settled is not None and name in settled:
-            decided[name] = settled[name]
-        elif about and name == "protocol" and rule.protocol_rule is not None:
-            decided[name] = rule.protocol_rule(about)
-        elif about:
+        if about:
             decided[name] = rule.holds(_arrived(about, name))
     return decided
+
+
+def decide_all(
+    claims: Iterable[str], records: Mapping[str, Records]
+) -> dict[str, dict[str, Holds]]:
+    """Return ``decisions`` by the rule of each claim, in the form that ``check_all`` takes.
+
+    Raises:
+        UsageError: a claim without a rule, or a training condition that nobody defined.
+        RulbookError: as for ``decisions``.
+
+    """
+    return {claim: decisions(rule_of(claim), records) for claim in claims}
 
 
 def is_lower(
@@ -152,7 +159,7 @@ def is_no_worse(
     """
 
     def is_within_margin(other: str) -> bool:
-        table = crossed_table(records, subset, reference=other, methods=[method])
+        table = comparison_table(records, subset, reference=other, methods=[method])
         return any(shown is True for shown in table["is_no_worse"])
 
     outcomes = _outcomes_against(records, subset, method, others, "rmse")
@@ -167,38 +174,21 @@ def _outcomes_against(
 ) -> dict[str, Outcome]:
     """Return the outcome of each other method against ``method``, corrected over the others."""
     names = [other for other in others if other != method]
-    table = crossed_table(records, subset, reference=method, methods=names, measure=measure)
+    table = comparison_table(records, subset, reference=method, methods=names, measure=measure)
     outcomes = dict(zip(table["method"], table["outcome"], strict=True))
     return {name: Outcome(outcomes.get(name, Outcome.TOO_FEW_SEEDS)) for name in names}
-
-
-def groups_differ(
-    records: Records, subset: str, group: Collection[str], others: Collection[str]
-) -> CrossedComparison | None:
-    """Compare two groups of methods, each taken together, engines and seeds both left to chance.
-
-    Squared errors are averaged over the methods of a group, seed by seed.
-
-    Returns:
-        RMSE of ``group`` minus RMSE of ``others``; ``None`` while a method has no completed run or
-        the methods have no seed in common.
-
-    """
-    runs = completed_runs(record for record in records if record.config.subset == subset)
-    losses = _losses_of_groups(runs, subset, (group, others))
-    return None if losses is None else compare_crossed([losses], margin=MEASURES["rmse"].margin)[0]
 
 
 def exceeds_by_factor(
     records: Records, subset: str, method: str, other: str, factor: float
 ) -> Holds:
     """Return whether a method's RMSE is shown to be above ``factor`` times that of the other."""
-    runs = completed_runs(record for record in records if record.config.subset == subset)
-    losses = _losses_of_groups(runs, subset, ([method], [other]))
-    if losses is None:
+    try:
+        of_method, of_other = losses_of_groups(records, subset, ([method], [other]))
+    except ValueError:  # a run is missing
         return None
-    (found,) = compare_crossed([(losses[0], factor**2 * losses[1])])
-    return {Outcome.HIGHER: True, Outcome.LOWER: False}.get(found.outcome)
+    (scaled,) = compare_crossed([(of_method, factor**2 * of_other)])
+    return {Outcome.HIGHER: True, Outcome.LOWER: False}.get(scaled.outcome)
 
 
 def mean_is_at_most(values: Sequence[float], bound: float) -> Holds:
@@ -237,21 +227,6 @@ def _arrived(records: Records, condition: str) -> list[RunRecord]:
     ]
 
 
-def _losses_of_groups(
-    runs: Runs, subset: str, groups: tuple[Collection[str], Collection[str]]
-) -> tuple[Floats, Floats] | None:
-    of_methods = [runs.get((subset, name), {}) for group in groups for name in group]
-    seeds = sorted(set.intersection(*(set(of_method) for of_method in of_methods)))
-    if not seeds:
-        return None
-    losses = MEASURES["rmse"].losses
-    first, second = (
-        np.mean([losses([runs[subset, name][s] for s in seeds]) for name in group], axis=0)
-        for group in groups
-    )
-    return first, second
-
-
 def _sum_trained(records: Records, subset: str) -> list[RunRecord]:
     """Return the runs with equal weights, which step as the plain sum of the losses does."""
     return list(completed_runs(records).get((subset, "fixed_050"), {}).values())
@@ -264,11 +239,13 @@ def _in_order(records: Records, subset: str) -> Holds:
 
 
 def _dynamic_beats_static(records: Records, subset: str) -> Holds:
-    found = groups_differ(records, subset, claim_rules.DYNAMIC_METHODS, claim_rules.STATIC_METHODS)
-    if found is None:
+    groups = claim_rules.DYNAMIC_METHODS, claim_rules.STATIC_METHODS
+    try:
+        compared = compare_groups(records, subset, *groups)
+    except ValueError:  # a run is missing
         return None
     said = {Outcome.LOWER: True, Outcome.HIGHER: False, Outcome.EQUIVALENT: False}
-    return said.get(found.outcome)
+    return said.get(compared.outcome)
 
 
 def _lower_than(method: str, others: Collection[str]) -> Callable[[Records, str], Holds]:
@@ -320,21 +297,22 @@ def _rul_error_halves(records: Records, subset: str) -> Holds:
     return mean_is_at_most(ratios, 0.5)
 
 
-def _no_weight_serves_both(records: Records, subset: str) -> Holds:
-    """Return whether every fixed weight is shown to do worse by one of the tasks than it can.
+def weights_serving_both(records: Records, subset: str) -> dict[str, Holds]:
+    """Return, for each fixed weight, whether it is shown to serve both tasks.
 
-    A weight serves the RUL task if it is no worse than the single task, and the health task if its
-    mean recall over the states is the highest of all; it fails the health task if its recall is
-    shown to be lower than the highest, by the paired t over seeds, corrected over the weights.
+    A weight serves the RUL task if it is no worse than the single task, by non-inferiority, and the
+    health task if its mean recall over the states is the highest of all. It fails the health task
+    if its recall is shown to be lower than the highest, by the paired t over seeds, corrected over
+    the weights.
     """
     runs = completed_runs(record for record in records if record.config.subset == subset)
     recall = {
         name: {seed: _mean_recall(run) for seed, run in runs.get((subset, name), {}).items()}
-        for name in _WEIGHTS
+        for name in FIXED_SWEEP
     }
     trained = {name: values for name, values in recall.items() if len(values) >= MINIMUM_SEEDS}
     if not trained:
-        return None
+        return dict.fromkeys(FIXED_SWEEP)
     best = max(trained, key=lambda name: float(np.mean(list(trained[name].values()))))
     others = [name for name in trained if name != best]
     common = {name: sorted(set(trained[name]) & set(trained[best])) for name in others}
@@ -347,20 +325,32 @@ def _no_weight_serves_both(records: Records, subset: str) -> Holds:
             for name in others
         ]
     )
-    health: dict[str, Holds] = dict.fromkeys(others)
+    health: dict[str, Holds] = dict.fromkeys(FIXED_SWEEP)
     health |= {name: False for name, p in zip(others, p_values, strict=True) if p < 1 - CONFIDENCE}
     health[best] = True
-    return opposite(
-        any_of(
-            all_of(
-                [
-                    health.get(name),
-                    is_no_worse(records, subset, name, ["single_task"])["single_task"],
-                ]
-            )
-            for name in _WEIGHTS
-        )
+    return {
+        name: False
+        if served is False
+        else all_of([served, is_no_worse(records, subset, name, ["single_task"])["single_task"]])
+        for name, served in health.items()
+    }
+
+
+def _another_subsets_best_is_beaten(records: Records, subset: str) -> Holds:
+    """Return whether the best fixed weights here are shown to be below those of another subset.
+
+    The best ones are those with the lowest mean error. Holm's correction is over the others' best
+    weights, and what it gives is multiplied by the number of subsets on which this is asked.
+    """
+    if not every_seed_in(records, cmapss.SUBSETS, FIXED_METHODS):
+        return None
+    best = {name: lowest_error(records, name, FIXED_METHODS) for name in cmapss.SUBSETS}
+    others = set(best.values()) - {best[subset]}
+    compared = comparison_table(records, subset, reference=best[subset], methods=others)
+    shown = (compared["difference"] > 0) & (
+        compared["p_holm"] * len(cmapss.SUBSETS) < 1 - CONFIDENCE
     )
+    return True if shown.any() else None
 
 
 def _mean_recall(run: RunRecord) -> float:
@@ -369,7 +359,8 @@ def _mean_recall(run: RunRecord) -> float:
     )
 
 
-_WEIGHTS = tuple(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS)
+FIXED_SWEEP = tuple(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS)
+"""The fixed weights among which one that serves both tasks is looked for."""
 
 _SYMPTOMS: Mapping[str, Callable[[Records, str], Holds]] = {
     "n12.4-symptom-rul-trains": _rul_error_halves,
@@ -390,8 +381,8 @@ _ALL = (
     ConditionRule(
         "n12.4-symptom-no-fixed-weight",
         BOOK_SUBSETS,
-        ("single_task", *_WEIGHTS),
-        _no_weight_serves_both,
+        ("single_task", *FIXED_SWEEP),
+        lambda records, subset: opposite(any_of(weights_serving_both(records, subset).values())),
     ),
     ConditionRule(
         "n4.1-fd002-drop-measured",
@@ -407,56 +398,48 @@ _ALL = (
             is_lower(records, subset, name, ["fixed_050"])["fixed_050"]
             for name in ("gaba", "grace")
         ),
-        protocol_rule=claim_rules.gradient_aware_win,
     ),
     ConditionRule(
         "n4.3-gaba-beats-sweep",
         BOOK_SUBSETS,
         ("gaba", *FIXED_METHODS),
         _lower_than("gaba", FIXED_METHODS),
-        protocol_rule=claim_rules.gaba_beats_the_sweep,
     ),
     ConditionRule(
         "n4.3-dynamic-beats-static-measured",
         BOOK_SUBSETS,
         (*claim_rules.DYNAMIC_METHODS, *claim_rules.STATIC_METHODS),
         _dynamic_beats_static,
-        protocol_rule=claim_rules.dynamic_beat_static,
     ),
     ConditionRule(
         "n24.1-empirical-winner",
         BOOK_SUBSETS,
         BOOK_SWEEP,
         _lower_than("fixed_050", BOOK_SWEEP),
-        protocol_rule=claim_rules.equal_weights_win,
     ),
     ConditionRule(
         "n24.1-clear-margins",
         BOOK_SUBSETS,
         ("fixed_050", *_CLOSEST),
         _lower_than("fixed_050", _CLOSEST),
-        protocol_rule=claim_rules.equal_weights_win_clearly,
     ),
     ConditionRule(
         "n24.1-table-order",
         ("FD002",),
         BOOK_SWEEP,
         _in_order,
-        protocol_rule=claim_rules.error_rises_with_rul_weight,
     ),
     ConditionRule(
         "n24.1-too-much-health-measured",
         BOOK_SUBSETS,
         ("fixed_050", *claim_rules.SMALL_RUL_WEIGHTS),
         _lower_than("fixed_050", claim_rules.SMALL_RUL_WEIGHTS),
-        protocol_rule=claim_rules.equal_weights_beat_smaller_ones,
     ),
     ConditionRule(
         "n24.1-cliff",
         BOOK_SUBSETS,
         ("single_task", "fixed_090"),
         lambda records, subset: exceeds_by_factor(records, subset, "single_task", "fixed_090", 3),
-        protocol_rule=claim_rules.single_task_is_a_cliff,
     ),
     ConditionRule(
         "n24.1-keeps-pace-with-adaptive",
@@ -465,14 +448,19 @@ _ALL = (
         lambda records, subset: all_of(
             is_no_worse(records, subset, "fixed_050", ADAPTIVE_METHODS).values()
         ),
-        protocol_rule=claim_rules.equal_weights_keep_pace,
+    ),
+    ConditionRule(
+        "l9.1-dataset-specific-measured",
+        cmapss.SUBSETS,
+        FIXED_METHODS,
+        _another_subsets_best_is_beaten,
+        combine=any_of,
     ),
     ConditionRule(
         "l9.1-scheme-tuned",
         BOOK_SUBSETS,
         FIXED_METHODS,
         _lower_than("fixed_legacy", FIXED_METHODS),
-        protocol_rule=claim_rules.legacy_weights_win,
     ),
 )
 

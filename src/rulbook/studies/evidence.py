@@ -141,7 +141,7 @@ def has_arrived(record: RunRecord) -> bool:
 
 
 def completed_runs(records: Iterable[RunRecord]) -> Runs:
-    """Return the completed runs by subset and method, then by seed.
+    """Return the completed runs by subset and method, then by seed, rising.
 
     Runs that no row of the tables stands for are left out.
 
@@ -162,7 +162,7 @@ def completed_runs(records: Iterable[RunRecord]) -> Runs:
                 f"{record.config.seed} differ in a choice that no column shows"
             )
         of_method[record.config.seed] = record
-    return runs
+    return {key: dict(sorted(of_method.items())) for key, of_method in runs.items()}
 
 
 def errors_by_engine(runs: Iterable[RunRecord], *, capped: bool = True) -> Floats:

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from rulbook.models import ARCHITECTURES, DualTaskModel, count_parameters
-from rulbook.statistics import compare_over_engines
+from rulbook.statistics import compare_crossed
 from rulbook.studies.evidence import errors_by_engine
+from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import method_of
 from rulbook.training.config import PROTOCOL_LABEL
 from rulbook.training.record import RunRecord
@@ -63,7 +64,8 @@ def variants_table(
     Returns:
         One row a choice with a seed in common: ``choice``, ``seeds`` (paired); ``rmse`` and
         ``difference`` (to the protocol) with ``low``, ``high``, ``p_value`` and
-        ``smallest_detectable`` by the paired bootstrap over test engines, capped, cycles;
+        ``smallest_detectable`` by the crossed bootstrap over test engines and seeds, capped,
+        cycles, NaN with fewer than five seeds;
         ``rmse_uncapped``; ``mean_error`` (predicted minus true, capped, cycles); and
         ``validation_rmse``, the mean over seeds at the selected epoch, of whatever the choice calls
         validation. The first row is the protocol's own, over all of its seeds.
@@ -125,7 +127,8 @@ _VARIANT_COLUMNS = [
 
 
 def _by_seed(runs: Iterable[RunRecord]) -> dict[int, RunRecord]:
-    return {run.config.seed: run for run in runs if run.test is not None}
+    completed = {run.config.seed: run for run in runs if run.test is not None}
+    return dict(sorted(completed.items()))
 
 
 def _variant_row(
@@ -143,6 +146,7 @@ def _variant_row(
         ),
     }
     if base:
-        found = compare_over_engines(errors, errors_by_engine(base))
-        row |= {name: getattr(found, name) for name in _VARIANT_COLUMNS[3:8]}
+        rmse = MEASURES["rmse"]
+        (compared,) = compare_crossed([(rmse.losses(runs), rmse.losses(base))], rmse.statistic)
+        row |= {name: getattr(compared, name) for name in _VARIANT_COLUMNS[3:8]}
     return row

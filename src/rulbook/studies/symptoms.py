@@ -1,16 +1,14 @@
 """What a strong imbalance is said to do to the health task (§12.4), read from records."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
 
 from rulbook.data.prepare import HEALTH_STATES, health_state
-from rulbook.statistics import CONFIDENCE, compare_over_seeds
-from rulbook.studies.comparison import HIGHER, comparison_table
-from rulbook.studies.evidence import Evidence, runs_table
+from rulbook.studies.evidence import Evidence
 from rulbook.studies.imbalance import protocol_runs
 from rulbook.training.record import RunRecord
 
@@ -129,38 +127,3 @@ def probe_scores(records: Iterable[RunRecord]) -> pd.DataFrame:
     ]
     columns = ["subset", "seed", "majority_share", "accuracy", "balanced"]
     return pd.DataFrame(rows, columns=[*columns, "accuracy_at_start", "balanced_at_start"])
-
-
-def weights_that_serve_both(
-    records: Sequence[RunRecord], subset: str, weights: Sequence[str]
-) -> list[str]:
-    """Return the fixed weights with which neither task is shown to do worse than it can.
-
-    The RUL task must not have a higher error than the network that is trained on it alone, by the
-    paired bootstrap over test engines with Holm's correction over ``weights``. The health task's
-    mean recall on the test engines must not be told apart from that of the weight where it is
-    highest, by the paired t test over seeds.
-
-    Args:
-        records: complete records of ``weights`` and of the single task on ``subset``.
-        subset: C-MAPSS subset.
-        weights: names of methods with fixed weights, in the order in which to return them.
-
-    """
-    errors = comparison_table(records, subset, reference="single_task", methods=weights)
-    rul_is_served = set(errors.loc[errors["outcome"] != HIGHER, "method"])
-    runs = runs_table(record for record in records if record.config.subset == subset)
-    recall = (
-        runs.assign(recall=runs[list(RECALLS)].mean(axis=1))
-        .pivot(index="seed", columns="method", values="recall")[list(weights)]
-        .dropna()
-    )
-    best = str(recall.mean().idxmax())
-    return [
-        name
-        for name in weights
-        if name in rul_is_served
-        and (
-            name == best or compare_over_seeds(recall[name], recall[best]).p_value >= 1 - CONFIDENCE
-        )
-    ]

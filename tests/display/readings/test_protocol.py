@@ -6,6 +6,7 @@ import pytest
 from rulbook.data.prepare import Recipe
 from rulbook.display.readings import protocol as readings
 from rulbook.display.results import within
+from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.comparison import comparison_table, rmse_by_seed
 
 from ..conftest import epoch
@@ -21,7 +22,7 @@ def core(make_record, make_evidence):
     return make_evidence(
         make_record(name, seed=seed, epochs=(epoch(12.0), epoch(11.0)))
         for name in ("single_task", "fixed_050", "dwa")
-        for seed in (42, 123)
+        for seed in SEEDS
     )
 
 
@@ -106,7 +107,7 @@ def test_other_recipes_stand_beside_the_protocol(core, make_record, make_evidenc
     assert readings.window_split_reading(core, nothing) == nothing.sentence()
 
 
-def test_a_printed_difference_is_held_against_the_noise(core, nothing):
+def test_a_printed_difference_is_held_against_the_noise(core, nothing, make_evidence):
     (row,) = comparison_table(core.records, "FD002", methods=["single_task"]).itertuples()
     assert f"would have found four times out of five is {row.smallest_detectable:.2f}" in (
         readings.difference_reading(core, 0.1)
@@ -115,3 +116,7 @@ def test_a_printed_difference_is_held_against_the_noise(core, nothing):
     assert "could well have missed it" in readings.difference_reading(core, 0.9 * seen)
     assert "within reach of the test engines" in readings.difference_reading(core, 1.1 * seen)
     assert "not both recorded yet" in readings.difference_reading(nothing, 1.0)
+    few = make_evidence(run for run in core.records if run.config.seed != 42)
+    assert readings.difference_reading(few, 1.0) == (
+        "Over 4 seeds there is no noise to hold it against yet."
+    )

@@ -14,7 +14,7 @@ from rulbook.display.readings.symptom_tables import (
     optimisers_note,
     optimisers_table,
     probe_table,
-    serving_weights_note,
+    serving_weights_reading,
 )
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.sweep import Status
@@ -112,6 +112,15 @@ def test_notes_give_the_outcome_or_what_is_missing(run):
     waiting = Evidence("optimisers", records, Status(2, 0, 3), (), ())
     assert optimisers_note(complete) == "Adam 0.800, SGD 0.800, five seeds, FD002"
     assert optimisers_note(waiting) == waiting.sentence()
-    serving = {"FD002": ["fixed_050", "fixed_060"], "FD004": []}
-    assert serving_weights_note(serving, complete) == "FD002: fixed_050, fixed_060; FD004: none"
-    assert serving_weights_note({}, waiting) == waiting.sentence()
+
+
+def test_weights_that_serve_both_are_named_and_the_open_ones_counted():
+    serving = {
+        "FD002": {"fixed_050": True, "fixed_060": None, "fixed_075": False},
+        "FD004": {"fixed_050": None, "fixed_060": None, "fixed_075": None},
+    }
+    assert serving_weights_reading(serving) == (
+        "On FD002, Fixed 0.5/0.5 is shown to serve both tasks, and 1 weight could be told neither "
+        "way. On FD004, no weight is shown to serve both tasks, and 3 weights could be told "
+        "neither way."
+    )

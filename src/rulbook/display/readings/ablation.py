@@ -23,11 +23,10 @@ from rulbook.display.results import (
     within,
 )
 from rulbook.display.tables import table
-from rulbook.statistics import CONFIDENCE, rmse_over_engines
+from rulbook.statistics import CONFIDENCE, TOLD_APART, Outcome, rmse_over_engines
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.claim_rules import BOOK_SUBSETS, every_seed_in, lowest_error
 from rulbook.studies.comparison import (
-    TIE,
     compare_groups,
     comparisons_of,
     estimates_of,
@@ -72,8 +71,7 @@ def recorded_so_far(evidence_of: Mapping[str, Evidence]) -> str:
     ]
     single = [subset for subset, counts in seeds.items() if len(counts) and counts.max() == 1]
     return f"Recorded so far. {'; '.join(recorded) or 'Nothing yet'}." + (
-        f" On {' and '.join(single)} there is one seed only: intervals there are over engines, "
-        "and say nothing about how a method varies from seed to seed."
+        f" On {' and '.join(single)} there is one seed only, and so neither interval nor outcome."
         if single
         else ""
     )
@@ -181,17 +179,17 @@ def fixed_weights_reading(evidence_of: Mapping[str, Evidence]) -> str:
         apart = "; ".join(
             f"{_without_fixed(row.label)} is {row.outcome}, by "
             f"{within(row.difference, row.low, row.high)} cycles"
-            for row in rows_of(compared[compared["outcome"] != TIE])
+            for row in rows_of(compared[compared["outcome"].isin(TOLD_APART)])
         )
         lines.append(
             f"* {subset}: lowest at {_without_fixed(best.label)}. Against 0.5/0.5, corrected over "
-            f"the fixed weights, {apart or 'every one ties'}."
+            f"the fixed weights, {apart or 'none is told apart'}."
         )
     return "\n".join(lines)
 
 
 def grid_shown(core: Evidence) -> HTML:
-    """Return the test errors of the grid's four cells, with their intervals over engines."""
+    """Return the test errors of the grid's four cells with their intervals."""
 
     def cell(subset: str, name: str) -> str:
         rows = estimates_of(core, subset)
@@ -212,7 +210,7 @@ def grid_shown(core: Evidence) -> HTML:
             for subset in BOOK_SUBSETS
             for weighting, (plain, weighted) in GRID_ROWS.items()
         ),
-        f"Test RMSE in cycles with its interval over engines. {core.sentence()}",
+        f"Test RMSE in cycles, its interval over engines and seeds. {core.sentence()}",
     )
 
 
@@ -256,27 +254,26 @@ def main_effects_reading(effects: pd.DataFrame) -> str:
 def comparison_reading(evidence: Evidence, subset: str) -> str:
     """Say how many methods tie with equal weights on a subset, which do not, and what was seen."""
     rows = comparisons_of(evidence, subset)
-    if rows.empty:
+    compared = rows[rows["outcome"] != Outcome.TOO_FEW_SEEDS]
+    networks = compared[~compared["method"].isin(_BASELINES)]
+    if networks.empty:
         return f"On {subset} nothing can be compared yet."
-    networks = rows[~rows["method"].isin(_BASELINES)]
-    ties = networks[networks["outcome"] == TIE]
-    others = pd.concat([networks[networks["outcome"] != TIE], rows.drop(networks.index)])
+    apart = networks["outcome"].isin(TOLD_APART)
+    others = pd.concat([networks[apart], compared.drop(networks.index)])
     words = ", ".join(
-        f"{row.label} is {'a tie' if row.outcome == TIE else row.outcome}"
+        f"{row.label} is {row.outcome if row.outcome in TOLD_APART else 'not told apart'}"
         for row in rows_of(others)
     )
-    detectable = networks["smallest_detectable"]
-    fewest, most = int(networks["seeds"].min()), int(networks["seeds"].max())
+    detectable, waiting_rows = networks["smallest_detectable"], len(rows) - len(compared)
     return (
-        f"On {subset}, {len(ties)} of {in_words(len(networks), 'network method')} tie with fixed "
-        f"0.5/0.5{f'; {words}' if words else ''}. A true difference of {detectable.median():.1f} "
-        f"cycles would have been seen in the typical comparison ({detectable.min():.1f} to "
-        f"{detectable.max():.1f}), over {f'{fewest} to ' if fewest < most else ''}"
-        f"{in_words(most, 'seed')} a method."
+        f"On {subset}, {len(networks) - apart.sum()} of "
+        f"{in_words(len(networks), 'network method')} with five seeds are not told apart from "
+        f"fixed 0.5/0.5{f'; {words}' if words else ''}. After the correction, a true difference of "
+        f"{detectable.median():.1f} cycles would have been seen in the typical comparison "
+        f"({detectable.min():.1f} to {detectable.max():.1f})."
     ) + (
-        " A method with fewer seeds is compared on those alone; how another seed would come out "
-        "is not in its interval."
-        if fewest < most
+        f" {in_words(waiting_rows, 'method')} with fewer seeds {_has(waiting_rows)} no outcome."
+        if waiting_rows
         else ""
     )
 
@@ -358,7 +355,7 @@ def floor_controls_reading(core: Evidence) -> str:
             lines.append(
                 f"On {subset}, IMTL-G minus GABA without floor is "
                 f"{within(compared.difference, compared.low, compared.high)} cycles, "
-                f"{'a tie' if compared.is_tie else 'more than chance'}, the two compared alone."
+                f"{_in_words_of(compared.outcome)}, the two compared alone."
             )
     if not lines:
         return core.sentence()
@@ -483,6 +480,14 @@ def overview(evidence_of: Mapping[str, Evidence]) -> str:
         point for subset, one in evidence_of.items() if (point := _subset_overview(one, subset))
     ]
     return "\n".join(f"* {point}" for point in points or ["No network is recorded yet."])
+
+
+def _has(count: int) -> str:
+    return "has" if count == 1 else "have"
+
+
+def _in_words_of(outcome: Outcome) -> str:
+    return "more than chance" if outcome in TOLD_APART else "no more than chance may give"
 
 
 _FLOOR_CONTROLS = ("gaba", "gaba_no_floor", "imtl_g", "grace")

@@ -14,8 +14,8 @@ from rulbook.data.cmapss import SUBSETS
 from rulbook.data.prepare import Recipe
 from rulbook.display.results import in_words, rows_of, spread, waiting, within
 from rulbook.display.tables import table
-from rulbook.statistics import over_seeds
-from rulbook.studies.comparison import TIE, comparison_table, estimates_table, rmse_by_seed
+from rulbook.statistics import TOLD_APART, Outcome, over_seeds
+from rulbook.studies.comparison import comparison_table, estimates_table, rmse_by_seed
 from rulbook.studies.evidence import Evidence, completed_runs
 from rulbook.studies.protocol_choices import selection_table, variants_table
 from rulbook.training.record import RunRecord
@@ -206,7 +206,9 @@ def difference_reading(core: Evidence, printed: float) -> str:
             "The two networks are not both recorded yet, so there is no noise to hold it against."
         )
     (row,) = compared
-    outcome = row.outcome if row.outcome == TIE else f"difference: {row.outcome}"
+    if row.outcome == Outcome.TOO_FEW_SEEDS:
+        return f"Over {in_words(row.seeds, 'seed')} there is no noise to hold it against yet."
+    outcome = f"difference: {row.outcome}" if row.outcome in TOLD_APART else row.outcome
     return (
         f"Over {in_words(row.seeds, 'seed')} of the compact network, single task minus equal "
         f"weights is {within(row.difference, row.low, row.high)} cycles, a {outcome}. The smallest "

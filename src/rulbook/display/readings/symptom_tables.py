@@ -10,11 +10,12 @@ import pandas as pd
 from IPython.display import HTML
 
 from rulbook.data.prepare import HEALTH_STATES
-from rulbook.display.results import number, spread
+from rulbook.display.results import in_words, number, spread
 from rulbook.display.tables import table
 from rulbook.optimisers import OPTIMISER_NAMES
 from rulbook.studies.claim_rules import final_health_accuracy
 from rulbook.studies.evidence import Evidence
+from rulbook.studies.methods import METHODS
 from rulbook.studies.symptoms import (
     RECALLS,
     confusion,
@@ -161,17 +162,23 @@ def optimisers_note(optimisers: Evidence) -> str:
     return f"Adam {ends['adam']:.3f}, SGD {ends['sgd']:.3f}, five seeds, FD002"
 
 
-def serving_weights_note(serving: Mapping[str, Sequence[str]], core: Evidence) -> str:
-    """Say which fixed weights serve both tasks on which subset, or what is missing of the study.
+def serving_weights_reading(serving: Mapping[str, Mapping[str, bool | None]]) -> str:
+    """Say which fixed weights are shown to serve both tasks on which subset.
 
     Args:
-        serving: what ``weights_serving_both`` returns of the records of the study.
-        core: the study.
+        serving: what ``rulbook.studies.condition_rules.weights_serving_both`` returns, by subset.
 
     """
-    if not serving:
-        return core.sentence()
-    return "; ".join(f"{subset}: {', '.join(names) or 'none'}" for subset, names in serving.items())
+    parts = []
+    for subset, by_weight in serving.items():
+        labels = [METHODS[name].label for name, serves in by_weight.items() if serves]
+        open_yet = sum(serves is None for serves in by_weight.values())
+        parts.append(
+            f"On {subset}, {' and '.join(labels) or 'no weight'} "
+            f"{'is' if len(labels) < 2 else 'are'} shown to serve both tasks, "
+            f"and {in_words(open_yet, 'weight')} could be told neither way."
+        )
+    return " ".join(parts)
 
 
 def _spread(values: pd.Series, places: int = 2) -> str:
