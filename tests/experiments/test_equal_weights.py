@@ -85,6 +85,45 @@ def test_facts_about_the_classes():
     assert tried.weights_can_be_logged(fixed)
 
 
+def test_the_first_listing_is_judged_by_its_own_losses():
+    rul = np.array([20.0, 80.0])
+    logits, health = np.array([[0.0, 0.0, 5.0], [0.0, 5.0, 0.0]]), np.array([2, 1])
+    claims = tried.first_listing_claims(rul + 3.0, rul, logits, health)
+    assert claims["n24.1-residuals"] == "+3, +3"
+    assert claims["n24.1-rul-loss"] == pytest.approx(9.0)
+    assert claims["n24.1-late-bias"]
+    assert claims["n24.1-units-cycles"]
+    early = tried.first_listing_claims(rul - 3.0, rul, logits, np.array([1, 2]))
+    assert not early["n24.1-late-bias"]
+    assert not early["n24.1-health-targets"]
+
+
+def test_totals_have_one_order_and_sizes_are_compared():
+    rising = tried.size_claims(25.0, 1.0, 1.44, pd.Series([13.0, 15.4, 19.0]))
+    assert rising["n24.1-larger-lambda-larger-total"]
+    assert rising["n24.1-total-lowest-at-half"]
+    assert not rising["n24.1-total-largest-at-half"]
+    assert not rising["n24.1-equal-contribution"]
+    assert not rising["n24.1-units-bits"]
+    falling = tried.size_claims(1.0, 1.05, 1.05, pd.Series([1.025, 1.02]))
+    assert falling["n24.1-total-largest-at-half"]
+    assert falling["n24.1-equal-contribution"]
+    assert falling["n24.1-units-bits"]
+
+
+def test_what_is_said_of_the_class_is_asked_of_the_class():
+    loss = FixedWeightLoss(0.5, 0.5)
+    losses = [torch.tensor(value, requires_grad=True) for value in (4.0, 2.0)]
+    loss(*losses).backward()
+    claims = tried.class_claims(loss, *losses)
+    assert float(claims["n24.1-gradient-rul"]) == float(claims["n24.1-gradient-health"]) == 0.5
+    assert claims["n24.1-name"] == "Fixed(0.50/0.50)"
+    assert claims["n24.1-three-methods"] == 3
+    assert claims["n24.1-no-learnable-parameters"] == 0
+    assert claims["n24.1-alias-050"]
+    assert not tried.class_claims(FixedWeightLoss(0.6, 0.4), *losses)["n24.1-alias-050"]
+
+
 def test_facts_about_modules_of_pytorch():
     assert not tried.body_of_dots_is_abstract()
     assert tried.super_init_is_needed()

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from rulbook.data.prepare import Prepared, Windows
+from rulbook.data.prepare import Prepared, Windows, health_state
 from rulbook.experiments.ensemble import (
     EQUAL_WEIGHTS,
     UpdateRule,
@@ -125,6 +125,60 @@ def cross_entropy_in_bits(logits: Floats, target: Integers) -> float:
     return float(-np.log2(shares[np.arange(len(target)), target]).mean())
 
 
+def first_listing_claims(
+    predicted: Floats, rul: Floats, logits: Floats, health: Integers
+) -> dict[str, object]:
+    """Return what section 24.1 says of the two losses of its first listing, by claim id.
+
+    Args:
+        predicted: predicted RUL, cycles, (n,).
+        rul: true RUL, cycles, (n,).
+        logits: of the health states, (n, 3).
+        health: true health states, (n,).
+
+    """
+    residuals = predicted - rul
+    rul_loss = rul_mse(predicted, rul)
+    doubled = rul_mse(2 * predicted, 2 * rul)
+    return {
+        "n24.1-residuals": signed(residuals),
+        "n24.1-late-bias": bool(residuals.mean() > 0),
+        "n24.1-health-targets": bool((health_state(rul) == health).all()),
+        "n24.1-rul-loss": rul_loss,
+        "n24.1-health-loss": health_cross_entropy(logits, health),
+        "n24.1-cross-entropy-as-torch": agrees_with_torch(logits, health),
+        "n24.1-log-sum-exp": softmax_needs_the_maximum(),
+        "n24.1-cross-entropy-floor": logarithm_needs_a_floor(),
+        "n24.1-perfect-is-zero": cross_entropy_when_certain(),
+        "n24.1-units-cycles": bool(np.isclose(doubled, 2**2 * rul_loss)),
+    }
+
+
+def size_claims(
+    rul_loss: float, health_loss: float, in_bits: float, totals: pd.Series
+) -> dict[str, object]:
+    """Return what section 24.1 says of the size of its losses and of their sums, by claim id.
+
+    Args:
+        rul_loss: cycles².
+        health_loss: nats.
+        in_bits: the health loss with the binary logarithm.
+        totals: weighted sums by rising RUL weight, the first of them at 0.5, (weights,).
+
+    """
+    at_half = totals.iloc[0]
+    return {
+        "n24.1-units-bits": bool(np.isclose(health_loss, in_bits)),
+        "n24.1-equal-contribution": bool(np.isclose(0.5 * rul_loss, 0.5 * health_loss, rtol=0.1)),
+        "n24.1-equal-contribution-against-4-3": None,
+        "n24.1-larger-lambda-larger-total": totals.is_monotonic_increasing,
+        "n24.1-total-largest-at-half": bool(at_half == totals.max()),
+        "n24.1-total-lowest-at-half": bool(at_half == totals.min()),
+        "n24.1-total-largest-and-lowest": None,
+        "n24.1-two-minima": None,
+    }
+
+
 def split_evens_out(pixels: Floats, weights: Weights = (0.8, 0.2)) -> bool:
     """Return whether a split brings a pixel loss nearer to a class loss than it was.
 
@@ -173,6 +227,34 @@ def weights_can_be_logged(loss: BaseMTLLoss) -> bool:
         json.loads(json.dumps(weights)) == weights
         and weights.keys() == get_loss("gaba").get_weights().keys()
     )
+
+
+def class_claims(loss: FixedWeightLoss, rul_loss: Tensor, health_loss: Tensor) -> dict[str, object]:
+    """Return what section 24.1 says of its class for fixed weights, by claim id.
+
+    Args:
+        loss: with equal weights.
+        rul_loss: a leaf, 0-dim, after ``loss(rul_loss, health_loss).backward()``.
+        health_loss: the other leaf, 0-dim.
+
+    """
+    total = loss(rul_loss, health_loss)
+    return {
+        "n24.1-gradient-rul": rul_loss.grad,
+        "n24.1-gradient-health": health_loss.grad,
+        "n24.1-name": loss.get_name(),
+        "n24.1-default-weights": weights_in_words("fixed"),
+        "n24.1-alias-050": is_alias_of("fixed_050", loss),
+        "n24.1-alias-075": weights_in_words("fixed_075"),
+        "n24.1-weights-not-parameters": weights_are_plain_floats(loss),
+        "n24.1-weights-not-in-state": not loss.state_dict(),
+        "n24.1-no-learnable-parameters": sum(p.numel() for p in loss.parameters()),
+        "n24.1-three-methods": len(vars(type(loss)).keys() & set(INTERFACE)),
+        "n24.1-abstract-methods": every_method_has_the_interface(),
+        "n24.1-kwargs-accepted": bool(loss(rul_loss, health_loss, shared_params=[]) == total),
+        "n24.1-weights-in-get-weights": weights_can_be_logged(loss),
+        "n24.1-sum-not-enforced": sum(FixedWeightLoss(0.7, 0.7).get_weights().values()) != 1,
+    }
 
 
 def gaba_weights_by_batch(
