@@ -32,6 +32,7 @@ from rulbook.studies.comparison import (
     estimates_of,
     estimates_table,
 )
+from rulbook.studies.competence import competence_sentence, competence_table
 from rulbook.studies.evidence import Evidence, completed_runs, errors_by_engine, runs_table
 from rulbook.studies.grid import GRID_ROWS
 from rulbook.studies.imbalance import weights_by_epoch
@@ -276,6 +277,20 @@ def comparison_reading(evidence: Evidence, subset: str) -> str:
         if waiting_rows
         else ""
     )
+
+
+def competence_reading(records: Iterable[RunRecord], boosting_rmse: Mapping[str, float]) -> str:
+    """Say of every subset whether its trainings are about as good as gradient boosting.
+
+    Args:
+        records: records under one training condition.
+        boosting_rmse: what ``rulbook.studies.competence.boosting_by_subset`` returns.
+
+    """
+    if not boosting_rmse:
+        return "Whether the trainings are competent is asked on C-MAPSS, which is not at hand here."
+    compared = competence_table(records, boosting_rmse)
+    return "\n".join(f"* {competence_sentence(compared, subset)}" for subset in boosting_rmse)
 
 
 def floor_ends_shown(ends: pd.DataFrame) -> HTML:

@@ -14,8 +14,9 @@ from rulbook.display.results import in_words, number, spread
 from rulbook.display.tables import table
 from rulbook.optimisers import OPTIMISER_NAMES
 from rulbook.studies.claim_rules import final_health_accuracy
+from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import Evidence
-from rulbook.studies.methods import METHODS
+from rulbook.studies.methods import METHODS, method_of
 from rulbook.studies.symptoms import (
     RECALLS,
     confusion,
@@ -75,6 +76,40 @@ def both_tasks_table(runs: Sequence[RunRecord], rests_on: str) -> HTML:
         pd.DataFrame(rows),
         "Both tasks under equal weights, compact network, validation engines, mean ± sd over "
         f"seeds. {rests_on}",
+    )
+
+
+def symptoms_by_condition(records: Mapping[str, Sequence[RunRecord]]) -> HTML:
+    """Return what the symptoms are read from, under every training condition that was run.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+
+    """
+    rows = []
+    for name, given in records.items():
+        runs = [run for run in given if method_of(run.config) == METHODS["fixed_050"]]
+        probes = probe_scores(runs)
+        for subset, epochs in health_by_epoch(runs).groupby("subset"):
+            fifth, selected = epochs[epochs["epoch"] == 5], epochs[epochs["selected"]]
+            rows.append(
+                {
+                    "training condition": training_condition(name).label,
+                    "subset": subset,
+                    "seeds": len(selected),
+                    "epochs": f"{len(epochs) / len(selected):.0f}",
+                    "RMSE": _spread(selected["rmse"], 1),
+                    "accuracy, epoch 5": _spread(fifth["health_accuracy"]),
+                    "accuracy": _spread(selected["health_accuracy"]),
+                    "recall, critical": _spread(selected[RECALLS[-1]]),
+                    "probe": _spread(probes.loc[probes["subset"] == subset, "balanced"]),
+                }
+            )
+    return table(
+        pd.DataFrame(rows),
+        "Equal weights under each training condition, compact network, validation engines, at the "
+        "selected epoch where no other is named, mean ± sd over seeds; RMSE in cycles, the probe's "
+        "accuracy is balanced",
     )
 
 
