@@ -63,6 +63,46 @@ ipywidgets.VBox([slider, stack, ipywidgets.Button(icon="play")])
 ```
 """
 
+EXERCISES = """
+## Exercises
+
+:::{exercise}
+:label: c01-zero
+
+Is it zero, as {ref}`c01-one` asks?
+:::
+
+:::{solution-start} c01-zero
+:label: c01-zero-solution
+:class: dropdown
+:::
+
+It is not.
+
+```{code-cell} ipython3
+print("solved")
+```
+
+:::{solution-end}
+:::
+
+:::{exercise}
+:label: c01-one
+
+Is it one?
+:::
+
+:::{solution-start} c01-one
+:label: c01-one-solution
+:class: dropdown
+:::
+
+It is.
+
+:::{solution-end}
+:::
+"""
+
 
 def _checkout(root: Path) -> Layout:
     layout = Layout(root)
@@ -112,12 +152,19 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, assets: Path) -> Layout:
-    """A checkout whose one chapter was executed and whose pages were built; not to be changed."""
+    """A checkout whose two chapters were executed and whose pages were built; not to be changed."""
     layout = _checkout(tmp_path_factory.mktemp("built") / "checkout")
-    (layout.book / "01-tiny.md").write_text(FRONT_MATTER + TINY, encoding="utf-8")
+    (layout.book / "01-tiny.md").write_text(FRONT_MATTER + TINY + EXERCISES, encoding="utf-8")
+    (layout.book / "02-second.md").write_text(
+        FRONT_MATTER
+        + f"# Second\n\n{PARAMETERS_CELL}\n"
+        + EXERCISES.replace("c01", "c02").replace("02-one`", "02-one` and {ref}`c01-one`"),
+        encoding="utf-8",
+    )
     (layout.book / "index.md").write_text("# A tiny book\n\nOne page of text.\n")
     (layout.root / "_toc.yml").write_text(
-        "format: jb-book\nroot: index\nchapters:\n  - file: 01-tiny\n  - file: report\n"
+        "format: jb-book\nroot: index\nchapters:\n"
+        "  - file: 01-tiny\n  - file: 02-second\n  - file: report\n"
     )
     shutil.copytree(assets, layout.build / assets.name)
     shutil.copy2(web_assets.stamp_of(assets), layout.build)

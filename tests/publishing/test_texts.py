@@ -35,17 +35,20 @@ def test_a_chapter_sends_to_the_glossary_once_a_word(text):
 
 
 @each_chapter
-def test_every_exercise_has_a_solution_and_boxes_are_for_nothing_else(text):
-    exercises = re.findall(r"^\*\*\d\.\*\*", text.split("\n## Exercises\n")[1], flags=re.MULTILINE)
+def test_every_exercise_is_followed_by_its_closed_solution_and_boxes_are_for_nothing_else(text):
+    asked = r":::\{exercise\}\n:label: (?P<label>[a-z0-9-]+)\n\n.+?\n:::\n\n"
+    closed = (
+        r":::\{solution-start\} (?P=label)\n:label: (?P=label)-solution\n:class: dropdown\n:::\n"
+    )
+    pairs = re.findall(asked + closed + r".*?\n:::\{solution-end\}\n:::\n", text, flags=re.DOTALL)
     boxes = re.findall(r"^:{3,}\{.*", text, flags=re.MULTILINE)
-    hidden = re.findall(r"^:{3,}\{admonition\} Solution\n:class: dropdown$", text, re.MULTILINE)
-    assert len(exercises) >= 3
-    assert len(exercises) == len(boxes) == len(hidden)
+    assert len(pairs) >= 3
+    assert len(boxes) == 3 * len(pairs)
 
 
 @each_chapter
 def test_what_is_numbered_is_referred_to(text):
     equations = re.findall(r"^\$\$ \(([a-z0-9-]+)\)$", text, flags=re.MULTILINE)
-    labels = re.findall(r"^:label: (.+)$", text, flags=re.MULTILINE)
+    labels = re.findall(r"^```\{code-cell\}.*\n(?::.+\n)*?:label: (.+)$", text, flags=re.MULTILINE)
     assert set(equations) == set(re.findall(r"\{eq\}`([^`]+)`", text))
     assert set(labels) == set(re.findall(r"\[(?:Table|Figure)\]\(#([a-z0-9-]+)\)", text))
