@@ -10,17 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from markdown_it.renderer import RendererHTML
-from myst_parser.config.main import MdParserConfig
-from myst_parser.parsers.mdit import create_md_parser
 
 from rulbook import paths
 from rulbook.claims import Claim
 from rulbook.claims.collect import Decided
 from rulbook.claims.decision import Decision
-from rulbook.display.raw import raw_html
 from rulbook.display.report import MEANINGS, report_text, write_report
 
 from ..ledger_rows import make_row
@@ -161,30 +155,6 @@ def test_a_settled_claim_about_the_literature_cites_its_source(text: str) -> Non
 def test_every_verdict_is_explained(text: str) -> None:
     for verdict in MEANINGS:
         assert f"- **{verdict.words}**" in text
-
-
-HOSTILE = (
-    "so\n```\n\n<script>alert(1)</script>\n\n````{raw} html\n<img src=x onerror=alert(2)>\n````"
-)
-
-
-def test_markup_of_a_ledger_or_a_record_never_becomes_markup_of_the_page() -> None:
-    row = make_row(id="n24.1-hostile", chapter=CLAIMS[0].chapter)
-    words = {"statement": HOSTILE, "where": HOSTILE, "printed": HOSTILE, "reason": HOSTILE}
-    claim = Claim.model_validate(row | words | {"expected": "refuted"})
-    decision = Decision(claim.id, "refuted", measured=HOSTILE, shown=HOSTILE, note=HOSTILE)
-    text = report_text([claim], [Decided(claim.chapter, decision)])
-    tokens = create_md_parser(MdParserConfig(), RendererHTML).parse(text)
-    assert [token.info for token in tokens if token.type == "fence"] == ["{raw} html"] * 2
-    assert not any(token.type.startswith("html") for token in tokens)
-    assert "<script>alert" not in text
-    assert "<img" not in text
-
-
-@given(st.text(alphabet="`a\n{} ~:<>"))
-def test_nothing_ends_the_fence_of_raw_html(html: str) -> None:
-    [token] = create_md_parser(MdParserConfig(), RendererHTML).parse(raw_html(html))
-    assert (token.type, token.info, token.content) == ("fence", "{raw} html", html + "\n")
 
 
 def test_the_page_is_written_whole(

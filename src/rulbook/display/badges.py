@@ -18,7 +18,7 @@ notebooks fails on it, the notebook does not.
 
 import math
 from collections.abc import Mapping
-from html import escape
+from dataclasses import dataclass
 
 from rulbook.claims.collect import METADATA_KEY
 from rulbook.claims.decision import Decision, decide
@@ -26,6 +26,7 @@ from rulbook.claims.ledger import Claim, Verdict, find, rows_of
 from rulbook.claims.verdict import shown
 from rulbook.data.cmapss import Source
 from rulbook.display.glue import glue, publish
+from rulbook.display.markup import html_of
 from rulbook.studies.conditions import training_condition
 
 MARKS: Mapping[str | None, tuple[str, str]] = {
@@ -74,7 +75,8 @@ def check(
         claim, value, source=source, interval=interval, note=note, conditions=conditions
     )
     shown_value = value if conditions is None else decision.measured
-    _publish([(claim, decision)], [shown_value], _badge(claim, decision))
+    html = html_of("badge", row=_shown(claim, decision), figures=_figures(claim, decision))
+    _publish([(claim, decision)], [shown_value], html)
 
 
 def check_all(values: Mapping[str, object], *, source: Source | None = None) -> None:
@@ -96,15 +98,8 @@ def check_all(values: Mapping[str, object], *, source: Source | None = None) -> 
         decision.measured if isinstance(value, Mapping) else value
         for (_, decision), value in zip(decided, values.values(), strict=True)
     ]
-    rows = "".join(_table_row(claim, decision) for claim, decision in decided)
-    _publish(
-        decided,
-        shown_values,
-        '<div class="rulbook-claims" style="overflow-x:auto" tabindex="0" role="group" '
-        'aria-label="Printed figures checked here"><table><thead><tr>'
-        '<th scope="col">what the book says</th><th scope="col">book</th><th scope="col">ours</th>'
-        f'<th scope="col">verdict</th></tr></thead><tbody>{rows}</tbody></table></div>',
-    )
+    rows = [_shown(claim, decision) for claim, decision in decided]
+    _publish(decided, shown_values, html_of("checked_claims", rows=rows))
 
 
 def claims_of(section_or_chapter: str) -> None:
@@ -114,21 +109,10 @@ def claims_of(section_or_chapter: str) -> None:
     chapters find.
     """
     claims = rows_of(section_or_chapter)
-    rows = "".join(
-        f'<tr><th scope="row">{_row_link(claim)}</th><td>{escape(claim.statement)}</td>'
-        f"<td>{escape(claim.printed_words)}</td><td>{_verdict(claim.expected)}</td></tr>"
-        for claim in claims
-    )
     noun = "claim" if len(claims) == 1 else "claims"
     summary = f"{len(claims)} {noun}: {counts_in_words(claims)}"
-    html = (
-        f'<details class="rulbook-claims"><summary>{escape(summary)}</summary>'
-        '<div style="overflow-x:auto" tabindex="0" role="region" '
-        f'aria-label="Claims of {escape(section_or_chapter)}"><table><thead><tr>'
-        '<th scope="col">claim</th><th scope="col">what the book says</th>'
-        '<th scope="col">printed</th><th scope="col">verdict</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div></details>"
-    )
+    rows = [_shown(claim, Decision(claim.id, claim.expected)) for claim in claims]
+    html = html_of("claims_of", part=section_or_chapter, summary=summary, rows=rows)
     publish({"text/html": html, "text/plain": summary}, {})
 
 
@@ -158,22 +142,31 @@ def _publish(decided: list[tuple[Claim, Decision]], values: list[object], html: 
         glue(f"{claim.id}-printed", claim.printed_words)
 
 
-def _badge(claim: Claim, decision: Decision) -> str:
-    _, colour = MARKS[decision.verdict]
-    return (
-        f'<p class="rulbook-badge" id="claim-{claim.id}" style="border-left:.3rem solid {colour};'
-        f'padding:.15rem .6rem;margin:.3rem 0" title="{escape(claim.statement, quote=True)}">'
-        f"{escape(_figures(claim, decision))} · {_verdict(decision.verdict)}"
-        f"{escape(_remarks(claim, decision))} · {_row_link(claim)}</p>"
-    )
+@dataclass(frozen=True)
+class _ShownClaim:
+    """What a template shows of a claim: text, no markup."""
+
+    id: str
+    statement: str
+    printed: str
+    ours: str
+    sign: str
+    colour: str
+    words: str
+    remarks: str
 
 
-def _table_row(claim: Claim, decision: Decision) -> str:
-    return (
-        f'<tr id="claim-{claim.id}"><th scope="row">{escape(claim.statement)}</th>'
-        f"<td>{escape(claim.printed_words)}</td><td>{escape(_ours(claim, decision))}</td>"
-        f'<td><a href="report.html#claim-{claim.id}" title="{claim.id}">'
-        f"{_verdict(decision.verdict)}</a>{escape(_remarks(claim, decision))}</td></tr>"
+def _shown(claim: Claim, decision: Decision) -> _ShownClaim:
+    sign, colour = MARKS[decision.verdict]
+    return _ShownClaim(
+        id=claim.id,
+        statement=claim.statement,
+        printed=claim.printed_words,
+        ours=_ours(claim, decision),
+        sign=sign,
+        colour=colour,
+        words=_words(decision.verdict),
+        remarks=_remarks(claim, decision),
     )
 
 
@@ -214,12 +207,3 @@ def strip(conditions: Mapping[str, bool | None]) -> str:
 
 def _words(verdict: str | None) -> str:
     return Verdict(verdict).words if verdict else "waiting for records"
-
-
-def _verdict(verdict: str | None) -> str:
-    sign, _ = MARKS[verdict]
-    return f'<span aria-hidden="true">{sign}</span> <strong>{_words(verdict)}</strong>'
-
-
-def _row_link(claim: Claim) -> str:
-    return f'<a href="report.html#claim-{claim.id}">{claim.id}</a>'

@@ -20,15 +20,16 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from html import escape
 from importlib import resources
 from typing import Any
 
 import ipywidgets as widgets
 from IPython.display import display
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from rulbook.display.glue import publish
+from rulbook.display.markup import html_of
 from rulbook.display.plots import Drawing
 from rulbook.display.svg import same_height, svg_of
 from rulbook.errors import RulbookError, unknown_name
@@ -85,10 +86,6 @@ class Slider(_Control):
             options=self.options, index=self.first_index, description=self.label, layout=_full()
         )
 
-    def still(self) -> str:
-        """Return the HTML that stands in its place, and takes as much of it, on paper."""
-        return _still(self.label, f"<span>{escape(self.first_shown)}</span>")
-
 
 class Toggle(_Control):
     """A control for a few kinds."""
@@ -102,13 +99,10 @@ class Toggle(_Control):
             style={"button_width": "auto"},
         )
 
-    def still(self) -> str:
-        """Return the HTML that stands in its place, and takes as much of it, on paper."""
-        kinds = "".join(
-            f'<span class="{"chosen" if shown == self.first_shown else ""}">{escape(shown)}</span>'
-            for shown, _ in self.options
-        )
-        return _still(self.label, f"<span>{kinds}</span>")
+    @property
+    def kinds(self) -> list[str]:
+        """What the reader sees for each value, also on paper."""
+        return [shown for shown, _ in self.options]
 
 
 @dataclass(frozen=True)
@@ -170,7 +164,7 @@ def explorer(
         [
             widgets.VBox(shown, layout=_full()).add_class("rulbook-explorer-controls"),
             _stack(frames, controls, shown),
-            widgets.HTML(_caption(caption), layout=_full()),
+            widgets.HTML(html_of("explorer_caption", caption=caption), layout=_full()),
         ]
     ).add_class("rulbook-explorer")
     return Explorer(widget, _default_frame(frames, controls, name, caption), caption)
@@ -193,10 +187,6 @@ def _full() -> widgets.Layout:
     return widgets.Layout(width="100%")
 
 
-def _still(label: str, value: str) -> str:
-    return f'<p class="rulbook-explorer-setting"><b>{escape(label)}</b> {value}</p>'
-
-
 def _labels(controls: Sequence[_Control], place: Sequence[tuple[str, int]]) -> str:
     """Return what the controls show at one frame, by label, as JSON."""
     shown = {control.label: text for control, (text, _) in zip(controls, place, strict=True)}
@@ -209,16 +199,9 @@ def _frame(svg: str, sentence: str, longest: str, labels: str) -> str:
     The drawing is hidden from those who hear the page: the sentence below says what it shows. The
     room of the longest sentence is kept in every frame, so that nothing below an explorer moves.
     """
-    return (
-        f'<div class="rulbook-explorer-frame" data-values="{escape(labels)}">'
-        f'<div aria-hidden="true">{svg}</div>'
-        f'<p class="rulbook-explorer-reading" data-longest="{escape(longest)}">'
-        f"<span>{escape(sentence)}</span></p></div>"
+    return html_of(
+        "explorer_frame", svg=Markup(svg), sentence=sentence, longest=longest, labels=labels
     )
-
-
-def _caption(text: str) -> str:
-    return f'<p class="rulbook-explorer-caption">{escape(text)}</p>'
 
 
 def _stack(
@@ -246,16 +229,18 @@ def _default_frame(
     position = 0
     for control in controls:
         position = position * len(control.values) + control.first_index
-    stills = "".join(control.still() for control in controls)
     # Its own identifiers: the same frame is on the page once more, inside the widget.
     frame = frames[position].replace(f"{name}-{position}-", f"{name}-default-")
-    return (
-        f'<div class="rulbook-explorer-static"><style>{_asset("explorer.css")}</style>'
-        f'<div class="rulbook-explorer-controls">{stills}</div>'
-        f"{frame}{_caption(caption)}<script>{_asset('explorer.js')}</script></div>"
+    return html_of(
+        "explorer_static",
+        style=_asset("explorer.css"),
+        controls=controls,
+        frame=Markup(frame),
+        caption=caption,
+        script=_asset("explorer.js"),
     )
 
 
 @cache
-def _asset(file: str) -> str:
-    return resources.files(__package__).joinpath(file).read_text(encoding="utf-8")
+def _asset(file: str) -> Markup:
+    return Markup(resources.files(__package__).joinpath(file).read_text(encoding="utf-8"))

@@ -14,14 +14,15 @@ panels stand below each other for the same reason.
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any, NamedTuple
 
 import matplotlib
 from cycler import cycler
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from rulbook import paths
+from rulbook.display.markup import html_of
 from rulbook.display.svg import INK, svg_of
 
 COLOURS: Mapping[str, str] = {
@@ -101,11 +102,7 @@ class Drawing:
     caption: str = ""
 
     def _repr_html_(self) -> str:
-        caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
-        return (
-            '<figure class="rulbook-figure" style="max-width:34rem;margin:1rem auto">'
-            f"{self.svg}{caption}</figure>"
-        )
+        return html_of("drawing", svg=Markup(self.svg), caption=self.caption)
 
     def __repr__(self) -> str:
         return f"[figure: {self.alt}]"

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from pathlib import Path
+
+from markupsafe import Markup
 
 from rulbook.claims.collect import Decided, collect
 from rulbook.claims.ledger import SECTIONS, Claim, Verdict, read_ledger
 from rulbook.display.badges import MARKS, strip
-from rulbook.display.raw import raw_html
+from rulbook.display.markup import html_of, raw_html
 
 _WAITING = "waiting for records"
 _NOT_DECIDED = "not decided in this build"
@@ -41,6 +42,50 @@ class _Entry:
         if found:
             return Verdict(found).words
         return _WAITING if self.claim.waiting else _NOT_DECIDED
+
+    @property
+    def sign(self) -> str:
+        """The sign that stands before the verdict."""
+        return MARKS[self.decided.decision.verdict if self.decided else self.claim.expected][0]
+
+    @property
+    def ours(self) -> str:
+        """Our figure, where there is one."""
+        return self.decided.decision.shown if self.decided else ""
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the verdict is the committed one, shown on simulated data."""
+        return self.decided is not None and self.decided.decision.recorded
+
+    @property
+    def chapter(self) -> str:
+        """The chapter that decided the claim, if one did."""
+        return self.decided.chapter if self.decided else ""
+
+    @property
+    def decided_by(self) -> str:
+        """What decides a claim that no chapter decided."""
+        if self.claim.kind == "literature":
+            return "decided by the literature"
+        return "decided by the text itself" if self.claim.settled_by_text else "not decided yet"
+
+    @property
+    def why(self) -> str:
+        """The reason, and whatever else stands behind the verdict."""
+        claim, decision = self.claim, self.decided.decision if self.decided else None
+        parts = [claim.reason]
+        if claim.other:
+            parts.append(f"Against it, {claim.other.where}: {claim.other.statement}")
+        if claim.missing:
+            parts.append(f"Missing: {claim.missing}")
+        if claim.conditions:
+            parts.append(f"Conditions: {claim.conditions}")
+        if decision and decision.conditions:
+            parts.append(f"Training conditions: {strip(decision.conditions)}.")
+        if decision and decision.note:
+            parts.append(f"Note: {decision.note.rstrip('.')}.")
+        return " ".join(part for part in parts if part)
 
 
 def write_report(executed: Path, out: Path) -> None:
@@ -78,11 +123,11 @@ def report_text(claims: Sequence[Claim], decided: Sequence[Decided]) -> str:
             "",
             "## Verdicts by section",
             "",
-            raw_html(_style() + _counts(entries)),
+            raw_html(_counts(entries)),
             "",
             "## All claims",
             "",
-            raw_html(_filter(entries) + _table(entries) + _script()),
+            raw_html(_table(entries)),
             "",
             *_sources(claims),
         ]
@@ -97,110 +142,32 @@ def _verdicts_in(entries: Sequence[_Entry]) -> list[str]:
 
 def _counts(entries: Sequence[_Entry]) -> str:
     verdicts = _verdicts_in(entries)
-    head = "".join(f'<th scope="col">{words}</th>' for words in (*verdicts, "all"))
-    body = ""
-    for number, section in SECTIONS.items():
-        of_section = [entry.verdict for entry in entries if entry.claim.section == number]
-        cells = "".join(f"<td>{of_section.count(words)}</td>" for words in verdicts)
-        body += (
-            f'<tr><th scope="row" style="white-space:nowrap">{section.name}</th>{cells}'
-            f"<td>{len(of_section)}</td></tr>"
-        )
-    found = [entry.verdict for entry in entries]
-    total = "".join(f"<td>{found.count(words)}</td>" for words in verdicts)
-    return (
-        '<div style="overflow-x:auto" tabindex="0" role="region" aria-label="Verdicts by section">'
-        '<table class="table" id="claims-counts"><thead><tr><th scope="col">section</th>'
-        f'{head}</tr></thead><tbody>{body}<tr><th scope="row">all</th>{total}'
-        f"<td>{len(found)}</td></tr></tbody></table></div>"
-    )
 
+    def counts(found: list[str]) -> list[int]:
+        return [*map(found.count, verdicts), len(found)]
 
-def _filter(entries: Sequence[_Entry]) -> str:
-    sections = "".join(
-        f'<option value="{number}">{section.name}, {section.topic}</option>'
+    rows = [
+        (section.name, counts([one.verdict for one in entries if one.claim.section == number]))
         for number, section in SECTIONS.items()
-    )
-    verdicts = "".join(f"<option>{words}</option>" for words in _verdicts_in(entries))
-    return (
-        '<form id="claims-filter" hidden><label>Find <input type="search" name="words" '
-        'placeholder="a figure or words"></label> '
-        '<label>Section <select name="section">'
-        f'<option value="">all sections</option>{sections}</select></label> '
-        '<label>Verdict <select name="verdict"><option value="">all verdicts</option>'
-        f'{verdicts}</select></label> <button type="reset">Show all</button> '
-        '<span id="claims-shown" role="status"></span></form>'
-    )
+    ]
+    rows.append(("all", counts([entry.verdict for entry in entries])))
+    return html_of("report_counts", verdicts=verdicts, rows=rows, style=_beside("report.css"))
 
 
 def _table(entries: Sequence[_Entry]) -> str:
-    heads = ("claim", "what the book says", "book", "ours", "verdict and why")
-    head = "".join(f'<th scope="col">{words}</th>' for words in heads)
-    body = "\n".join(map(_row, entries))
-    return (
-        '\n<div style="overflow-x:auto" tabindex="0" role="region" aria-label="All claims">'
-        f'<table class="table" id="claims-report"><thead><tr>{head}</tr></thead>'
-        f"<tbody>\n{body}\n</tbody></table></div>\n"
+    return html_of(
+        "report_claims",
+        rows=entries,
+        sections=[
+            (number, f"{section.name}, {section.topic}") for number, section in SECTIONS.items()
+        ],
+        verdicts=_verdicts_in(entries),
+        script=_beside("report.js"),
     )
 
 
-def _row(entry: _Entry) -> str:
-    claim, decided = entry.claim, entry.decided
-    sign, _ = MARKS[decided.decision.verdict if decided else claim.expected]
-    recorded = " (recorded on C-MAPSS)" if decided and decided.decision.recorded else ""
-    cells = (
-        f"{escape(claim.statement)}<br><small>{escape(claim.locator)}</small>",
-        escape(claim.printed_words),
-        escape(decided.decision.shown if decided else ""),
-        f'<span aria-hidden="true">{sign}</span> <strong>{entry.verdict}</strong>{recorded}. '
-        + _why(entry),
-    )
-    return (
-        f'<tr id="claim-{claim.id}" data-section="{claim.section}" '
-        f'data-verdict="{entry.verdict}"><th scope="row">{claim.id}<br>'
-        f"<small>{_decided_by(entry)}</small></th>"
-        + "".join(f"<td>{cell}</td>" for cell in cells)
-        + "</tr>"
-    )
-
-
-def _why(entry: _Entry) -> str:
-    claim = entry.claim
-    parts = [claim.reason]
-    if claim.other:
-        parts.append(f"Against it, {claim.other.where}: {claim.other.statement}")
-    if claim.missing:
-        parts.append(f"Missing: {claim.missing}")
-    if claim.conditions:
-        parts.append(f"Conditions: {claim.conditions}")
-    if entry.decided and entry.decided.decision.conditions:
-        parts.append(f"Training conditions: {strip(entry.decided.decision.conditions)}.")
-    if entry.decided and entry.decided.decision.note:
-        parts.append(f"Note: {entry.decided.decision.note.rstrip('.')}.")
-    source = ' Source: <a href="#sources">below</a>.' if claim.reference else ""
-    return escape(" ".join(part for part in parts if part)) + source
-
-
-def _decided_by(entry: _Entry) -> str:
-    claim = entry.claim
-    if entry.decided:
-        chapter = entry.decided.chapter
-        return f'decided in <a href="{chapter}.html#claim-{claim.id}">{chapter}</a>'
-    if claim.kind == "literature":
-        return "decided by the literature"
-    return "decided by the text itself" if claim.settled_by_text else "not decided yet"
-
-
-def _style() -> str:
-    return f"<style>\n{_beside('report.css')}</style>"
-
-
-def _script() -> str:
-    return f"<script>\n{_beside('report.js')}</script>"
-
-
-def _beside(name: str) -> str:
-    return files("rulbook.display").joinpath(name).read_text(encoding="utf-8")
+def _beside(name: str) -> Markup:
+    return Markup(files("rulbook.display").joinpath(name).read_text(encoding="utf-8"))
 
 
 def _sources(claims: Sequence[Claim]) -> list[str]:

@@ -9,6 +9,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from rulbook.data.prepare import HEALTH_STATES
+from rulbook.display.markup import html_of
 from rulbook.display.tables import table
 from rulbook.statistics import CONFIDENCE, holm
 from rulbook.studies.catalogue import study
@@ -274,7 +275,5 @@ def _each(words: Any, rows: pd.DataFrame, *columns: str) -> list[str]:
 
 
 def _nothing_yet(evidence: Evidence, subset: str) -> HTML:
-    return HTML(
-        f'<p class="rulbook-waiting">No run on {subset} is recorded yet. {evidence.sentence()} '
-        f"<code>rulbook sweep {evidence.study}</code> runs what is missing.</p>"
-    )
+    sentence = evidence.sentence()
+    return HTML(html_of("no_runs", subset=subset, study=evidence.study, sentence=sentence))

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Collection, Mapping
-from html import escape
+from dataclasses import dataclass
 from numbers import Real
 
 import pandas as pd
 from IPython.display import HTML
+
+from rulbook.display.markup import html_of
 
 _ROOM = 18
 """How many characters a column of words has room for, at least, where the table is squeezed."""
@@ -35,36 +37,37 @@ def table(
         maths: columns that hold LaTeX without dollar signs, to be typeset.
 
     """
-    heads, columns = [], []
+    columns, texts = [], []
     for name, values in frame.items():
-        texts = [_shown(value, (formats or {}).get(str(name), "")) for value in values]
-        in_words = name in maths or any(
+        shown = [_shown(value, (formats or {}).get(str(name), "")) for value in values]
+        has_words = any(
             _LETTER.search(text) and not isinstance(value, Real)
-            for value, text in zip(values, texts, strict=True)
+            for value, text in zip(values, shown, strict=True)
         )
-        room = min(max(map(len, texts), default=0), _ROOM)
-        kind = (
-            f' class="words" style="min-width:{room / 2:g}em;text-align:left"' if in_words else ""
+        columns.append(
+            _Column(
+                name=str(name),
+                is_maths=name in maths,
+                in_words=name in maths or has_words,
+                width=f"{min(max(map(len, shown), default=0), _ROOM) / 2:g}",
+            )
         )
-        heads.append(f'<th scope="col"{kind}>{escape(str(name))}</th>')
-        cells = map(_typeset if name in maths else str, map(escape, texts))
-        columns.append([f"<td{kind}>{cell}</td>" for cell in cells])
-    rows = "\n".join(f"<tr>{''.join(row)}</tr>" for row in zip(*columns, strict=True))
-    return HTML(
-        '<div class="rulbook-table" style="overflow-x:auto" tabindex="0" role="group" '
-        f'aria-label="{escape(caption, quote=True)}"><table class="dataframe">\n'
-        f"<caption>{escape(caption)}</caption>"
-        f'<thead><tr style="text-align:right">{"".join(heads)}</tr></thead>\n'
-        f"<tbody>\n{rows}\n</tbody></table></div>"
-    )
+        texts.append(shown)
+    rows = [list(zip(columns, row, strict=True)) for row in zip(*texts, strict=True)]
+    return HTML(html_of("table", caption=caption, columns=columns, rows=rows))
+
+
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    is_maths: bool
+    """Whether its cells are LaTeX, which the built page and Jupyter both typeset."""
+    in_words: bool
+    width: str
+    """Width in em below which it is not squeezed."""
 
 
 def _shown(value: object, specification: str) -> str:
     """Return a value as text, with no sign before a zero."""
     text = _MINUS_ZERO.sub("", format(value, specification) if specification else str(value))
     return _MINUS.sub("\N{MINUS SIGN}", text)
-
-
-def _typeset(latex: str) -> str:
-    """Return LaTeX as the built page and Jupyter both typeset it."""
-    return f'<span class="math notranslate nohighlight">\\({latex}\\)</span>'

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from ipywidgets.embed import dependency_state, embed_data, escape_script
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from rulbook import paths, toy
@@ -13,6 +14,7 @@ from rulbook.claims.ledger import SECTIONS, Verdict
 from rulbook.display import plots
 from rulbook.display.badges import MARKS
 from rulbook.display.explorers import Explorer, Slider, Toggle, explorer
+from rulbook.display.markup import html_of
 from rulbook.display.svg import svg_of
 from rulbook.publishing import web_assets
 
@@ -140,14 +142,10 @@ def embedded(shown: Explorer) -> str:
         state, views = (text.replace(model, f"index-{position}") for text in (state, views))
     [view] = json.loads(views)
     scripts = (web_assets.REQUIRE, web_assets.WIDGETS_SETUP, web_assets.WIDGETS)
-    return (
-        f'<div class="cell_output"><div class="output text_html">{shown.default_frame}</div>'
-        '<div class="output"><script type="application/vnd.jupyter.widget-view+json">'
-        f"{escape_script(json.dumps(view))}</script></div></div>"
-        '<script type="application/vnd.jupyter.widget-state+json">'
-        f"{escape_script(state)}</script>"
-        + "".join(
-            f'<script src="{script}" data-jupyter-widgets-cdn="_vendor/"></script>'
-            for script in scripts
-        )
+    return html_of(
+        "embedded_explorer",
+        frame=Markup(shown.default_frame),
+        view=Markup(escape_script(json.dumps(view))),
+        state=Markup(escape_script(state)),
+        scripts=scripts,
     )

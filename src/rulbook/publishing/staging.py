@@ -2,15 +2,14 @@
 
 import shutil
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import nbformat
 import yaml
 
 from rulbook import paths
+from rulbook.display.markup import html_of
 from rulbook.display.report import write_report
 from rulbook.errors import RulbookError
 from rulbook.publishing.api_pages import api_pages
@@ -71,8 +70,7 @@ def _write_not_found(layout: Layout) -> None:
     one; otherwise its script looks for the front page.
     """
     home = addresses(layout).site_url
-    template = files("rulbook.publishing").joinpath("not_found.html").read_text(encoding="utf-8")
-    page = Template(template).substitute(home=home)
+    page = html_of("not_found", home=home)
     paths.write_atomically(layout.staged / ROOT / "404.html", page)
 
 

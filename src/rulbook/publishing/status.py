@@ -1,12 +1,12 @@
 """For the status page: what each chapter was executed on, how long it took, what it decided."""
 
 from collections.abc import Mapping
-from html import escape
 
 from rulbook.claims.collect import claims_table
 from rulbook.claims.ledger import CHAPTERS, Verdict, rows_of
 from rulbook.data.cmapss import SOURCE_NAMES
 from rulbook.display.badges import MARKS
+from rulbook.display.markup import html_of
 from rulbook.publishing import conditions
 from rulbook.publishing.chapters import Chapter, chapters
 from rulbook.publishing.conditions import Conditions
@@ -49,29 +49,15 @@ def _table(
 ) -> str:
     heads = ("chapter", "time", "profile", "data", "records", "device")
     marks = [
-        *((verdict.words, MARKS[verdict][0]) for verdict in Verdict),
-        ("without a verdict yet", MARKS[None][0]),
+        *((MARKS[verdict][0], verdict.words) for verdict in Verdict),
+        (MARKS[None][0], "without a verdict yet"),
     ]
-    head = "".join(f'<th scope="col">{words}</th>' for words in heads) + "".join(
-        f'<th scope="col"><abbr title="{words}">{mark}</abbr></th>' for words, mark in marks
-    )
-    body = ""
+    rows = []
     for chapter, found in known.items():
         of_chapter = verdicts.get(chapter.name, [])
         counts = [of_chapter.count(verdict) for verdict in (*Verdict, None)]
-        cells = [*_cells(found), *(str(count or _NOTHING) for count in counts)]
-        body += (
-            f'<tr><th scope="row"><a href="{chapter.name}.html">{chapter.name}</a></th>'
-            + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-            + "</tr>"
-        )
-    legend = ", ".join(f"{mark} {words}" for words, mark in marks)
-    return (
-        '<div class="rulbook-status" style="overflow-x:auto" tabindex="0" role="region" '
-        'aria-label="Chapters"><table class="table" id="status"><thead><tr>'
-        f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        f"<p><small>{legend}</small></p>"
-    )
+        rows.append((chapter.name, [*_cells(found), *(str(n or _NOTHING) for n in counts)]))
+    return html_of("status", heads=heads, marks=marks, rows=rows)
 
 
 def _cells(found: Conditions | None) -> list[str]:

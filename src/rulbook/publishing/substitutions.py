@@ -11,7 +11,7 @@ import yaml
 from rulbook.claims.collect import ClaimRow, claims_table
 from rulbook.claims.ledger import Verdict
 from rulbook.data import Recipe
-from rulbook.display.raw import raw_html
+from rulbook.display.markup import raw_html
 from rulbook.publishing import front_page, status
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout

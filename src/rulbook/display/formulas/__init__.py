@@ -16,7 +16,6 @@ Each formula stands in a script of its own beside this file; a test holds that t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from html import escape
 from importlib import resources
 from typing import Any
 
@@ -24,11 +23,13 @@ import anywidget
 import numpy as np
 import traitlets
 from IPython.display import display
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from rulbook import toy
 from rulbook.display import plots
 from rulbook.display.glue import publish
+from rulbook.display.markup import html_of
 from rulbook.display.svg import svg_of
 
 SETTLED_STEPS = 120
@@ -163,10 +164,11 @@ def _explorer(
 ) -> FormulaExplorer:
     widget = FormulaWidget(_esm=script(name), settings=dict(settings), data=dict(data))
     widget.add_class("rulbook-formula")
-    held = (
-        f"<div class='rulbook-formula-still'><style>{asset('formulas.css')}</style>"
-        f"<div aria-hidden='true'>{svg_of(still, caption, ids=f'formula-{name}')}</div>"
-        f"<p class='rulbook-formula-caption'>{escape(caption)}</p></div>"
+    held = html_of(
+        "formula_still",
+        style=Markup(asset("formulas.css")),
+        svg=Markup(svg_of(still, caption, ids=f"formula-{name}")),
+        caption=caption,
     )
     return FormulaExplorer(widget, held, caption)
 
