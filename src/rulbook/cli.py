@@ -160,10 +160,9 @@ def build(
     jobs: Jobs = _JOBS,
 ) -> None:
     """Execute what changed, then build the pages of the book."""
-    from rulbook.claims.collect import faults_of
     from rulbook.publishing.layout import of_checkout
     from rulbook.publishing.lock import building
-    from rulbook.publishing.site import build_site
+    from rulbook.publishing.site import build_site, claim_faults
 
     layout = of_checkout()
     parameters = _parameters(profile, data, device)
@@ -172,7 +171,7 @@ def build(
         built = build_site(layout)
     _say(f"The pages {'were built' if built else 'are up to date'}. Open this file in a browser:")
     _say(layout.index.as_uri())
-    faults = faults_of(layout.executed)
+    faults = claim_faults(layout)
     if faults:
         raise RulbookError("Ledger and chapters do not agree:\n" + "\n".join(faults))
 

@@ -12,12 +12,13 @@ import pytest
 import yaml
 from rich.console import Console
 
+from rulbook.claims import collect
 from rulbook.errors import RulbookError
 from rulbook.publishing import pairing, site, web_assets
 from rulbook.publishing.chapters import choose
 from rulbook.publishing.execute import Parameters, execute
 from rulbook.publishing.layout import Layout
-from rulbook.publishing.site import build_site, replace_folder
+from rulbook.publishing.site import build_site, claim_faults, replace_folder
 from rulbook.publishing.staging import stage, with_present_prose
 
 
@@ -111,6 +112,13 @@ def test_a_page_that_only_the_table_of_contents_has_is_named(executed, tmp_path)
 def test_pages_are_not_built_again_when_nothing_changed(built, monkeypatch):
     monkeypatch.setattr(site, "_run_jupyter_book", lambda *_: pytest.fail("built again"))
     assert build_site(built) is False
+
+
+@pytest.mark.slow
+def test_faults_of_the_claims_are_kept_with_the_pages(built, monkeypatch):
+    expected = collect.faults_of(built.executed)
+    monkeypatch.setattr(collect, "faults_of", lambda _: pytest.fail("looked for again"))
+    assert claim_faults(built) == expected
 
 
 @pytest.mark.slow

@@ -53,6 +53,11 @@ class Layout:
         return self.build / "html"
 
     @property
+    def faults(self) -> Path:
+        """Where ledger and chapters disagree, as of the finished pages."""
+        return self.build / "claims.faults"
+
+    @property
     def index(self) -> Path:
         """The first page of the book."""
         return self.html / "index.html"

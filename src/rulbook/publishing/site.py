@@ -69,8 +69,26 @@ def _build_site(layout: Layout, console: Console) -> bool:
         content_security.protect(made)
         for moved in replace_folder(made, layout.html):
             console.print(f"Not made by the build, and kept as '{moved}'.", markup=False)
+    _write_faults(layout)
     paths.write_atomically(stamp, made_of)
     return True
+
+
+def claim_faults(layout: Layout) -> list[str]:
+    """Return where ledger and executed chapters disagree, as of the pages that stand.
+
+    They are looked for when the pages are built, and kept beside them: looking takes seconds.
+    """
+    if not layout.faults.is_file():
+        _write_faults(layout)
+    return [str(fault) for fault in json.loads(layout.faults.read_text(encoding="utf-8"))]
+
+
+def _write_faults(layout: Layout) -> None:
+    from rulbook.claims.collect import faults_of  # takes long to import
+
+    found = json.dumps(faults_of(layout.executed), indent=1)
+    paths.write_atomically(layout.faults, found)
 
 
 def _made_of(layout: Layout, assets: Path) -> str:
