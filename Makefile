@@ -49,7 +49,7 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/rulbook pair --check
-	@$(PYTEST) -q -m "not slow and not browser"
+	@$(PYTEST) -q -m "not slow and not browser and not cluster"
 
 # atheris has wheels for few versions of Python, so it is asked for here alone.
 fuzz: $(STAMP)

@@ -362,7 +362,7 @@ def test_sweep_on_a_device_that_is_not_there_starts_no_run(run, monkeypatch, tmp
 
     from rulbook.studies import sweep
 
-    monkeypatch.setattr(sweep, "sweep", lambda *_, **__: pytest.fail("a run was started"))
+    monkeypatch.setattr(sweep, "try_run", lambda *_: pytest.fail("a run was started"))
     monkeypatch.setattr(paths, "results", lambda: tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     code, _, err = run("sweep", "paper-size", "--device", "cuda")

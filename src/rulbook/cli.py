@@ -10,7 +10,6 @@ import os
 import sys
 import tempfile
 import traceback
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from rulbook.publishing.execute import Outcome, Parameters
     from rulbook.publishing.layout import Layout
     from rulbook.studies.sweep import Status
+    from rulbook.training.workers import Attempt
 
 app = typer.Typer(
     help="Execute, check and build the book that audits its multi-task-loss sections.",
@@ -295,10 +295,13 @@ def pair(
 def sweep(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="Its name.")],
     status: Annotated[bool, typer.Option("--status", help="Only count its runs.")] = False,
-    engine: Annotated[str, typer.Option(help="loky, dask or ray.")] = "loky",
+    engine: Annotated[str, typer.Option(help="loky or dask.")] = "loky",
     scheduler: Annotated[
         str | None, typer.Option(help="Address of the Dask scheduler, tcp://HOST:PORT.")
     ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Also run what failed at every try.")
+    ] = False,
     jobs: Jobs = _JOBS,
     device: Device = "cpu",
 ) -> None:
@@ -306,20 +309,21 @@ def sweep(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from rulbook import studies
-    from rulbook.publishing.execute import Parameters
     from rulbook.studies import sweep as sweeping
 
     configs = list(studies.study(study).configs())
     before = sweeping.status(configs)
     _say(_count(study, before))
-    if status or not before.missing:
+    if status:
         return
-    Parameters(data="cmapss", device=device).check()
+    if not before.missing and not (retry_failed and before.failed):
+        _refuse_failed(before)
+        return
     columns = (study, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task(study, total=before.missing)
 
-        def tried(outcome: "sweeping.Attempt") -> None:
+        def tried(outcome: "Attempt") -> None:
             if outcome.failure:
                 progress.console.print(f"{outcome.key[:12]}: {escape(outcome.failure)}")
             progress.update(bar, completed=before.missing - sweeping.status(configs).missing)
@@ -330,15 +334,22 @@ def sweep(
             jobs=jobs,
             engine=chosen,
             scheduler=scheduler,
+            retry_failed=retry_failed,
             on_attempt=tried,
-            run=partial(sweeping.run_one, device=device),
+            device=device,
         )
     after = sweeping.status(configs)
     _say(_count(study, after))
+    _refuse_failed(after)
+
+
+def _refuse_failed(after: "Status") -> None:
+    from rulbook.studies.sweep import failures_folder
+
     if after.failed:
         raise RulbookError(
-            f"{after.failed} runs failed at every try: the reasons are in "
-            f"'{sweeping.failures_folder()}'; delete a note there to try its run again."
+            f"{after.failed} runs failed at every try: the reasons are in '{failures_folder()}'; "
+            f"try them again with --retry-failed."
         )
 
 

@@ -4,10 +4,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import platformdirs
+
 from rulbook import reads
 
 DATA_VARIABLE = "RULBOOK_DATA"
 """Name of the environment variable that names the folder with the twelve C-MAPSS files."""
+
+RESULTS_VARIABLE = "RULBOOK_RESULTS"
+"""Name of the environment variable that names the folder for records of one's own."""
 
 _PACKAGE = Path(__file__).resolve().parent
 _LEFT_BY_SYSTEMS = ("desktop.ini", "Thumbs.db", "__MACOSX", "__pycache__")
@@ -34,6 +39,17 @@ def results() -> Path:
     """Return the folder of the committed records of the long experiments; asking is noted."""
     reads.note("records")
     return _carried("results")
+
+
+def own_results() -> Path:
+    """Return the folder that new records go to.
+
+    ``RULBOOK_RESULTS`` names it; else it is the committed one in a checkout, and a folder of the
+    user's for an installed package.
+    """
+    if named := os.environ.get(RESULTS_VARIABLE):
+        return Path(named).expanduser()
+    return results() if checkout() else platformdirs.user_data_path("rulbook") / "results"
 
 
 def figures() -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rulbook import paths
 from rulbook.studies.catalogue import base_config
 from rulbook.studies.methods import method
 from rulbook.training import EpochRecord, RunConfig, RunRecord
@@ -70,6 +71,15 @@ def believable(record: RunRecord, config: RunConfig | None = None) -> RunRecord:
             "test": committed_record(config.subset).test,
         }
     )
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let every record of the test land in a folder of its own, the carried ones not seen."""
+    folder = tmp_path / "results"
+    monkeypatch.setattr(paths, "results", lambda: folder)
+    monkeypatch.delenv(paths.RESULTS_VARIABLE, raising=False)
+    return folder
 
 
 @pytest.fixture

@@ -1,51 +1,22 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
-from joblib.externals.loky import get_reusable_executor
 
 from rulbook import paths
-from rulbook.errors import RulbookError, UsageError
-from rulbook.studies.catalogue import base_config
+from rulbook.errors import RulbookError
+from rulbook.studies.run_claims import Claims
 from rulbook.studies.sweep import MAX_TRIES, failures_folder, runs_folder, status, sweep
-from rulbook.training import RunRecord
 
+from .sweeping import at_most, configs, fake_run, wait_until
 
-@pytest.fixture(autouse=True)
-def results(tmp_path, monkeypatch):
-    """Let every record of these tests land in a folder of their own."""
-    folder = tmp_path / "results"
-    monkeypatch.setattr(paths, "results", lambda: folder)
-    return folder
-
-
-def configs(number):
-    return [base_config("FD001", seed) for seed in range(number)]
-
-
-def fake_run(action="pass"):
-    """Return a run that takes no time; ``action`` is what it does first, as Python source.
-
-    A closure, so that worker processes get it by value.
-    """
-
-    def run(config):
-        exec(textwrap.dedent(action), {"config": config, "os": __import__("os")})
-        return RunRecord(
-            config=config,
-            status="completed",
-            wall_seconds=0.0,
-            device="cpu",
-            versions={},
-            source_digest="",
-        )
-
-    return run
+pytestmark = pytest.mark.usefixtures("results")
 
 
 def test_a_sweep_runs_what_is_missing_and_nothing_else():
@@ -95,9 +66,7 @@ def test_workers_start_with_the_memory_settings_that_are_not_set_already(tmp_pat
         with open({str(seen)!r}, "a") as file:
             print(os.environ[{mmap!r}], os.environ[{trim!r}], file=file)
     """
-    get_reusable_executor().shutdown(kill_workers=True)
     sweep(configs(2), jobs=2, run=fake_run(note))
-    get_reusable_executor().shutdown(kill_workers=True)
     assert set(seen.read_text().split()) == {str(2**25), "12345"}
 
 
@@ -144,49 +113,114 @@ def test_a_stopped_parent_leaves_whole_records_and_the_rest_to_do(results, endin
     assert status(configs(30)).done == 30
 
 
-@pytest.mark.slow
-def test_dask_survives_a_killed_worker_process(tmp_path):
-    distributed = pytest.importorskip("distributed")
-    marker = tmp_path / "killed"
-    kill_once = f"""
-        if config.seed == 3 and not os.path.exists({str(marker)!r}):
-            open({str(marker)!r}, "w").close()
-            os.kill(os.getpid(), 9)
+@pytest.mark.parametrize("fault", ["OSError(28, 'No space left')", "RulbookError('no data')"])
+def test_a_fault_of_the_machine_stops_the_sweep_and_burns_no_try(fault):
+    broken = fake_run(f"from rulbook.errors import RulbookError; raise {fault}")
+    tried = []
+    with pytest.raises(RulbookError, match="no fault of a run"):
+        sweep(configs(20), jobs=1, run=broken, on_attempt=tried.append)
+    assert len(tried) == 1
+    assert status(configs(20)).missing == 20
+    sweep(configs(20), jobs=1, run=fake_run())
+    assert status(configs(20)).done == 20
+
+
+def test_a_failed_run_is_tried_again_when_that_is_asked_for():
+    sweep(configs(2), jobs=1, run=fake_run("if config.seed: raise ValueError('bad luck')"))
+    assert status(configs(2)).failed == 1
+    sweep(configs(2), jobs=1, run=fake_run())
+    assert status(configs(2)).failed == 1
+    sweep(configs(2), jobs=1, run=fake_run(), retry_failed=True)
+    assert status(configs(2)).done == 2
+    assert not list(failures_folder().iterdir())
+
+
+def test_an_emptied_record_counts_as_missing():
+    sweep(configs(2), jobs=1, run=fake_run())
+    (runs_folder() / f"{configs(1)[0].key()}.json").write_text("")
+    assert status(configs(2)).missing == 1
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_the_first_run(results):
+    results.parent.mkdir(exist_ok=True)
+    results.write_text("a file, not a folder")
+    with pytest.raises(RulbookError, match="RULBOOK_RESULTS"):
+        sweep(configs(1), jobs=1, run=fake_run("raise AssertionError('it ran')"))
+
+
+def test_the_claim_of_a_process_that_is_gone_counts_for_nothing(results):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (results / ".claims").mkdir(parents=True)
+    claim = results / ".claims" / configs(1)[0].key()
+    claim.write_text(f"{socket.gethostname()} {ended.pid}")
+    sweep(configs(1), jobs=1, run=fake_run())
+    assert status(configs(1)).done == 1
+    assert not claim.exists()
+
+
+def _sweep_in_another_process(results, number, jobs, seconds, note):
+    """Start a sweep whose runs leave their process id in ``note``."""
+    program = f"""
+        import os, time
+        from pathlib import Path
+        from rulbook import paths
+        from rulbook.studies.catalogue import base_config
+        from rulbook.studies.sweep import sweep
+        from rulbook.training import RunRecord
+        paths.results = lambda: Path({str(results)!r})
+        def run(config):
+            with open({str(note)!r}, "a") as file:
+                print(os.getpid(), config.seed, file=file)
+            time.sleep({seconds})
+            return RunRecord(config=config, status="completed", wall_seconds=0.0, device="cpu",
+                             versions={{}}, source_digest="")
+        sweep([base_config("FD001", seed) for seed in range({number})], jobs={jobs}, run=run)
     """
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as cluster:
-        sweep(
-            configs(8),
-            engine="dask",
-            scheduler=cluster.scheduler_address,
-            run=fake_run(kill_once),
-        )
-    assert marker.exists()
-    assert status(configs(8)).done == 8
-
-
-def test_an_engine_that_is_not_installed_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(RulbookError, match=r"rulbook\[ray\]"):
-        sweep(configs(1), engine="ray", run=fake_run())
-
-
-def test_an_unknown_engine_lists_the_known_ones():
-    with pytest.raises(UsageError, match="loky, dask, ray"):
-        sweep(configs(1), engine="threads", run=fake_run())
-
-
-def test_dask_without_scheduler_says_what_it_needs():
-    with pytest.raises(UsageError, match="--scheduler"):
-        sweep(configs(1), engine="dask", run=fake_run())
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_is_not_there_is_named():
-    with pytest.raises(RulbookError, match=r"tcp://127\.0\.0\.1:9"):
-        sweep(configs(1), engine="dask", scheduler="tcp://127.0.0.1:9", run=fake_run())
+def test_two_sweeps_on_one_folder_share_the_work(results, tmp_path):
+    note = tmp_path / "note"
+    with at_most(120):
+        sweeps = [_sweep_in_another_process(results, 6, 1, 2.0, note) for _ in range(2)]
+        assert [process.wait() for process in sweeps] == [0, 0]
+    ran = [line.split() for line in note.read_text().splitlines()]
+    assert sorted(int(seed) for _, seed in ran) == list(range(6))
+    assert status(configs(6)).done == 6
+    assert not (results / ".claims").exists()
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_parent_that_was_killed(results, tmp_path):
+    note = tmp_path / "note"
+    process = _sweep_in_another_process(results, 4, 2, 60.0, note)
+    wait_until(lambda: note.exists() and len(note.read_text().splitlines()) == 2)
+    process.kill()
+    process.wait()
+    workers = {int(line.split()[0]) for line in note.read_text().splitlines()}
+    assert process.pid not in workers
+    wait_until(lambda: not any(_is_alive(worker) for worker in workers), 30.0)
+
+
+def _is_alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_records_are_where_the_package_says():
     assert Path(os.path.commonpath([runs_folder(), failures_folder()])) == paths.results()
+
+
+def test_a_claim_is_taken_though_another_sweep_has_removed_the_empty_folder(tmp_path):
+    first, second = Claims(tmp_path / "claims"), Claims(tmp_path / "claims")
+    first.give_all_back()
+    assert not (tmp_path / "claims").exists()
+    assert second.take("run")
+    assert not first.take("run")
+    second.give_all_back()
+    assert first.take("run")

@@ -20,7 +20,7 @@ from rulbook.data.prepare import RUL_CAP
 from rulbook.models import ARCHITECTURES
 from rulbook.optuna_log import quiet_optuna
 from rulbook.studies.methods import method
-from rulbook.studies.sweep import runs_folder
+from rulbook.studies.sweep import record_file
 from rulbook.studies.tuning import best_validation_rmse
 from rulbook.training.config import RunConfig
 from rulbook.training.record import read_record
@@ -96,7 +96,7 @@ def _score(runs: tuple[RunConfig, ...]) -> float | None:
 
     A run that diverged counts as one that is off by the whole cap.
     """
-    paths = [runs_folder() / f"{run.key()}.json" for run in runs]
-    if not all(path.is_file() for path in paths):
+    paths = [path for run in runs if (path := record_file(run.key()))]
+    if len(paths) < len(runs):
         return None
     return mean(min(best_validation_rmse(read_record(path)), RUL_CAP) for path in paths)

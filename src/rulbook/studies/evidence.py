@@ -14,7 +14,7 @@ from rulbook.models import ARCHITECTURES
 from rulbook.studies.catalogue import SEEDS, base_config, study
 from rulbook.studies.conditions import TrainingCondition, training_condition
 from rulbook.studies.methods import NAMED_METHODS, Method, method_of
-from rulbook.studies.sweep import Status, runs_folder, status
+from rulbook.studies.sweep import Status, record_file, status
 from rulbook.studies.tuning import chosen_config
 from rulbook.training.config import RunConfig
 from rulbook.training.record import RunRecord, read_record
@@ -89,14 +89,13 @@ def records_of(name: str) -> Evidence:
 
     """
     configs = {config.key(): config for config in study(name).configs()}
-    files = {key: runs_folder() / f"{key}.json" for key in configs}
-    present = {key for key, path in files.items() if path.is_file()}
+    files = {key: file for key in configs if (file := record_file(key))}
     of_seed: dict[int, list[bool]] = {}
     for key, config in configs.items():
-        of_seed.setdefault(config.seed, []).append(key in present)
+        of_seed.setdefault(config.seed, []).append(key in files)
     return Evidence(
         study=name,
-        records=tuple(read_record(files[key]) for key in configs if key in present),
+        records=tuple(read_record(files[key]) for key in configs if key in files),
         status=status(configs.values()),
         seeds=tuple(seed for seed, there in of_seed.items() if all(there)),
         seeds_begun=tuple(s for s, there in of_seed.items() if any(there) and not all(there)),
@@ -122,12 +121,12 @@ def records_under(condition: str) -> tuple[RunRecord, ...]:
     """
     named = training_condition(condition)
     files = [
-        runs_folder() / f"{config.key()}.json"
+        record_file(config.key())
         for row in NAMED_METHODS.values()
         for subset in cmapss.SUBSETS
         for config in _configs_under(named, row, subset)
     ]
-    return tuple(read_record(path) for path in files if path.is_file())
+    return tuple(read_record(path) for path in files if path)
 
 
 def has_arrived(record: RunRecord) -> bool:

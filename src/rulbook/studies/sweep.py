@@ -1,52 +1,30 @@
-"""Run what is missing of a study: resumable, tolerant of killed workers, on joblib's backends."""
+"""Run what is missing of a study: resumable, shared by sweeps, tolerant of killed workers."""
 
-import importlib
 import json
-import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-import joblib
-import torch
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from rulbook import paths
-from rulbook.data import load
-from rulbook.data.prepare import Prepared, Recipe, prepare
-from rulbook.errors import RulbookError, UsageError, unknown_name
+from rulbook.errors import RulbookError
 from rulbook.options import RequestedDevice
-from rulbook.training import RunConfig, RunRecord, train
-from rulbook.training.baselines import fit_baseline
-from rulbook.training.config import Baseline
-from rulbook.training.device import choose_device
-
-Engine = Literal["loky", "dask", "ray"]
+from rulbook.studies.engines import Engine, EngineName, engine_of
+from rulbook.studies.run_claims import Claims
+from rulbook.training import RunConfig, RunRecord
+from rulbook.training.workers import Attempt, run_one, try_run, what_is_missing_here
 
 MAX_TRIES = 3
 """A run that failed this often is recorded as failed and left alone."""
 
-KEEP_FREED_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**25),
-    "MALLOC_TRIM_THRESHOLD_": str(2**32),
-}
-"""What tells glibc to keep the large blocks that every training step frees and asks for again.
+_LOOK_AGAIN = 1.0
+"""Seconds between two looks at runs that another sweep has claimed."""
 
-Otherwise each of them is mapped anew and zeroed page by page; see ``benchmarks/README.md``.
-"""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """What became of one try of one run: its record, or the sentence that says why not."""
-
-    key: str
-    record: RunRecord | None
-    failure: str = ""
+_CHECK_EVERY = 5.0
+"""Seconds between two looks at whether there are workers still."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +42,13 @@ class Status:
 
 
 def runs_folder() -> Path:
-    """Return the folder of the run records of this protocol."""
-    return paths.results() / "runs"
+    """Return the folder that new records are written to."""
+    return paths.own_results() / "runs"
 
 
 def failures_folder() -> Path:
     """Return the folder of the notes on runs that failed at every try."""
-    return paths.results() / "failures"
+    return paths.own_results() / "failures"
 
 
 def status(configs: Iterable[RunConfig]) -> Status:
@@ -83,8 +61,10 @@ def sweep(
     configs: Iterable[RunConfig],
     *,
     jobs: int = 2,
-    engine: Engine = "loky",
+    engine: EngineName = "loky",
     scheduler: str | None = None,
+    retry_failed: bool = False,
+    device: RequestedDevice = "cpu",
     on_attempt: Callable[[Attempt], None] | None = None,
     run: Callable[[RunConfig], RunRecord] | None = None,
 ) -> None:
@@ -92,125 +72,202 @@ def sweep(
 
     An interruption of any kind loses at most the runs in flight. When a worker is killed, the runs
     that were in flight are tried again one at a time, so that only the guilty one collects tries.
+    A run is claimed before it starts, so that other sweeps on the same folder do other runs.
 
     Args:
         configs: the runs.
-        jobs: runs at a time (loky), each on one thread.
-        engine: joblib backend.
+        jobs: runs at a time (loky), each on one thread; one of them runs in this process.
+        engine: where the runs are computed.
         scheduler: address of the Dask scheduler, for ``engine="dask"``.
+        retry_failed: also run what failed at every try of an earlier sweep.
+        device: where each worker computes.
         on_attempt: called after every try.
-        run: what a run does; by default a training on the real data, on the CPU.
+        run: what a run does in place of a training on the real data.
 
     Raises:
-        RulbookError: the engine is not installed, or its scheduler cannot be reached.
+        RulbookError: the machine is at fault: no folder that can be written, no data, no device, no
+            workers. Runs are not blamed for it. What can be asked before the first run is.
 
     """
-    todo = {config.key(): config for config in configs if _state(config.key()) == "missing"}
-    tries: Counter[str] = Counter()
+    open_states = {"missing", "failed"} if retry_failed else {"missing"}
+    todo = {c.key(): c for c in configs if _state(c.key()) in open_states}
+    with engine_of(engine, jobs, scheduler) as start:
+        if not todo:
+            return
+        with Claims(paths.own_results() / ".claims") as claims:
+            workers = start()
+            if run is None:
+                run = partial(run_one, device=device)
+                _refuse_workers_that_cannot(workers, device)
+            _Sweep(todo, open_states, claims, workers, start, on_attempt, run).finish()
 
-    def settle(attempt: Attempt) -> None:
-        """Keep a record, or count a failed try and give the run up after the last one."""
-        key = attempt.key
-        tries[key] += 1
-        if attempt.record is not None:
-            attempt.record.write(runs_folder())
-            del todo[key]
-        elif tries[key] == MAX_TRIES:
-            _write_failure(todo.pop(key), attempt.failure)
-        if on_attempt:
-            on_attempt(attempt)
 
-    with _backend(engine, scheduler) as worker_killed:
-        while todo:
-            fresh = [key for key in todo if not tries[key]]
-            waiting = fresh or list(todo)[:1]
+def _refuse_workers_that_cannot(workers: Engine, device: RequestedDevice) -> None:
+    """Raise ``RulbookError`` if a worker lacks the data or the device."""
+    for worker, missing in workers.ask(partial(what_is_missing_here, device)).items():
+        if missing:
+            raise RulbookError(f"On the worker {worker}: {missing}" if worker else missing)
+
+
+class _Sweep:
+    """The state of one sweep."""
+
+    def __init__(
+        self,
+        todo: dict[str, RunConfig],
+        open_states: set[str],
+        claims: Claims,
+        workers: Engine,
+        start: Callable[[], Engine],
+        on_attempt: Callable[[Attempt], None] | None,
+        run: Callable[[RunConfig], RunRecord],
+    ) -> None:
+        self.todo, self.open_states, self.claims = todo, open_states, claims
+        self.start, self.on_attempt, self.run = start, on_attempt, run
+        self.engine = workers
+        self.waiting = deque(todo)
+        self.suspects: deque[str] = deque()
+        self.tries: Counter[str] = Counter()
+        self.in_flight: dict[Future[Attempt], str] = {}
+        self.fault_of_machine = ""
+
+    def finish(self) -> None:
+        """Submit, collect and settle until nothing is left to do."""
+        while self.todo:
+            if not self.fault_of_machine:
+                self._submit()
+            if self.in_flight:
+                self._collect()
+            elif self.fault_of_machine:
+                raise RulbookError(
+                    f"The sweep stopped, since this is no fault of a run: {self.fault_of_machine} "
+                    f"What was finished is kept; run the sweep again when that is put right."
+                )
+            elif self.todo:
+                time.sleep(_LOOK_AGAIN)  # other sweeps have claimed what is left
+
+    def _submit(self) -> None:
+        """Start what there is room for; a run under suspicion runs alone, after the others."""
+        width = self.engine.width()
+        for _ in range(len(self.waiting)):
+            if len(self.in_flight) >= width:
+                return
+            key = self.waiting.popleft()
+            if not self._start(key) and key in self.todo:
+                self.waiting.append(key)
+        for _ in range(len(self.suspects)):
+            if self.in_flight:
+                return
+            key = self.suspects.popleft()
+            if not self._start(key) and key in self.todo:
+                self.suspects.append(key)
+
+    def _start(self, key: str) -> bool:
+        """Return whether the run was started, and not done or claimed by another sweep."""
+        if not self.claims.take(key):
+            return False
+        if _state(key) not in self.open_states:
+            self.claims.give_back(key)
+            del self.todo[key]
+            return False
+        try:
+            future = self.engine.executor.submit(try_run, self.todo[key], self.run)
+        except self.engine.killed:  # an idle worker was
+            self.engine = self.start()
+            future = self.engine.executor.submit(try_run, self.todo[key], self.run)
+        self.in_flight[future] = key
+        return True
+
+    def _collect(self) -> None:
+        done, _ = wait(self.in_flight, timeout=_CHECK_EVERY, return_when=FIRST_COMPLETED)
+        alone = len(self.in_flight) == 1
+        killed: dict[str, BaseException] = {}
+        if self.engine.shares_fate and any(_is_killed(future, self.engine) for future in done):
+            done, _ = wait(self.in_flight)
+        for future in done:
+            key = self.in_flight.pop(future)
             try:
-                for attempt in _parallel(jobs, [todo[key] for key in waiting], run or run_one):
-                    waiting.remove(attempt.key)
-                    settle(attempt)
-            except worker_killed:
-                for key in waiting[: jobs if fresh else 1]:
-                    settle(Attempt(key, None, "its worker process was killed"))
+                attempt = future.result()
+            except self.engine.killed as death:
+                killed[key] = death
+            except Exception as error:
+                self.engine.check()
+                said = f"a run could not be sent or brought back ({type(error).__name__}: {error})."
+                self._settle(Attempt(key, None, said, of_machine=True))
+            else:
+                self._settle(attempt)
+        if killed:
+            self._after_a_kill(killed, alone)
+        self.engine.check()
+
+    def _after_a_kill(self, killed: Mapping[str, BaseException], alone: bool) -> None:
+        tries = self.engine.tries
+        self.engine = self.start()  # a pool of processes that lost one takes nothing more
+        for key, death in killed.items():
+            if alone:
+                self._settle(Attempt(key, None, "its worker process was killed"), tries(death))
+            else:
+                self.claims.give_back(key)
+                self.suspects.append(key)
+
+    def _settle(self, attempt: Attempt, tries: int = 1) -> None:
+        """Keep a record, or count failed tries and give the run up after the last one."""
+        key = attempt.key
+        if attempt.of_machine:
+            self.fault_of_machine = self.fault_of_machine or attempt.failure
+        else:
+            self.tries[key] += tries
+        if attempt.record is not None:
+            if attempt.record.config.key() != key:
+                raise RulbookError(f"The run {key} returned the record of another run.")
+            self._keep(attempt.record)
+        elif self.tries[key] >= MAX_TRIES:
+            _write_failure(self.todo.pop(key), attempt.failure)
+        elif not attempt.of_machine:
+            self.suspects.append(key)
+        self.claims.give_back(key)
+        if self.on_attempt:
+            self.on_attempt(attempt)
+
+    def _keep(self, record: RunRecord) -> None:
+        key = record.config.key()
+        try:
+            record.write(runs_folder())
+            _failure_note(key).unlink(missing_ok=True)
+        except OSError as error:
+            self.fault_of_machine = (
+                f"a record could not be written to '{runs_folder()}' ({error.strerror})."
+            )
+        else:
+            del self.todo[key]
 
 
-def run_one(config: RunConfig, device: RequestedDevice = "cpu") -> RunRecord:
-    """Do one run on the real data; what it computes on the CPU, on one thread."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    prepared = _prepared(config.subset, config.recipe)
-    if config.network in get_args(Baseline):
-        return fit_baseline(config, prepared)
-    return train(config, prepared, device=choose_device(device))
+def _is_killed(future: "Future[Attempt]", engine: Engine) -> bool:
+    return not future.cancelled() and isinstance(future.exception(), engine.killed)
 
 
-@lru_cache(maxsize=2)
-def _prepared(subset: str, recipe: Recipe) -> Prepared:
-    return prepare(load(subset, "cmapss"), recipe)
+def record_file(key: str) -> Path | None:
+    """Return the file of the run's record, one's own before the carried one; ``None`` without one.
 
-
-def _try(config: RunConfig, run: Callable[[RunConfig], RunRecord]) -> Attempt:
-    try:
-        return Attempt(config.key(), run(config))
-    except Exception as error:
-        return Attempt(config.key(), None, f"{type(error).__name__}: {error}")
-
-
-def _parallel(
-    jobs: int, configs: Sequence[RunConfig], run: Callable[[RunConfig], RunRecord]
-) -> Iterator[Attempt]:
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-    yield from parallel(joblib.delayed(_try)(config, run) for config in configs)
-
-
-@contextmanager
-def _backend(engine: Engine, scheduler: str | None) -> Iterator[tuple[type[Exception], ...]]:
-    """Choose joblib's backend; yield the errors by which it tells that a worker was killed."""
-    if engine == "loky":
-        for name, value in KEEP_FREED_MEMORY.items():
-            os.environ.setdefault(name, value)  # read by the worker processes as they start
-        with joblib.parallel_config("loky", inner_max_num_threads=1):
-            yield (TerminatedWorkerError,)
-    elif engine == "dask":
-        yield from _dask(scheduler)
-    elif engine == "ray":
-        ray = _import("ray", "ray")
-        _import("ray.util.joblib", "ray").register_ray()
-        with joblib.parallel_config("ray"):
-            yield (ray.exceptions.WorkerCrashedError,)
-    else:
-        raise unknown_name("sweep engine", engine, get_args(Engine))
-
-
-def _dask(scheduler: str | None) -> Iterator[tuple[type[Exception], ...]]:
-    distributed = _import("distributed", "dask")
-    if not scheduler:
-        raise UsageError("The dask engine needs --scheduler tcp://HOST:PORT.")
-    try:
-        client = distributed.Client(scheduler, timeout="10s")
-    except (OSError, ValueError) as error:
-        raise RulbookError(
-            f"No Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`."
-        ) from None
-    with client, joblib.parallel_config("dask"):
-        yield (distributed.scheduler.KilledWorker,)
-
-
-def _import(module: str, extra: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise RulbookError(
-            f"The {extra} engine is not installed; run `pip install 'rulbook[{extra}]'`."
-        ) from None
+    A file that was emptied is none.
+    """
+    for folder in (runs_folder(), paths.results() / "runs"):
+        file = folder / f"{key}.json"
+        if file.is_file() and file.stat().st_size:
+            return file
+    return None
 
 
 def _state(key: str) -> str:
-    if (runs_folder() / f"{key}.json").is_file():
+    if record_file(key):
         return "done"
-    return "failed" if (failures_folder() / f"{key}.json").is_file() else "missing"
+    return "failed" if _failure_note(key).is_file() else "missing"
+
+
+def _failure_note(key: str) -> Path:
+    return failures_folder() / f"{key}.json"
 
 
 def _write_failure(config: RunConfig, reason: str) -> None:
     note = {"config": config.model_dump(mode="json"), "reason": reason, "tries": MAX_TRIES}
-    path = failures_folder() / f"{config.key()}.json"
-    paths.write_atomically(path, json.dumps(note, indent=1) + "\n")
+    paths.write_atomically(_failure_note(config.key()), json.dumps(note, indent=1) + "\n")

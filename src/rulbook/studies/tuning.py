@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from rulbook.studies.sweep import runs_folder
+from rulbook.studies.sweep import record_file
 from rulbook.training.config import RunConfig
 from rulbook.training.record import RulHealthMetrics, RunRecord, read_record
 
@@ -34,7 +34,8 @@ def chosen_config(tried: Iterable[RunConfig]) -> RunConfig | None:
         RulbookError: a record cannot be read.
 
     """
-    paths = {config: runs_folder() / f"{config.key()}.json" for config in tried}
-    if not all(path.is_file() for path in paths.values()):
+    configs = list(tried)
+    paths = {c: path for c in configs if (path := record_file(c.key()))}
+    if any(config not in paths for config in configs):
         return None
     return min(paths, key=lambda config: best_validation_rmse(read_record(paths[config])))

@@ -1,0 +1,121 @@
+"""Claims of runs: two sweeps on one folder, on one machine or on many, share the work."""
+
+import os
+import socket
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from rulbook.errors import RulbookError
+
+STALE_AFTER = 600.0
+"""Seconds without a sign of life after which another machine's claim counts for nothing."""
+
+_SIGN_EVERY = 60.0
+"""Seconds between two signs of life."""
+
+
+class Claims:
+    """The claims of one sweep: a file a run, made by one process alone.
+
+    While it is used in ``with``, a thread shows other machines that this sweep is still at work,
+    however long a run takes.
+
+    Raises:
+        RulbookError: nothing can be written to the folder.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held: set[str] = set()
+        self._owner = f"{socket.gethostname()} {os.getpid()}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / f"probe-{os.getpid()}"
+            probe.write_text("")
+            probe.unlink()
+        except OSError as error:
+            raise RulbookError(
+                f"Records cannot be written beside '{folder}' ({error.strerror}); name another "
+                f"folder with RULBOOK_RESULTS."
+            ) from None
+
+    def __enter__(self) -> Self:
+        self._ended = threading.Event()
+        self._signs = threading.Thread(target=self._show_life, daemon=True)
+        self._signs.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._signs.join()
+        self.give_all_back()
+
+    def take(self, key: str) -> bool:
+        """Return whether the run is this sweep's now."""
+        claim = self._folder / key
+        for _ in range(3):
+            try:
+                descriptor = os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            except FileNotFoundError:  # another sweep has ended and left no folder
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                if not self._is_stale(claim):
+                    return False
+                self._remove_stale(claim)
+            else:
+                with os.fdopen(descriptor, "w") as file:
+                    file.write(self._owner)
+                self._held.add(key)
+                return True
+        return False
+
+    def give_back(self, key: str) -> None:
+        """Let the run be claimed again."""
+        self._held.discard(key)
+        (self._folder / key).unlink(missing_ok=True)
+
+    def give_all_back(self) -> None:
+        """Leave no claim and, if nobody else has one, no folder."""
+        for key in tuple(self._held):
+            self.give_back(key)
+        with suppress(OSError):  # not empty, or gone already
+            self._folder.rmdir()
+
+    def _show_life(self) -> None:
+        while not self._ended.wait(_SIGN_EVERY):
+            for key in tuple(self._held):
+                with suppress(OSError):  # given back meanwhile
+                    os.utime(self._folder / key)
+
+    def _is_stale(self, claim: Path) -> bool:
+        try:
+            age = time.time() - claim.stat().st_mtime
+            host, _, process = claim.read_text().partition(" ")
+        except FileNotFoundError:
+            return True
+        if host == socket.gethostname() and process.isdigit():
+            return not _is_alive(int(process))
+        return age > STALE_AFTER
+
+    def _remove_stale(self, claim: Path) -> None:
+        """Move the claim away first: of two sweeps that find it stale, one does."""
+        moved = claim.with_name(f"{claim.name}.stale-{os.getpid()}")
+        try:
+            claim.rename(moved)
+        except FileNotFoundError:
+            return
+        moved.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,88 @@
+"""What a worker process of a sweep does; it imports what a training needs and no more."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import get_args
+
+import torch
+
+from rulbook.data import load, resolve_source
+from rulbook.data import status as data_status
+from rulbook.data.prepare import Prepared, Recipe, prepare
+from rulbook.errors import RulbookError, UsageError
+from rulbook.options import RequestedDevice
+from rulbook.training.baselines import fit_baseline
+from rulbook.training.config import Baseline, RunConfig
+from rulbook.training.device import choose_device
+from rulbook.training.loop import train
+from rulbook.training.record import RunRecord
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What became of one try of one run: its record, or the sentence that says why not.
+
+    A fault of the machine (full disk, no data, no device) says nothing about the run.
+    """
+
+    key: str
+    record: RunRecord | None
+    failure: str = ""
+    of_machine: bool = False
+
+
+def run_one(config: RunConfig, device: RequestedDevice = "cpu") -> RunRecord:
+    """Do one run on the real data; what it computes on the CPU, on one thread."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    prepared = _prepared(config.subset, config.recipe)
+    if config.network in get_args(Baseline):
+        return fit_baseline(config, prepared)
+    return train(config, prepared, device=choose_device(device))
+
+
+@lru_cache(maxsize=2)
+def _prepared(subset: str, recipe: Recipe) -> Prepared:
+    return prepare(load(subset, "cmapss"), recipe)
+
+
+def try_run(config: RunConfig, run: Callable[[RunConfig], RunRecord]) -> Attempt:
+    """Do one run and return what became of it, whatever it raises."""
+    try:
+        return Attempt(config.key(), run(config))
+    except Exception as error:
+        of_machine = isinstance(
+            error, OSError | MemoryError | RulbookError | torch.OutOfMemoryError
+        ) and not isinstance(error, UsageError)
+        said = str(error) if isinstance(error, RulbookError) else f"{type(error).__name__}: {error}"
+        return Attempt(config.key(), None, said, of_machine)
+
+
+def what_is_missing_here(device: RequestedDevice) -> str:
+    """Return why this process can do no run on the real data; nothing if it can."""
+    try:
+        choose_device(device)
+        resolve_source("cmapss")
+        problems = [file.problem for file in data_status().files if file.problem]
+    except RulbookError as error:
+        return str(error)
+    return problems[0] if problems else ""
+
+
+def end_with_parent(parent: int) -> None:
+    """Let this process end when the process ``parent``, which started it, does, however that ended.
+
+    A thread looks for it. Linux could send a signal, but when the thread that started the worker
+    ends, not the process.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
