@@ -8,13 +8,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # One worker a core and one thread a worker; tests of one file share what they set up.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -W error --numprocesses auto --dist loadfile
+# Markers of the tests that make test leaves to make test-all.
+BEYOND := cluster or other_browser or two_builds
 
 .DEFAULT_GOAL := help
-.PHONY: help book figures test check fuzz links doctor clean
+.PHONY: help book figures test test-all check fuzz links doctor clean
 
 help:
 	@echo "make book     execute the chapters that changed and build the pages"
-	@echo "make test     run every test; say how much of the package they reach"
+	@echo "make test     run the tests; say how much of the package they reach, and which are slowest"
+	@echo "make test-all run the tests that need a cluster, another browser or two whole builds"
 	@echo "make check    lint, types, layers and the fast tests"
 	@echo "make fuzz     feed random bytes to what reads files, FUZZ_SECONDS (600) for each reader"
 	@echo "make figures  write all figures as SVG and PNG"
@@ -41,7 +44,10 @@ figures: $(STAMP)
 	@$(BIN)/rulbook figures
 
 test: $(STAMP)
-	@$(PYTEST) --cov --cov-report=term:skip-covered
+	@$(PYTEST) -m "not ($(BEYOND))" --durations=20 --cov --cov-report=term:skip-covered
+
+test-all: $(STAMP)
+	@$(PYTEST) -m "$(BEYOND)" --durations=20
 
 check: $(STAMP)
 	@$(BIN)/ruff check .
@@ -49,7 +55,7 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/rulbook pair --check
-	@$(PYTEST) -q -m "not slow and not browser and not cluster"
+	@$(PYTEST) -q -m "not (slow or browser or $(BEYOND))"
 
 # atheris has wheels for few versions of Python, so it is asked for here alone.
 fuzz: $(STAMP)
