@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rulbook.errors import RulbookError, UsageError
@@ -53,6 +54,14 @@ def test_outcomes_are_those_of_the_crossed_test(three_methods):
     for name, expected in zip(("dwa", "gaba"), compare_crossed(pairs, margin=0.5), strict=True):
         assert table.loc[name, "p_holm"] == expected.p_holm
         assert table.loc[name, "low"] == expected.low
+
+
+def test_baselines_are_compared_alone(three_methods, on_every_seed):
+    boosting = on_every_seed("gradient_boosting", noise=3.0)
+    networks = comparison_table(three_methods, "FD002").set_index("method")
+    both = comparison_table([*three_methods, *boosting], "FD002").set_index("method")
+    pd.testing.assert_frame_equal(both.loc[networks.index], networks)
+    assert both.loc["gradient_boosting", "p_holm"] == both.loc["gradient_boosting", "p_value"]
 
 
 def test_fewer_than_five_seeds_have_no_outcome_and_no_say_in_the_correction(

@@ -27,7 +27,7 @@ from rulbook.claims.verdict import shown
 from rulbook.data.cmapss import Source
 from rulbook.display.glue import glue, publish
 from rulbook.display.markup import html_of
-from rulbook.studies.conditions import training_condition
+from rulbook.studies.conditions import CONDITIONS, training_condition
 
 MARKS: Mapping[str | None, tuple[str, str]] = {
     Verdict.REPRODUCED: ("✓", "#1a7f37"),
@@ -200,8 +200,9 @@ def _remarks(claim: Claim, decision: Decision) -> str:
 def strip(conditions: Mapping[str, bool | None]) -> str:
     """Return under which training conditions a claim holds: ``✓ the protocol, ✗ plain SGD``."""
     signs = {True: "✓", False: "✗", None: "–"}
+    in_order = sorted(conditions, key=lambda name: list(CONDITIONS).index(name))
     return ", ".join(
-        f"{signs[holds]} {training_condition(name).label}" for name, holds in conditions.items()
+        f"{signs[conditions[name]]} {training_condition(name).label}" for name in in_order
     )
 
 

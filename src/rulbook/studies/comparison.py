@@ -137,12 +137,14 @@ def comparison_table(
 ) -> pd.DataFrame:
     """Compare methods with ``reference`` on ``subset``, engines and seeds both left to chance.
 
+    Baselines answer another question than networks do, and are compared alone.
+
     Args:
         records: records of one study or under one training condition.
         subset: C-MAPSS subset.
         reference: name of the method that the others are compared with.
-        methods: the family of comparisons that Holm's correction is over; by default every method
-            that shares a completed seed with the reference.
+        methods: the methods to compare; Holm's correction is over the networks among them. By
+            default every method that shares a completed seed with the reference.
         measure: name of what they are compared by, from ``MEASURES``.
 
     Returns:
@@ -156,14 +158,27 @@ def comparison_table(
     """
     loss = MEASURES[measure]
     pairs = _paired_runs(filter(loss.applies_to, records), subset, reference, methods)
-    compared = compare_crossed(
-        [(loss.losses(mine), loss.losses(theirs)) for mine, theirs in pairs.values()],
-        loss.statistic,
-        margin=loss.margin,
-    )
+    networks = [name for name in pairs if not NAMED_METHODS[name].baseline]
+    families = [networks, *([name] for name in pairs if name not in networks)]
+    compared = {
+        name: comparison
+        for family in families
+        for name, comparison in zip(
+            family,
+            compare_crossed(
+                [
+                    (loss.losses(mine), loss.losses(theirs))
+                    for mine, theirs in (pairs[name] for name in family)
+                ],
+                loss.statistic,
+                margin=loss.margin,
+            ),
+            strict=True,
+        )
+    }
     rows = [
-        {"method": name, "label": NAMED_METHODS[name].label, **vars(comparison)}
-        for name, comparison in zip(pairs, compared, strict=True)
+        {"method": name, "label": NAMED_METHODS[name].label, **vars(compared[name])}
+        for name in pairs
     ]
     columns = [field.name for field in fields(CrossedComparison)]
     return pd.DataFrame(rows, columns=["method", "label", *columns])

@@ -10,6 +10,7 @@ from rulbook.display.figures.ablation import (
     gaba_floor,
     methods_explorer,
     methods_in_order,
+    specification_curve,
     weight_sweep,
 )
 from rulbook.studies.comparison import estimates_table
@@ -73,6 +74,34 @@ def test_the_sweep_shows_the_anchors_and_breaks_where_a_run_is_missing(evidence)
     assert "FD002: the book's anchors go from 6.3 to 26.9 cycles, ours" in alt
     assert f"to {max(estimates[['fixed_050', 'single_task']]):.1f}." in alt
     assert caption.endswith(evidence.sentence())
+
+
+def test_the_curve_has_every_network_with_an_interval_in_rising_order():
+    compared = pd.DataFrame(
+        {
+            "subset": "FD002",
+            "condition_label": ["the protocol"] * 4 + ["plain SGD"],
+            "method": ["gaba", "fixed_0002", "gradient_boosting", "dwa", "gaba"],
+            "label": ["GABA", "0.002", "Boosting", "DWA", "GABA"],
+            "difference": [0.5, -1.0, -4.0, -3.0, 2.0],
+            "difference_low": [0.0, -2.0, -5.0, np.nan, 1.0],
+            "difference_high": [1.0, 0.0, -3.0, np.nan, 3.0],
+            "outcome": ["tie", "equivalent", "lower", "waiting", "higher"],
+        }
+    )
+    figure, alt, _ = specification_curve(compared)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "FD002, 0.002, the protocol",
+        "FD002, GABA, the protocol",
+        "FD002, GABA, plain SGD",
+    ]
+    told = next(line for line in axes.lines if list(line.get_xdata()) == [2.0])
+    assert told.get_markerfacecolor() != "white"
+    assert alt.startswith("3 differences")
+    assert "from -1.00 to 2.00 cycles" in alt
+    assert alt.endswith("1 of them are told from zero.")
+    assert specification_curve(compared[:0]).alt.startswith("0 differences")
 
 
 @pytest.mark.parametrize("bound_at", [None, 3])
