@@ -203,7 +203,7 @@ def test_claims_as_json_have_the_promised_keys(run):
     (rows,) = json.loads(out).values()
     keys = {"id", "section", "tier", "statement", "printed", "measured", "verdict", "expected"}
     assert rows
-    assert all(set(row) == keys | {"conditions"} for row in rows)
+    assert all(set(row) == keys | {"conditions", "finding", "trivia"} for row in rows)
 
 
 def test_a_piped_table_of_claims_is_whole_whatever_the_width_of_the_terminal(run, monkeypatch):

@@ -133,6 +133,8 @@ def test_the_table_has_every_claim_with_its_verdict(
         "measured": 7.0,
         "verdict": "refuted",
         "expected": "reproduced",
+        "finding": "n24.1-mean",
+        "trivia": False,
         "conditions": {},
     }
     assert {name: row["verdict"] for name, row in table.items()} == {

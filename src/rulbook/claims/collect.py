@@ -34,6 +34,9 @@ class ClaimRow(TypedDict):
     measured: float | bool | str | None
     verdict: str | None
     expected: str | None
+    finding: str
+    """What several rows say together; the row's own id where it stands alone."""
+    trivia: bool
     conditions: dict[str, bool | None]
     """Whether the claim holds, by the training conditions under which it was decided."""
 
@@ -146,5 +149,7 @@ def _row(claim: Claim, decision: Decision | None) -> ClaimRow:
         "measured": decision.measured if decision else None,
         "verdict": decision.verdict if decision else settled,
         "expected": claim.expected,
+        "finding": claim.finding or claim.id,
+        "trivia": claim.trivia,
         "conditions": (decision.conditions if decision else None) or {},
     }

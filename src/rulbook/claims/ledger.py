@@ -128,6 +128,10 @@ class Claim(_Strict):
     needs: Literal["none", "cmapss", "records"] = "none"
     chapter: str
     """Name of the chapter that decides the claim."""
+    finding: Annotated[str, StringConstraints(pattern=r"^([a-z0-9]+(-[a-z0-9]+)*)?$")] = ""
+    """Name of what several rows say together; a row without one is a finding by itself."""
+    trivia: bool = False
+    """Whether it is an aside, such as a count of lines; asides are counted apart."""
     tolerance: str | None = None
     """Largest difference that still agrees, in the unit of ``printed``; see ``allowance``."""
     tolerance_reason: str = ""

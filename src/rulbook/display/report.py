@@ -8,6 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from rulbook.claims.collect import Decided, collect
+from rulbook.claims.findings import MIXED, verdict_counts
 from rulbook.claims.ledger import SECTIONS, Claim, Verdict, read_ledger
 from rulbook.display.badges import MARKS, strip
 from rulbook.display.markup import html_of, raw_html
@@ -118,6 +119,8 @@ def report_text(claims: Sequence[Claim], decided: Sequence[Decided]) -> str:
             "our own figure where there is one to measure, the verdict, the reason where the two "
             "differ, and a link to the row below the cell that decided it, whose code is folded.",
             "",
+            _findings_in_words(entries),
+            "",
             *(f"- **{verdict.words}**: {meaning}" for verdict, meaning in MEANINGS.items()),
             f"- **{_WAITING}**: the trainings that decide it have not been recorded yet.",
             "",
@@ -131,6 +134,21 @@ def report_text(claims: Sequence[Claim], decided: Sequence[Decided]) -> str:
             "",
             *_sources(claims),
         ]
+    )
+
+
+def _findings_in_words(entries: Sequence[_Entry]) -> str:
+    """Return what the rows come to where cells that say one thing together count once."""
+    claims = [entry.claim for entry in entries]
+    counts = verdict_counts(claims, {claim.id: claim.expected for claim in claims})
+    parts = [f"{counts[verdict]} {verdict.words}" for verdict in Verdict if counts[verdict]]
+    parts += [f"{counts[MIXED]} {MIXED}"] * bool(counts[MIXED])
+    parts += [f"{counts[None]} open"] * bool(counts[None])
+    asides = sum(claim.trivia for claim in claims)
+    return (
+        f"Many rows are cells of one table. Counted once each, what they say are "
+        f"{counts.total()} findings: {', '.join(parts)}. {asides} asides, such as counts of "
+        "lines, are rows and no findings."
     )
 
 

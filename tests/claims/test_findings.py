@@ -1,0 +1,34 @@
+"""Rows are counted as findings: once each, asides apart."""
+
+from collections import Counter
+
+from rulbook.claims.findings import MIXED, by_finding, verdict_counts
+from rulbook.claims.ledger import Claim, Verdict, read_ledger
+
+from ..ledger_rows import make_row
+
+
+def test_every_row_but_an_aside_belongs_to_one_finding():
+    claims = list(read_ledger().values())
+    findings = by_finding(claims)
+    rows = [claim.id for group in findings.values() for claim in group]
+    assert len(rows) == len(set(rows))
+    assert set(rows) == {claim.id for claim in claims if not claim.trivia}
+    assert all(len(group) > 1 for name, group in findings.items() if name not in set(rows))
+
+
+def test_a_finding_of_several_verdicts_is_mixed():
+    claims = [
+        Claim(**make_row(id="n24.1-a", finding="one")),
+        Claim(**make_row(id="n24.1-b", finding="one")),
+        Claim(**make_row(id="n24.1-c", finding="two")),
+        Claim(**make_row(id="n24.1-d", finding="two")),
+        Claim(**make_row(id="n24.1-e")),
+        Claim(**make_row(id="n24.1-f", trivia=True)),
+    ]
+    held, not_held = Verdict.REPRODUCED, Verdict.REFUTED
+    verdicts = dict(
+        zip([claim.id for claim in claims], [held, held, held, not_held, None, held], strict=True)
+    )
+    assert verdict_counts(claims, verdicts) == Counter({held: 1, MIXED: 1, None: 1})
+    assert verdict_counts([], {}) == Counter()
