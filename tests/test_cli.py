@@ -382,3 +382,28 @@ def test_doctor_ends_with_1_only_for_what_is_in_the_way(run, checkout, monkeypat
     code, _, err = run("doctor")
     assert code == 1
     assert "npm" in err
+
+
+@pytest.mark.parametrize(
+    ("absent", "arguments"),
+    [("typer", ["--help"]), ("rich", ["doctor"]), ("jupytext", ["pair", "--check"])],
+)
+def test_without_an_extra_one_sentence_says_what_to_install(absent, arguments):
+    """As from ``pip install rulbook`` alone, which brings the script and not what it imports."""
+    code = (
+        f"import sys\nsys.modules[{absent!r}] = None\nsys.argv = ['rulbook', *{arguments}]\n"
+        "from rulbook.__main__ import main\nmain()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=paths.checkout(),
+    )
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    (sentence,) = ran.stderr.splitlines()
+    assert sentence.startswith(f"Error: This command needs the package '{absent}'")
+    assert "rulbook[studies]" in sentence

@@ -75,6 +75,8 @@ def main() -> None:
         where = f"'{fault.filename}'" if fault.filename else "A file or connection"
         _leave(f"{where} cannot be used: {fault.strerror or fault}; see `rulbook doctor`.", 1)
     except Exception as fault:
+        if isinstance(fault, ModuleNotFoundError) and "rulbook" not in str(fault.name):
+            raise  # an extra is not installed; `rulbook.__main__` says which
         _leave(
             f"Something went wrong that should not ({type(fault).__name__}: {fault}); please "
             f"report it with {_report(traceback.format_exc())}.",
