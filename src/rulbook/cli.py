@@ -361,6 +361,31 @@ def _count(study: str, status: "Status") -> str:
 
 
 @app.command()
+def records(
+    study: Annotated[str | None, typer.Option(help="Only the runs of this study.")] = None,
+    epochs: Annotated[
+        bool, typer.Option("--epochs", help="One row an epoch in place of one a run.")
+    ] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="Write it to this Parquet file.")] = None,
+) -> None:
+    """List which run each record holds, or write all that the records say as a table."""
+    from rulbook.studies import archive
+    from rulbook.studies.evidence import records_of
+
+    read = archive.all_records() if study is None else records_of(study).records
+    if csv is None and parquet is None:
+        table = archive.epochs_table(read) if epochs else archive.index_of(read)
+        typer.echo(table.to_csv(index=False), nl=False)
+        return
+    table = archive.epochs_table(read) if epochs else archive.whole_table(read)
+    for file, write in ((csv, archive.write_csv), (parquet, archive.write_parquet)):
+        if file is not None:
+            write(table, file)
+            _say(f"{len(table)} rows of {table.shape[1]} columns are in {escape(str(file))}.")
+
+
+@app.command()
 def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

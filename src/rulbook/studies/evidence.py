@@ -1,8 +1,10 @@
 """What has been recorded of a study, and its runs as a table of measurements."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -182,8 +184,13 @@ def errors_by_engine(runs: Iterable[RunRecord], *, capped: bool = True) -> Float
     return np.stack([(frame["predicted_rul"] - frame[column]).to_numpy(float) for frame in frames])
 
 
-def runs_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+def runs_table(records: Iterable[RunRecord], *, config: bool = False) -> pd.DataFrame:
     """Return one row a run with its measurements on the last window of each test engine.
+
+    Args:
+        records: the runs.
+        config: also return every choice of ``RunConfig`` as a column, those of ``Recipe`` and of
+            an architecture after a point, as ``recipe.window``; lists as JSON.
 
     Returns:
         ``subset``, ``network``, ``method`` and ``label`` (``None`` for a run that no row of the
@@ -194,6 +201,7 @@ def runs_table(records: Iterable[RunRecord]) -> pd.DataFrame:
 
     """
     rows = []
+    records = list(records)
     for record in records:
         method = method_of(record.config)
         selected = record.selected_epoch
@@ -212,7 +220,28 @@ def runs_table(records: Iterable[RunRecord]) -> pd.DataFrame:
             }
         )
     columns = ["subset", "network", "method", "label", "seed", "completed", "starts_dead"]
-    return pd.DataFrame(rows, columns=[*columns, "epochs", "selected_epoch", *METRICS])
+    table = pd.DataFrame(rows, columns=[*columns, "epochs", "selected_epoch", *METRICS])
+    if not config:
+        return table
+    choices = pd.DataFrame([flat_fields(r.config.model_dump(mode="json")) for r in records])
+    # Whole numbers stay whole beside a choice that was not made.
+    choices = choices.drop(columns=[*columns, "architecture"], errors="ignore")
+    return pd.concat([table, choices.convert_dtypes()], axis=1)
+
+
+def flat_fields(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return fields and those within them by names with points; a list becomes JSON.
+
+    >>> flat_fields({"seed": 7, "recipe": {"window": 30, "health_thresholds": [80, 30]}})
+    {'seed': 7, 'recipe.window': 30, 'recipe.health_thresholds': '[80, 30]'}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            flat |= flat_fields(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = json.dumps(value) if isinstance(value, list) else value
+    return flat
 
 
 def _configs_under(condition: TrainingCondition, row: Method, subset: str) -> list[RunConfig]:
