@@ -40,13 +40,13 @@ def write_downloads(layout: Layout) -> None:
 
 
 def write_records(layout: Layout) -> None:
-    """Write what all records say, by run and by epoch, into the staged folder.
+    """Write what the records of the book say, by run and by epoch, into the staged folder.
 
     Raises:
         RulbookError: A record cannot be read.
     """
     folder = layout.staged / ROOT / FOLDER
-    records = archive.all_records()
+    records = archive.carried_records()
     archive.write_csv(archive.whole_table(records), folder / "runs.csv")
     archive.write_csv(archive.epochs_table(records), folder / "epochs.csv")
 

@@ -30,8 +30,22 @@ def all_records() -> list[RunRecord]:
         RulbookError: a record cannot be read.
 
     """
+    return _records_in(paths.results() / "runs", runs_folder())
+
+
+def carried_records() -> list[RunRecord]:
+    """Read the records that came with the package, in the order of names.
+
+    Raises:
+        RulbookError: a record cannot be read.
+
+    """
+    return _records_in(paths.results() / "runs")
+
+
+def _records_in(*folders: Path) -> list[RunRecord]:
     files: dict[str, Path] = {}
-    for folder in (paths.results() / "runs", runs_folder()):
+    for folder in folders:
         files |= {file.stem: file for file in paths.files_in(folder, "*.json")}
     there = (files[key] for key in sorted(files))
     return [read_record(file) for file in there if file.stat().st_size]

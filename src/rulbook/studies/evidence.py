@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,13 @@ from rulbook.data import cmapss
 from rulbook.data.prepare import HEALTH_STATES, health_state
 from rulbook.metrics import health_accuracy, mean_error, nasa_score, recall_per_class, rmse
 from rulbook.models import ARCHITECTURES
-from rulbook.studies.catalogue import SEEDS, base_config, study
+from rulbook.studies.catalogue import SEEDS, Study, base_config, study
 from rulbook.studies.conditions import TrainingCondition, training_condition
 from rulbook.studies.methods import NAMED_METHODS, Method, method_of
 from rulbook.studies.sweep import Status, record_file, status
 from rulbook.studies.tuning import chosen_config
 from rulbook.training.config import RunConfig
+from rulbook.training.networks import Baseline
 from rulbook.training.record import RunRecord, read_record
 from rulbook.typing import Floats
 
@@ -90,13 +91,23 @@ def records_of(name: str) -> Evidence:
         RulbookError: a record cannot be read.
 
     """
-    configs = {config.key(): config for config in study(name).configs()}
+    return evidence_of(study(name))
+
+
+def evidence_of(study: Study) -> Evidence:
+    """Read the records of a study that are there, of one's own too.
+
+    Raises:
+        RulbookError: a record cannot be read.
+
+    """
+    configs = {config.key(): config for config in study.configs()}
     files = {key: file for key in configs if (file := record_file(key))}
     of_seed: dict[int, list[bool]] = {}
     for key, config in configs.items():
         of_seed.setdefault(config.seed, []).append(key in files)
     return Evidence(
-        study=name,
+        study=study.name,
         records=tuple(read_record(files[key]) for key in configs if key in files),
         status=status(configs.values()),
         seeds=tuple(seed for seed, there in of_seed.items() if all(there)),
@@ -285,7 +296,7 @@ def _measurements(record: RunRecord) -> dict[str, float]:
 
 def classifies_health(config: RunConfig) -> bool:
     """Return whether the run has a health classifier that was trained on the health states."""
-    is_network = config.network in ARCHITECTURES
+    is_network = config.network not in get_args(Baseline)
     return config.auxiliary == "health" and not (is_network and config.weighting == "single_task")
 
 
