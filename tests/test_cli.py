@@ -63,6 +63,7 @@ def test_version(run):
         "figures",
         "pair",
         "sweep",
+        "records",
         "claims",
         "doctor",
         "data status",
@@ -368,6 +369,21 @@ def test_sweep_on_a_device_that_is_not_there_starts_no_run(run, monkeypatch, tmp
     code, _, err = run("sweep", "paper-size", "--device", "cuda")
     assert code == 1
     assert "--device cpu" in err
+
+
+def test_records_are_listed_and_written_as_a_table(run, tmp_path):
+    code, out, _ = run("records", "--study", "amnl-weights")
+    head, *rows = out.splitlines()
+    assert (code, head.split(",")[:3]) == (0, ["file", "studies", "subset"])
+    code, out, _ = run("records", "--study", "amnl-weights", "--csv", str(tmp_path / "runs.csv"))
+    assert code == 0
+    assert f"{len(rows)} rows of" in out
+    assert len((tmp_path / "runs.csv").read_text().splitlines()) == len(rows) + 1
+    code, out, _ = run(
+        "records", "--study", "amnl-weights", "--epochs", "--csv", str(tmp_path / "epochs.csv")
+    )
+    assert code == 0
+    assert len((tmp_path / "epochs.csv").read_text().splitlines()) > len(rows) + 1
 
 
 def test_doctor_ends_with_1_only_for_what_is_in_the_way(run, checkout, monkeypatch, no_real_data):

@@ -7,6 +7,7 @@ from pathlib import Path
 import platformdirs
 
 from rulbook import reads
+from rulbook.errors import UsageError
 
 DATA_VARIABLE = "RULBOOK_DATA"
 """Name of the environment variable that names the folder with the twelve C-MAPSS files."""
@@ -50,6 +51,15 @@ def own_results() -> Path:
     if named := os.environ.get(RESULTS_VARIABLE):
         return Path(named).expanduser()
     return results() if checkout() else platformdirs.user_data_path("rulbook") / "results"
+
+
+def refuse_results_of_the_book() -> None:
+    """Raise ``UsageError`` where records of a study of one's own would go among the book's."""
+    if own_results() == results():
+        raise UsageError(
+            "The results/ of a checkout are those of the book: name a folder for your own with "
+            f"--results FOLDER or {RESULTS_VARIABLE}."
+        )
 
 
 def figures() -> Path:

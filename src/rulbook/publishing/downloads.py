@@ -1,4 +1,4 @@
-"""What the page of a chapter offers to take away: its paired notebook, its text and a script.
+"""What pages offer to take away: of a chapter its notebook, text and script; the records as tables.
 
 Also the Sphinx extension that puts them into the download menu of the page.
 """
@@ -15,6 +15,7 @@ from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.pairing import to_public_notebook
 from rulbook.publishing.site_config import addresses
+from rulbook.studies import archive
 
 FOLDER = "downloads"
 """Where the files are, below the root of the site."""
@@ -36,6 +37,18 @@ def write_downloads(layout: Layout) -> None:
         nbformat.write(notebook, folder / f"{chapter.name}.ipynb")
         jupytext.write(notebook, folder / f"{chapter.name}.py", fmt="py:percent")
         shutil.copy2(chapter.text, folder)
+
+
+def write_records(layout: Layout) -> None:
+    """Write what the records of the book say, by run and by epoch, into the staged folder.
+
+    Raises:
+        RulbookError: A record cannot be read.
+    """
+    folder = layout.staged / ROOT / FOLDER
+    records = archive.carried_records()
+    archive.write_csv(archive.whole_table(records), folder / "runs.csv")
+    archive.write_csv(archive.epochs_table(records), folder / "epochs.csv")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rulbook.display.report import write_report
 from rulbook.errors import RulbookError
 from rulbook.publishing.api_pages import api_pages
 from rulbook.publishing.chapters import Chapter, chapters
-from rulbook.publishing.downloads import ROOT, write_downloads
+from rulbook.publishing.downloads import ROOT, write_downloads, write_records
 from rulbook.publishing.execute import INJECTED_TAG
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.numbering import number
@@ -24,6 +24,9 @@ from rulbook.publishing.substitutions import substitutions
 
 _NOT_PAGES = ("*.md", "claims.yml")
 """Files of ``book/`` that are not copied as they are: pages are chosen one by one."""
+
+_RECORDS_PAGE = "records"
+"""The page that offers the records as tables."""
 
 
 def stage(layout: Layout, assets: Path) -> None:
@@ -50,6 +53,8 @@ def stage(layout: Layout, assets: Path) -> None:
     config = site_config(layout, assets)
     _write_not_found(layout)
     write_downloads(layout)
+    if _RECORDS_PAGE in named:
+        write_records(layout)
     config["sphinx"]["config"]["html_extra_path"].append(ROOT)
     config["sphinx"]["config"]["myst_substitutions"] = substitutions(layout)
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)

@@ -15,7 +15,8 @@ from rulbook.display.markup import raw_html
 from rulbook.publishing import front_page, status
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
-from rulbook.studies import SEEDS
+from rulbook.studies import SEEDS, STUDIES
+from rulbook.studies.sweep import status as study_status
 from rulbook.weighting.registry import METHODS
 
 
@@ -38,6 +39,7 @@ def substitutions(layout: Layout) -> dict[str, Any]:
         "versions": status.versions_in_words(layout),
         "citation": _citation(layout),
         "method_sources": _method_sources(),
+        "studies": _studies(),
     }
 
 
@@ -70,3 +72,12 @@ def _method_sources() -> str:
         if method.citation
     )
     return f"| method | name in the package | paper |\n|---|---|---|\n{rows}"
+
+
+def _studies() -> str:
+    """Return a table of the studies: what each asks, and how many of its runs are recorded."""
+    rows = []
+    for study in STUDIES.values():
+        runs = study_status(study.configs())
+        rows.append(f"| `{study.name}` | {study.question} | {runs.done} of {runs.total} |")
+    return "| study | question | runs recorded |\n|---|---|---|\n" + "\n".join(rows)
