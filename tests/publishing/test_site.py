@@ -25,9 +25,8 @@ from rulbook.publishing.staging import stage, with_present_prose
 @pytest.fixture
 def executed(layout, tiny):
     """A checkout whose one chapter has an executed notebook, written by hand."""
-    pairing.pair(layout)
     tiny.executed.parent.mkdir(parents=True)
-    shutil.copy2(tiny.notebook, tiny.executed)
+    nbformat.write(pairing.to_notebook(tiny), tiny.executed)
     (layout.book / "index.md").write_text("# Book\n")
     _contents(layout, "01-tiny")
     return layout
@@ -75,7 +74,7 @@ def test_downloads_are_the_paired_notebook_the_text_and_a_script(executed, tiny,
     stage(executed, tmp_path)
     folder = executed.staged / "root" / "downloads"
     notebook = nbformat.read(folder / tiny.notebook.name, as_version=4)
-    assert notebook == nbformat.read(tiny.notebook, as_version=4)
+    assert notebook == nbformat.read(tiny.executed, as_version=4)
     assert (folder / tiny.text.name).read_bytes() == tiny.text.read_bytes()
     compile((folder / "01-tiny.py").read_text(), "01-tiny.py", "exec")
 
