@@ -71,10 +71,11 @@ def test_the_page_for_unknown_addresses_links_home(executed, tmp_path, site_url)
 
 
 def test_downloads_are_the_paired_notebook_the_text_and_a_script(executed, tiny, tmp_path):
+    pairing.pair(executed)
     stage(executed, tmp_path)
     folder = executed.staged / "root" / "downloads"
     notebook = nbformat.read(folder / tiny.notebook.name, as_version=4)
-    assert notebook == nbformat.read(tiny.executed, as_version=4)
+    assert notebook == nbformat.read(tiny.notebook, as_version=4)
     assert (folder / tiny.text.name).read_bytes() == tiny.text.read_bytes()
     compile((folder / "01-tiny.py").read_text(), "01-tiny.py", "exec")
 
