@@ -304,10 +304,9 @@ def test_figures_lists_those_of_the_chapters_and_of_the_front_page(
     of_chapter = tmp_path / "01-a.svg"
     outcome = execute.Outcome(executed=(), up_to_date=("01-a",))
     monkeypatch.setattr(execute, "execute", lambda *_, **__: outcome)
-    monkeypatch.setattr(execute, "figures_saved", lambda _: [of_chapter])
-    monkeypatch.setattr(paths, "figures", lambda: tmp_path)
+    monkeypatch.setattr(execute, "figures_saved", lambda *_: [of_chapter])
     _, out, _ = run("figures")
-    front = [tmp_path / f"index-verdicts{suffix}" for suffix in (".png", ".svg")]
+    front = [checkout.figures / f"index-verdicts{suffix}" for suffix in (".png", ".svg")]
     assert out.splitlines()[-3:] == [str(path) for path in (of_chapter, *front)]
     assert all(path.is_file() for path in front)
     _, out, _ = run("figures", "01-a")

@@ -201,9 +201,13 @@ def figures(
     layout = of_checkout()
     outcome = _execute(layout, chapters, _parameters(profile, data, device), jobs, figures=True)
     _say(_summary(outcome))
-    saved = [path for chapter in choose(layout, chapters or ()) for path in figures_saved(chapter)]
+    saved = [
+        path
+        for chapter in choose(layout, chapters or ())
+        for path in figures_saved(layout, chapter)
+    ]
     if not chapters:
-        saved += front_page.save_figure(claims_table(layout.executed))
+        saved += front_page.save_figure(claims_table(layout.executed), layout.figures)
     for path in saved:
         typer.echo(path)
 
@@ -277,7 +281,7 @@ def pair(
     layout = of_checkout()
     choose(layout, overwrite or ())
     for chapter in choose(layout, to_text) if to_text else ():
-        pairing.to_text(chapter)
+        pairing.to_text(layout, chapter)
         _say(f"Text written: {chapter.name}.")
     pairs = pairing.compare(layout)
     if pairs.without_text:

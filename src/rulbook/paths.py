@@ -63,8 +63,13 @@ def refuse_results_of_the_book() -> None:
 
 
 def figures() -> Path:
-    """Return the folder that figures are saved to: of the checkout, else of the working folder."""
-    return (checkout() or Path.cwd()) / "figures"
+    """Return the folder that figures are saved to.
+
+    It is that of the checkout for whoever works inside it, its notebooks included, and else one of
+    the working folder: a notebook that was taken elsewhere writes nothing into the checkout.
+    """
+    root, here = checkout(), Path.cwd()
+    return (root if root and here.is_relative_to(root) else here) / "figures"
 
 
 def cache() -> Path:

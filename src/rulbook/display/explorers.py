@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from inspect import signature
 from typing import Any
 
 import ipywidgets as widgets
@@ -173,13 +174,15 @@ def explorer(
 def live(render: Render, **controls: Any) -> None:
     """Offer values off the grid where a kernel runs; ``controls`` as ``ipywidgets.interact`` takes.
 
-    In a built page its sliders would move nothing; tag its cell ``remove-output``.
+    A control opens on the default of the argument of ``render``, where it has one. In a built page
+    its sliders would move nothing; tag its cell ``remove-output``.
     """
 
     def draw(**values: Any) -> Drawing:
         figure, sentence = render(**values)
         return Drawing(svg_of(figure, sentence, ids="live"), sentence, caption=sentence)
 
+    draw.__signature__ = signature(render)  # type: ignore[attr-defined]
     widgets.interact(draw, **controls)
 
 

@@ -14,6 +14,7 @@ from sphinx.application import Sphinx
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.pairing import to_public_notebook
+from rulbook.publishing.references import References
 from rulbook.publishing.site_config import addresses
 from rulbook.studies import archive
 
@@ -30,10 +31,11 @@ _KINDS = ((".ipynb", "Notebook"), (".md", "Text of the notebook"), (".py", "Pyth
 def write_downloads(layout: Layout) -> None:
     """Write the three files of every chapter into the staged folder."""
     url = addresses(layout).repository_url
+    references = References.of(layout)
     folder = layout.staged / ROOT / FOLDER
     folder.mkdir(parents=True)
     for chapter in chapters(layout):
-        notebook = to_public_notebook(chapter, url)
+        notebook = to_public_notebook(chapter, references, url)
         nbformat.write(notebook, folder / f"{chapter.name}.ipynb")
         jupytext.write(notebook, folder / f"{chapter.name}.py", fmt="py:percent")
         shutil.copy2(chapter.text, folder)

@@ -8,7 +8,7 @@ from ipywidgets.embed import dependency_state, embed_data, escape_script
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from rulbook import paths, toy
+from rulbook import toy
 from rulbook.claims.collect import ClaimRow
 from rulbook.claims.ledger import SECTIONS, Verdict
 from rulbook.display import plots
@@ -37,11 +37,11 @@ def verdicts_by_section(rows: list[ClaimRow]) -> plots.Drawing:
     return plots.Drawing(svg_of(figure, alt, ids=FIGURE), alt, caption)
 
 
-def save_figure(rows: list[ClaimRow]) -> list[Path]:
-    """Save the figure of the front page beside those of the chapters; return its two files."""
+def save_figure(rows: list[ClaimRow], folder: Path) -> list[Path]:
+    """Save the figure of the front page in a folder; return its two files."""
     figure, alt = _circles(rows)
-    plots.save_figure(figure, FIGURE, alt)
-    return [paths.figures() / f"{FIGURE}{suffix}" for suffix in (".png", ".svg")]
+    plots.save_figure(figure, FIGURE, alt, folder=folder)
+    return [folder / f"{FIGURE}{suffix}" for suffix in (".png", ".svg")]
 
 
 def _circles(rows: list[ClaimRow]) -> tuple[Figure, str]:

@@ -113,10 +113,10 @@ TRAJECTORY_CONTROLS = (
 """The controls of ``trajectory``."""
 
 
-def trajectory(opt_name: str, rho: float, lr: float) -> tuple[Figure, str]:
+def trajectory(opt_name: str = "sgd", rho: float = 500.0, lr: float = 0.003) -> tuple[Figure, str]:
     """Draw θ over 120 steps from 0, and say where it is after 60 of them: an explorer's frame.
 
-    AdamW has a decay of 1.
+    AdamW has a decay of 1. By default SGD swings to and fro just below its stability limit.
 
     Raises:
         UsageError: ``opt_name`` is no optimiser of the toy.
