@@ -160,3 +160,54 @@ def test_the_theme_switches_and_stays(page: Page) -> None:
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     assert paper() < 150
+
+
+FOLDED = ".rulbook-fold [id^=claim-]"
+
+
+def folded_claim(page: Page, address: str) -> str:
+    """Return the anchor of a claim that is folded on a page, in a cell whose code is hidden."""
+    page.goto(address)
+    cells = page.locator(".cell:has(> details.hide)").locator(FOLDED)
+    assert cells.first.is_hidden()
+    return cells.first.get_attribute("id") or ""
+
+
+@pytest.mark.parametrize("origin", ["served", "from disk"])
+def test_a_link_to_a_folded_claim_unfolds_it_and_the_code_that_decides_it(
+    page: Page, site: Path, served: str, origin: str
+) -> None:
+    home = served if origin == "served" else site.as_uri()
+    anchor = folded_claim(page, f"{home}/04-what-it-costs.html")
+    page.goto(f"{home}/report.html")
+    page.locator(f"[id='{anchor}'] a[href*='04-what-it-costs.html']").first.click()
+    claim = page.locator(f"[id='{anchor}']")
+    expect(claim).to_be_in_viewport()
+    expect(page.locator(".cell", has=claim).locator("> details.hide .cell_input")).to_be_visible()
+
+
+def test_folded_verdicts_open_by_hand_without_scripts(browser: Browser, served: str) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"{served}/04-what-it-costs.html")
+        fold = page.locator(".rulbook-fold").first
+        expect(fold.locator("[id^=claim-]").first).to_be_hidden()
+        fold.locator("summary").click()
+        expect(fold.locator("[id^=claim-]").first).to_be_visible()
+
+
+def test_folded_verdicts_are_printed(page: Page, served: str) -> None:
+    page.goto(f"{served}/04-what-it-costs.html")
+    page.emulate_media(media="print")
+    claims = page.locator(f".cell_output {FOLDED}:not(details.hide *)")
+    assert claims.count() > 10
+    for claim in claims.all():
+        expect(claim).to_be_visible()
+
+
+def test_every_fold_of_verdicts_has_its_own_name(page: Page, served: str, chapter: str) -> None:
+    page.goto(f"{served}/{chapter}.html")
+    names = page.locator(".rulbook-fold > summary").evaluate_all(
+        "folds => folds.map((fold) => fold.ariaLabel)"
+    )
+    assert len(set(names)) == len(names)

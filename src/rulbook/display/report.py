@@ -10,7 +10,7 @@ from markupsafe import Markup
 from rulbook.claims.collect import Decided, collect
 from rulbook.claims.findings import MIXED, verdict_counts
 from rulbook.claims.ledger import SECTIONS, Claim, Verdict, read_ledger
-from rulbook.display.badges import MARKS, strip
+from rulbook.display.badges import MARKS, Mark, strip
 from rulbook.display.markup import html_of, raw_html
 
 _WAITING = "waiting for records"
@@ -45,9 +45,9 @@ class _Entry:
         return _WAITING if self.claim.waiting else _NOT_DECIDED
 
     @property
-    def sign(self) -> str:
-        """The sign that stands before the verdict."""
-        return MARKS[self.decided.decision.verdict if self.decided else self.claim.expected][0]
+    def mark(self) -> Mark:
+        """The mark of the verdict."""
+        return MARKS[self.decided.decision.verdict if self.decided else self.claim.expected]
 
     @property
     def ours(self) -> str:

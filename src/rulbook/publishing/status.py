@@ -49,8 +49,8 @@ def _table(
 ) -> str:
     heads = ("chapter", "time", "profile", "data", "records", "device")
     marks = [
-        *((MARKS[verdict][0], verdict.words) for verdict in Verdict),
-        (MARKS[None][0], "without a verdict yet"),
+        *((MARKS[verdict].sign, verdict.words) for verdict in Verdict),
+        (MARKS[None].sign, "without a verdict yet"),
     ]
     rows = []
     for chapter, found in known.items():
