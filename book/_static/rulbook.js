@@ -14,3 +14,21 @@ function unfoldTarget() {
 }
 addEventListener("hashchange", unfoldTarget);
 addEventListener("load", unfoldTarget);
+
+// What is wider than its box fades out on the side on which there is more of it.
+function markSides(box) {
+  const scrolls = getComputedStyle(box).overflowX !== "visible";
+  box.classList.toggle("rulbook-more-left", scrolls && box.scrollLeft > 1);
+  box.classList.toggle(
+    "rulbook-more-right",
+    scrolls && box.scrollWidth - box.clientWidth - box.scrollLeft > 1,
+  );
+}
+addEventListener("load", () => {
+  const sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => markSides(target)));
+  const wide = ".rulbook-scrolling, .bd-article pre, .bd-article div.math";
+  for (const box of document.querySelectorAll(wide)) {
+    sizes.observe(box);
+    box.addEventListener("scroll", () => markSides(box), { passive: true });
+  }
+});

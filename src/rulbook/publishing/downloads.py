@@ -1,4 +1,4 @@
-"""What the page of a chapter offers to take away: its paired notebook, its text and a script.
+"""What pages offer to take away: a chapter's notebook, text and script, and every claim.
 
 Also the Sphinx extension that puts them into the download menu of the page.
 """
@@ -11,6 +11,7 @@ import jupytext
 import nbformat
 from sphinx.application import Sphinx
 
+from rulbook.display.report import claim_files
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.pairing import to_public_notebook
@@ -27,10 +28,12 @@ _KINDS = ((".ipynb", "Notebook"), (".md", "Text of the notebook"), (".py", "Pyth
 
 
 def write_downloads(layout: Layout) -> None:
-    """Write the three files of every chapter into the staged folder."""
+    """Write the three files of every chapter and those of the claims into the staged folder."""
     url = addresses(layout).repository_url
     folder = layout.staged / ROOT / FOLDER
     folder.mkdir(parents=True)
+    for name, text in claim_files(layout.executed).items():
+        (folder / name).write_text(text, encoding="utf-8")
     for chapter in chapters(layout):
         notebook = to_public_notebook(chapter, url)
         nbformat.write(notebook, folder / f"{chapter.name}.ipynb")

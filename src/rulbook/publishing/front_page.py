@@ -46,7 +46,8 @@ def save_figure(rows: list[ClaimRow]) -> list[Path]:
 
 def _circles(rows: list[ClaimRow]) -> tuple[Figure, str]:
     """Return the counts by section and verdict as circles, and what they show in words."""
-    verdicts = (*Verdict, None)
+    is_open = any(row["verdict"] is None for row in rows)
+    verdicts = (*Verdict, None) if is_open else (*Verdict,)
     counts = {
         section: [
             sum(row["verdict"] == verdict for row in rows if row["section"] == section)
