@@ -1,4 +1,4 @@
-"""What pages offer to take away: of a chapter its notebook, text and script; the records as tables.
+"""What pages offer to take away: of a chapter its notebook, text and script; claims and records.
 
 Also the Sphinx extension that puts them into the download menu of the page.
 """
@@ -11,6 +11,7 @@ import jupytext
 import nbformat
 from sphinx.application import Sphinx
 
+from rulbook.display.report import claim_files
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.pairing import to_public_notebook
@@ -29,11 +30,13 @@ _KINDS = ((".ipynb", "Notebook"), (".md", "Text of the notebook"), (".py", "Pyth
 
 
 def write_downloads(layout: Layout) -> None:
-    """Write the three files of every chapter into the staged folder."""
+    """Write the three files of every chapter and those of the claims into the staged folder."""
     url = addresses(layout).repository_url
     references = References.of(layout)
     folder = layout.staged / ROOT / FOLDER
     folder.mkdir(parents=True)
+    for name, text in claim_files(layout.executed).items():
+        (folder / name).write_text(text, encoding="utf-8")
     for chapter in chapters(layout):
         notebook = to_public_notebook(chapter, references, url)
         nbformat.write(notebook, folder / f"{chapter.name}.ipynb")
