@@ -10,7 +10,7 @@ from ipywidgets import embed
 from playwright.sync_api import expect
 
 from rulbook.display import plots
-from rulbook.display.explorers import Slider, Toggle, explorer, live
+from rulbook.display.explorers import Slider, Toggle, explorer
 from rulbook.errors import RulbookError, UsageError
 
 
@@ -136,18 +136,6 @@ def test_a_default_that_is_no_value_is_refused():
 def test_controls_must_each_set_an_argument_of_their_own(controls):
     with pytest.raises(RulbookError, match="04-t needs one control for each argument"):
         explorer(draw, controls, name="04-t", caption="")
-
-
-def test_live_draws_values_off_the_grid(monkeypatch):
-    offered = {}
-    monkeypatch.setattr(
-        "rulbook.display.explorers.widgets.interact",
-        lambda function, **controls: offered.update(function=function, controls=controls),
-    )
-    live(draw, rho=(0.0, 5.0))
-    assert offered["controls"] == {"rho": (0.0, 5.0)}
-    drawing = offered["function"](rho=3.7)
-    assert drawing.alt == "rho=3.7 opt=sgd lr=0.1 <&>"
 
 
 @pytest.mark.slow

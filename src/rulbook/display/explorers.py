@@ -10,7 +10,7 @@ In a chapter, alone in its cell::
     explorer(
         draw,                                  # draw(rho, opt_name) -> (figure, sentence)
         [Slider("rho", "ρ", (1, 10, 100)), Toggle("opt_name", "optimiser", ("sgd", "adam"))],
-        name="04-trajectory",
+        name="06-lambda",
         caption="Try: …",
     )
 """
@@ -30,7 +30,6 @@ from matplotlib.figure import Figure
 
 from rulbook.display.glue import publish
 from rulbook.display.markup import html_of
-from rulbook.display.plots import Drawing
 from rulbook.display.svg import same_height, svg_of
 from rulbook.errors import RulbookError, unknown_name
 
@@ -168,19 +167,6 @@ def explorer(
         ]
     ).add_class("rulbook-explorer")
     return Explorer(widget, _default_frame(frames, controls, name, caption), caption)
-
-
-def live(render: Render, **controls: Any) -> None:
-    """Offer values off the grid where a kernel runs; ``controls`` as ``ipywidgets.interact`` takes.
-
-    In a built page its sliders would move nothing; tag its cell ``remove-output``.
-    """
-
-    def draw(**values: Any) -> Drawing:
-        figure, sentence = render(**values)
-        return Drawing(svg_of(figure, sentence, ids="live"), sentence, caption=sentence)
-
-    widgets.interact(draw, **controls)
 
 
 def _full() -> widgets.Layout:
