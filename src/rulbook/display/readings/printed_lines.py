@@ -99,7 +99,7 @@ _FIRST_PARTS = ("theta", "rul", "hs", "closed-form")
 
 
 def _printed(claim_id: str) -> float:
-    return float(find(claim_id).printed_number)
+    return float(str(find(claim_id).printed_number))
 
 
 def _figure(value: float, specification: str) -> str:
