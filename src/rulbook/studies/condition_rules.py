@@ -5,7 +5,7 @@ the same one, whatever the condition. A claim that names several subsets is abou
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -78,7 +78,8 @@ class ConditionRule:
     subsets: tuple[str, ...]
     methods: tuple[str, ...]
     holds_on: Callable[[Records, str], Holds]
-    combine: Callable[[Iterable[Holds]], Holds] = all_of
+    # By a factory: as a default the function would be a method of the class, documented twice.
+    combine: Callable[[Iterable[Holds]], Holds] = field(default_factory=lambda: all_of)
 
     def by_subset(self, records: Records) -> dict[str, Holds]:
         """Return whether the claim holds on each of its subsets of which there is a record."""
