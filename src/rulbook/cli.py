@@ -483,9 +483,9 @@ def doctor() -> None:
 
     blocked = []
     for finding in examine(Layout(paths.checkout() or Path.cwd())):
-        mark = "[yellow]![/]" if finding.way_out else "[green]✓[/]"
-        way_out = f" → {escape(finding.way_out)}" if finding.way_out else ""
-        _say(f"{mark} {finding.name:<12} {escape(finding.state)}{way_out}")
+        mark = "[yellow]![/]" if finding.remedy else "[green]✓[/]"
+        remedy = f" → {escape(finding.remedy)}" if finding.remedy else ""
+        _say(f"{mark} {finding.name:<12} {escape(finding.state)}{remedy}")
         if finding.needed:
             blocked.append(finding.name)
     if blocked:

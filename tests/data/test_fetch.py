@@ -111,7 +111,7 @@ def test_complete_cache_is_not_fetched_again(
     assert fetch.fetch(progress=False) == no_real_data
 
 
-def test_damaged_cache_is_mended(
+def test_damaged_cache_is_fetched_again(
     server: Path,
     contents: dict[str, bytes],
     write_files: Callable[[Path], None],

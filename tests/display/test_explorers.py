@@ -9,10 +9,8 @@ import pytest
 from ipywidgets import embed
 from playwright.sync_api import expect
 
-from rulbook import toy
 from rulbook.display import plots
-from rulbook.display.explorers import Slider, Toggle, explorer, live
-from rulbook.display.figures import costs
+from rulbook.display.explorers import Slider, Toggle, explorer
 from rulbook.errors import RulbookError, UsageError
 
 
@@ -138,28 +136,6 @@ def test_a_default_that_is_no_value_is_refused():
 def test_controls_must_each_set_an_argument_of_their_own(controls):
     with pytest.raises(RulbookError, match="04-t needs one control for each argument"):
         explorer(draw, controls, name="04-t", caption="")
-
-
-def test_live_draws_values_off_the_grid(monkeypatch):
-    offered = {}
-    monkeypatch.setattr(
-        "rulbook.display.explorers.widgets.interact",
-        lambda function, **controls: offered.update(function=function, controls=controls),
-    )
-    live(draw, rho=(0.0, 5.0))
-    assert offered["controls"] == {"rho": (0.0, 5.0)}
-    drawing = offered["function"](rho=3.7)
-    assert drawing.alt == "rho=3.7 opt=sgd lr=0.1 <&>"
-
-
-def test_live_controls_open_on_the_defaults_of_what_they_draw(monkeypatch):
-    opened = []
-    monkeypatch.setattr("ipywidgets.widgets.interaction.display", opened.append)
-    live(costs.trajectory, opt_name=["adam", "sgd"], rho=(1.0, 2000.0), lr=(0.0005, 0.2, 0.0005))
-    (controls,) = (shown.children[:3] for shown in opened if hasattr(shown, "children"))
-    values = [control.value for control in controls]
-    assert values == ["sgd", 500.0, 0.003]
-    assert toy.stability_limit(500) > 0.003
 
 
 @pytest.mark.slow

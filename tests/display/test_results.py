@@ -104,7 +104,7 @@ def test_the_error_table_holds_what_the_records_give(evidence):
         cells = dict(zip(header, row, strict=True))
         found = estimates.loc[row[0]]
         assert cells["RMSE [95 % interval]"] == within(found["rmse"], found["low"], found["high"])
-        assert cells["book"] == ("7.53" if row[0] == "GABA" else NOTHING)
+        assert cells["source"] == ("7.53" if row[0] == "GABA" else NOTHING)
         if row[0] == METHODS["fixed_050"].label:
             assert cells["outcome"] == cells["minus 0.5/0.5"] == NOTHING
         else:
@@ -150,13 +150,13 @@ def test_variants_are_read_by_the_corrected_comparison():
     )
     both = variants_reading(rows)
     assert "*14 sensors under GABA* by +0.50 cycles; *uncapped-targets under GABA* by −8.34" in both
-    assert both.endswith("0 of 2 rows are not told from the protocol.")
+    assert both.endswith("0 of 2 rows cannot be told from the protocol.")
     rows.loc[2, "p_value"] = 0.06
     assert variants_reading(rows.drop(columns="weights")).endswith(
-        "corrected over the rows with five seeds, 2 of 2 rows are not told from the protocol."
+        "corrected over the rows with five seeds, 2 of 2 rows cannot be told from the protocol."
     )
     rows.loc[2, "p_value"] = math.nan
-    assert "1 of 1 row is not told from the protocol. 1 row with fewer than five seeds has" in (
+    assert "1 of 1 row cannot be told from the protocol. 1 row with fewer than five seeds has" in (
         variants_reading(rows.assign(p_value=[math.nan, 0.06, math.nan]))
     )
     assert "protocol's. 2 rows with fewer than five seeds have a difference and no outcome" in (

@@ -171,7 +171,7 @@ def test_short_runs_are_measured_before_and_after_in_both_units(prepared):
 def test_a_start_at_the_training_mean_leaves_no_network_dead(prepared):
     rows = starts_by_setting(prepared, [Start("compact", 64, "training_mean", (42, 123))])
     (row,) = rows.to_dict("records")
-    assert row["started dead"] == 0
+    assert row["started shut"] == 0
     assert 0 < row["lowest"] <= row["median"] <= row["highest"]
 
 

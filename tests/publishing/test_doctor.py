@@ -11,16 +11,16 @@ def _finding(layout, name):
     return {finding.name: finding for finding in doctor.examine(layout)}[name]
 
 
-def test_every_problem_has_a_way_out_and_nothing_else_has(layout):
+def test_every_problem_has_a_remedy_and_nothing_else_has(layout):
     for finding in doctor.examine(layout):
         assert finding.state
-        assert finding.way_out or not finding.needed
+        assert finding.remedy or not finding.needed
 
 
 def test_no_data_is_no_obstacle(layout, no_real_data):
     found = _finding(layout, "data")
     assert found.state == "simulated fleet"
-    assert "rulbook data fetch" in found.way_out
+    assert "rulbook data fetch" in found.remedy
     assert not found.needed
 
 
@@ -33,7 +33,7 @@ def test_an_incomplete_data_folder_is_counted(layout, monkeypatch, tmp_path):
     monkeypatch.setenv(paths.DATA_VARIABLE, str(tmp_path))
     found = _finding(layout, "data")
     assert found.state == "12 of 12 files not well"
-    assert "train_FD001.txt" in found.way_out
+    assert "train_FD001.txt" in found.remedy
 
 
 def test_missing_node_is_an_obstacle(layout, monkeypatch):

@@ -7,7 +7,13 @@ import pytest
 
 from rulbook.claims.collect import claims_table
 from rulbook.claims.ledger import SECTIONS
+from rulbook.data import SUBSETS
 from rulbook.publishing import front_page
+from rulbook.publishing.layout import of_checkout
+from rulbook.statistics import Outcome
+from rulbook.studies.claim_rules import BOOK_SUBSETS
+from rulbook.studies.comparison import comparisons_of
+from rulbook.studies.evidence import records_of
 
 
 def test_the_figure_names_every_section_and_its_counts(tmp_path):
@@ -27,6 +33,17 @@ def test_the_figure_is_saved_with_those_of_the_chapters(tmp_path):
     assert [path.name for path in saved] == ["index-verdicts.png", "index-verdicts.svg"]
     front_page.save_figure(rows, tmp_path / "figures")
     assert [path.read_bytes() for path in saved] == before
+
+
+@pytest.mark.slow
+def test_no_weighting_is_shown_to_beat_equal_weights_as_the_front_page_says():
+    text = (of_checkout().book / "index.md").read_text(encoding="utf-8")
+    assert "**No weighting is shown to beat equal weights on any of the four subsets.**" in text
+    core_a, core_b = records_of("core-a"), records_of("core-b")
+    for subset in SUBSETS:
+        rows = comparisons_of(core_a if subset in BOOK_SUBSETS else core_b, subset)
+        lower = set(rows.loc[rows["outcome"] == Outcome.LOWER, "method"])
+        assert lower <= {"gradient_boosting"}
 
 
 @pytest.mark.slow

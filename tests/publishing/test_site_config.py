@@ -72,7 +72,7 @@ def test_colab_is_offered_only_for_github_and_a_hub_only_where_there_is_one(conf
         "https://github.com/example/rulbook/tree/main",
     ],
 )
-def test_a_repository_elsewhere_is_one_sentence_with_the_way_out(config_with, url):
+def test_a_repository_elsewhere_is_one_sentence_with_the_remedy(config_with, url):
     with pytest.raises(RulbookError) as caught:
         config_with(repository_url=url)
     assert f"'{url}'" in str(caught.value)

@@ -19,6 +19,7 @@ from rulbook.publishing.substitutions import substitutions
 from rulbook.weighting.registry import METHODS
 
 PAGES = sorted(page for page in of_checkout().book.glob("*.md") if not page.name[0].isdigit())
+CHAPTERS = [chapter.name for chapter in choose(of_checkout(), [])]
 RUN = Conditions(
     finished="2026-01-02",
     seconds=125.4,
@@ -78,13 +79,14 @@ def test_values_are_the_same_at_every_build(executed):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_pages_use_only_values_that_there_are(layout, page):
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
-    environment.from_string(page.read_text(encoding="utf-8")).render(substitutions(layout))
+    values = substitutions(layout) | {"minutes": dict.fromkeys(CHAPTERS, "")}
+    environment.from_string(page.read_text(encoding="utf-8")).render(values)
 
 
 def test_the_front_page_types_no_number_of_claims():
     text = (of_checkout().book / "index.md").read_text(encoding="utf-8")
     found = text.split("## What it found")[1].split("\n## ")[0]
-    assert not re.findall(r"\d", re.sub(r"\{\{.*?\}\}|<.*?>", "", found).replace("](", ""))
+    assert not re.findall(r"\d", re.sub(r"\{\{.*?\}\}|\{glue:text\}`.*?`|\]\(.*?\)", "", found))
 
 
 def test_a_row_of_the_status_page_says_what_the_execution_kept(executed):
@@ -112,6 +114,31 @@ def test_the_book_is_cited_as_its_file_says():
     citation = substitutions(of_checkout())["citation"]
     assert f"Version {__version__}." in citation
     assert "The rulbook authors" in citation
+
+
+def test_the_entry_for_bibtex_has_what_the_citation_has():
+    entry = substitutions(of_checkout())["bibtex"]
+    assert entry.startswith("```bibtex\n@software{rulbook,\n")
+    assert f"  version = {{{__version__}}}," in entry
+    assert "  author = {{The rulbook authors}}," in entry
+    assert "  license = {MIT and CC-BY-4.0}," in entry
+    assert "url" not in entry
+
+
+def test_the_project_has_an_address_and_an_install_line_once_it_is_public(layout):
+    assert substitutions(layout)["repository"] == ""
+    config = layout.root / "_config.yml"
+    text = config.read_text(encoding="utf-8")
+    public = text.replace('repository_url: ""', 'repository_url: "https://github.com/a/b"')
+    config.write_text(public, encoding="utf-8")
+    words = substitutions(layout)["repository"]
+    assert "pip install git+https://github.com/a/b" in words
+
+
+def test_cards_have_the_time_of_every_chapter(executed):
+    minutes = substitutions(executed)["minutes"]
+    assert minutes["04-what-it-costs"].endswith("to read, 2 to run")
+    assert minutes["99-bare"].endswith("to read")
 
 
 def test_every_method_with_a_paper_is_cited_to_an_entry_of_the_bibliography(layout):

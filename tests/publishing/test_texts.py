@@ -11,6 +11,14 @@ LAYOUT = of_checkout()
 CHAPTERS = {chapter.name: chapter.text.read_text(encoding="utf-8") for chapter in chapters(LAYOUT)}
 PAGES = {page.stem: page.read_text(encoding="utf-8") for page in LAYOUT.book.glob("*.md")}
 TERM = re.compile(r"\{term\}`(?:[^<`]*<)?([^<>`]+)>?`")
+FINDINGS = ":::{admonition} What this chapter finds\n:class: tip\n"
+OPENING = re.compile(
+    r"# (?P<title>[^\n]+)\n\n(?P<introduction>.+?)\n\n\*\*You will\*\*\n\n(?P<aims>\* .+?)\n\n"
+    r"\*\*Before you start\.\*\* (?P<needs>.+?)\n\n"
+    rf"{re.escape(FINDINGS)}\n(?P<findings>\* .+?)\n:::\n\n```{{code-cell}}",
+    re.DOTALL,
+)
+"""How a chapter opens: what it is about, three aims, what it needs, and what it finds."""
 each_chapter = pytest.mark.parametrize("text", CHAPTERS.values(), ids=CHAPTERS)
 
 
@@ -35,13 +43,13 @@ def test_a_chapter_sends_to_the_glossary_once_a_word(text):
 
 
 @each_chapter
-def test_every_exercise_is_followed_by_its_closed_solution_and_boxes_are_for_nothing_else(text):
+def test_every_exercise_is_followed_by_its_closed_solution_and_other_boxes_are_findings(text):
     asked = r":::\{exercise\}\n:label: (?P<label>[a-z0-9-]+)\n\n.+?\n:::\n\n"
     closed = (
         r":::\{solution-start\} (?P=label)\n:label: (?P=label)-solution\n:class: dropdown\n:::\n"
     )
     pairs = re.findall(asked + closed + r".*?\n:::\{solution-end\}\n:::\n", text, flags=re.DOTALL)
-    boxes = re.findall(r"^:{3,}\{.*", text, flags=re.MULTILINE)
+    boxes = re.findall(r"^:{3,}\{.*", text.split(FINDINGS, 1)[1], flags=re.MULTILINE)
     assert len(pairs) >= 3
     assert len(boxes) == 3 * len(pairs)
 
@@ -52,3 +60,20 @@ def test_what_is_numbered_is_referred_to(text):
     labels = re.findall(r"^```\{code-cell\}.*\n(?::.+\n)*?:label: (.+)$", text, flags=re.MULTILINE)
     assert set(equations) == set(re.findall(r"\{eq\}`([^`]+)`", text))
     assert set(labels) == set(re.findall(r"\[(?:Table|Figure)\]\(#([a-z0-9-]+)\)", text))
+
+
+@each_chapter
+def test_a_chapter_opens_with_three_aims_what_it_needs_and_what_it_finds(text):
+    opening = OPENING.match(text.split("\n---\n\n", 1)[1])
+    assert opening
+    assert len(re.findall(r"^\* ", opening["aims"], flags=re.MULTILINE)) == 3
+    assert 2 <= len(re.findall(r"^\* \*\*", opening["findings"], flags=re.MULTILINE)) <= 4
+    assert "{glue:text}`" in opening["findings"]
+    assert len(opening["introduction"].split()) < 120
+
+
+@each_chapter
+def test_something_to_try_comes_before_anything_else(text):
+    first_heading = re.search(r"^## (.+)$", text, flags=re.MULTILINE)
+    assert first_heading
+    assert first_heading[1].endswith(": try it")

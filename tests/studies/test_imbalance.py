@@ -122,7 +122,7 @@ def test_dead_seeds_are_counted_apart_from_the_measured_ones(make_record):
     living = make_record(epochs=(epoch(14.0, [100.0] * 4),))
     dead = make_record(seed=123, epochs=(epoch(14.0, [0.001] * 4),), starts_dead=True)
     (row,) = start_summary([living, dead]).to_dict("records")
-    assert (row["seeds"], row["started dead"], row["batches"]) == (2, 1, 4)
+    assert (row["seeds"], row["started shut"], row["batches"]) == (2, 1, 4)
     assert row["median"] == pytest.approx(100.0, rel=0.3)
 
 

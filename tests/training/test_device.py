@@ -20,7 +20,7 @@ def test_auto_prefers_cuda_then_mps(monkeypatch, cuda, mps, expected):
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
-def test_absent_device_is_an_error_that_names_it_and_the_way_out(monkeypatch, name):
+def test_absent_device_is_an_error_that_names_it_and_the_remedy(monkeypatch, name):
     _machine_with(monkeypatch, cuda=False, mps=False)
     with pytest.raises(RulbookError, match=rf"no {name} device.*--device cpu") as caught:
         choose_device(name)

@@ -41,7 +41,7 @@ def test_writing_leaves_no_partial_file(record, tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"config": {}}', "[]"])
-def test_a_broken_record_is_named_with_the_way_out(tmp_path, content):
+def test_a_broken_record_is_named_with_the_remedy(tmp_path, content):
     path = tmp_path / "abc.json"
     path.write_text(content)
     with pytest.raises(RulbookError, match=r"abc\.json.*delete"):

@@ -10,7 +10,7 @@ In a chapter, alone in its cell::
     explorer(
         draw,                                  # draw(rho, opt_name) -> (figure, sentence)
         [Slider("rho", "ρ", (1, 10, 100)), Toggle("opt_name", "optimiser", ("sgd", "adam"))],
-        name="04-trajectory",
+        name="06-lambda",
         caption="Try: …",
     )
 """
@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from inspect import signature
 from typing import Any
 
 import ipywidgets as widgets
@@ -31,7 +30,6 @@ from matplotlib.figure import Figure
 
 from rulbook.display.glue import publish
 from rulbook.display.markup import html_of
-from rulbook.display.plots import Drawing
 from rulbook.display.svg import same_height, svg_of
 from rulbook.errors import RulbookError, unknown_name
 
@@ -169,21 +167,6 @@ def explorer(
         ]
     ).add_class("rulbook-explorer")
     return Explorer(widget, _default_frame(frames, controls, name, caption), caption)
-
-
-def live(render: Render, **controls: Any) -> None:
-    """Offer values off the grid where a kernel runs; ``controls`` as ``ipywidgets.interact`` takes.
-
-    A control opens on the default of the argument of ``render``, where it has one. In a built page
-    its sliders would move nothing; tag its cell ``remove-output``.
-    """
-
-    def draw(**values: Any) -> Drawing:
-        figure, sentence = render(**values)
-        return Drawing(svg_of(figure, sentence, ids="live"), sentence, caption=sentence)
-
-    draw.__signature__ = signature(render)  # type: ignore[attr-defined]
-    widgets.interact(draw, **controls)
 
 
 def _full() -> widgets.Layout:

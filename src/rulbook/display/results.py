@@ -101,7 +101,7 @@ def error_table(
         evidence: what is recorded of a study.
         subset: C-MAPSS subset.
         methods: names of the rows, and the family of Holm's correction; all of them if left out.
-        printed: the book's figure by name of method, shown in a column of its own.
+        printed: the source's figure by name of method, shown in a column of its own.
 
     """
     rows = _of(estimates_of(evidence, subset), methods)
@@ -122,7 +122,7 @@ def error_table(
         }
     )
     if printed:
-        shown["book"] = [str(printed.get(name, NOTHING)) for name in rows["method"]]
+        shown["source"] = [str(printed.get(name, NOTHING)) for name in rows["method"]]
     return table(shown, f"Test RMSE on {subset} in cycles, RUL capped. {evidence.sentence()}")
 
 
@@ -195,7 +195,7 @@ def quality_table(evidence: Evidence, subset: str, methods: Sequence[str] | None
                 ]
                 for words, (metric, places) in metrics.items()
             },
-            "started dead": rows["starts_dead"],
+            "started shut": rows["starts_dead"],
             "diverged": rows["diverged"],
         }
     )
@@ -242,7 +242,7 @@ def variants_reading(variants: pd.DataFrame) -> str:
     few = len(of_choices) - len(changed)
     no_outcome = (
         f"{in_words(few, 'row')} with fewer than five seeds {'has' if few == 1 else 'have'} a "
-        "difference and no outcome: another seed could turn it round."
+        "difference and no outcome: another seed could reverse it."
         if few
         else ""
     )
@@ -261,7 +261,7 @@ def variants_reading(variants: pd.DataFrame) -> str:
     return (
         f"{over} With engines and seeds left to chance, corrected over the rows with five seeds, "
         f"{moved}{len(changed) - len(beyond)} of {in_words(len(changed), 'row')} "
-        f"{'is' if len(changed) == 1 else 'are'} not told from the protocol. {no_outcome}"
+        f"cannot be told from the protocol. {no_outcome}"
     ).strip()
 
 

@@ -301,7 +301,7 @@ def starts_by_subset(
     """Return the ratio on the trunk before the first step, default output bias, batches of 64.
 
     Returns:
-        One row a subset: ``subset``, ``seeds``, ``started dead``, and over the living networks the
+        One row a subset: ``subset``, ``seeds``, ``started shut``, and over the living networks the
         ``lowest``, ``median`` and ``highest`` ratio.
 
     """
@@ -318,7 +318,7 @@ def starts_by_subset(
             {
                 "subset": subset,
                 "seeds": len(seeds),
-                "started dead": len(seeds) - alive["seed"].nunique(),
+                "started shut": len(seeds) - alive["seed"].nunique(),
                 "lowest": alive["ratio"].min(),
                 "median": alive["ratio"].median(),
                 "highest": alive["ratio"].max(),
@@ -343,7 +343,7 @@ def starts_by_setting(
     """Return the ratio on the trunk before the first step, by size, batch and output bias.
 
     Returns:
-        One row a start: ``network``, ``batch``, ``output bias``, ``seeds``, ``started dead``, and
+        One row a start: ``network``, ``batch``, ``output bias``, ``seeds``, ``started shut``, and
         over the living networks ``lowest``, ``median`` and ``highest``, NaN where none lives.
 
     """
@@ -358,7 +358,7 @@ def starts_by_setting(
                 "batch": start.batch_size,
                 "output bias": start.rul_bias.replace("_", " "),
                 "seeds": len(start.seeds),
-                "started dead": len(start.seeds) - len(living),
+                "started shut": len(start.seeds) - len(living),
                 **dict(zip(("lowest", "median", "highest"), quantiles, strict=True)),
             }
         )

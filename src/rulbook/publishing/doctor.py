@@ -35,13 +35,13 @@ class Observation:
     Attributes:
         name: What it is.
         state: What was found.
-        way_out: What to do about it, or nothing if it is well.
+        remedy: What to do about it, or nothing if it is well.
         needed: Whether the book cannot be built while it is not well.
     """
 
     name: str
     state: str
-    way_out: str = ""
+    remedy: str = ""
     needed: bool = False
 
 
@@ -70,8 +70,8 @@ def _library(name: str) -> Observation:
     try:
         return Observation(name, version(name))
     except PackageNotFoundError:
-        way_out = "make book, which installs it, or pip install 'rulbook[book]'"
-        return Observation(name, "not installed", way_out, needed=True)
+        remedy = "make book, which installs it, or pip install 'rulbook[book]'"
+        return Observation(name, "not installed", remedy, needed=True)
 
 
 def _device() -> Observation:
@@ -88,8 +88,8 @@ def _data() -> Observation:
     except RulbookError as fault:
         return Observation("data", "named, but not there", str(fault), needed=True)
     if status.folder is None:
-        way_out = f"rulbook data fetch, or {paths.DATA_VARIABLE}=FOLDER, for the real data"
-        return Observation("data", "simulated fleet", way_out)
+        remedy = f"rulbook data fetch, or {paths.DATA_VARIABLE}=FOLDER, for the real data"
+        return Observation("data", "simulated fleet", remedy)
     broken = [file.problem for file in status.files if file.problem]
     if broken:
         return Observation("data", f"{len(broken)} of 12 files not well", broken[0], needed=True)
@@ -105,23 +105,23 @@ def _npm() -> Observation:
             [*command, "--version"], capture_output=True, text=True, timeout=60, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        way_out = "repair Node, or take it off the PATH so that the wheel's is used"
-        return Observation("npm", "does not start", way_out, needed=True)
+        remedy = "repair Node, or take it off the PATH so that the wheel's is used"
+        return Observation("npm", "does not start", remedy, needed=True)
     return Observation("npm", f"{result.stdout.strip()} ({command[0]})")
 
 
 def _browser() -> Observation:
     found = find_browser()
     if found is None:
-        way_out = f"apt-get install chromium, or {BROWSER_VARIABLE}=PROGRAM, for the page tests"
-        return Observation("browser", "missing", way_out)
+        remedy = f"apt-get install chromium, or {BROWSER_VARIABLE}=PROGRAM, for the page tests"
+        return Observation("browser", "missing", remedy)
     return Observation("browser", str(found))
 
 
 def _disk(layout: Layout) -> Observation:
     if not os.access(layout.root, os.W_OK):
-        way_out = "give this user the right to write there"
-        return Observation("disk", f"'{layout.root}' cannot be written", way_out, needed=True)
+        remedy = "give this user the right to write there"
+        return Observation("disk", f"'{layout.root}' cannot be written", remedy, needed=True)
     free = shutil.disk_usage(layout.root).free / 2**30
     state = f"{free:.1f} GiB free"
     if free < NEEDED_GIB:

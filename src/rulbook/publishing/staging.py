@@ -12,7 +12,7 @@ from rulbook import paths
 from rulbook.display.markup import html_of
 from rulbook.display.report import search_script, write_report
 from rulbook.errors import RulbookError
-from rulbook.publishing import claim_search
+from rulbook.publishing import claim_search, minutes
 from rulbook.publishing.api_pages import api_pages
 from rulbook.publishing.chapters import Chapter, chapters
 from rulbook.publishing.downloads import ROOT, write_downloads, write_records
@@ -94,6 +94,7 @@ def _stage_chapter(chapter: Chapter, folder: Path) -> None:
     for cell in notebook.cells:
         if INJECTED_TAG in cell.metadata.get("tags", ()):
             cell.metadata.tags.append("hide-input")
+    minutes.say(notebook, chapter)
     number(notebook, chapter.number)
     nbformat.write(notebook, folder / chapter.executed.name)
 

@@ -12,9 +12,10 @@ from rulbook.claims.collect import ClaimRow, claims_table
 from rulbook.claims.ledger import Verdict
 from rulbook.data import Recipe
 from rulbook.display.markup import raw_html
-from rulbook.publishing import front_page, status
+from rulbook.publishing import front_page, minutes, status
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
+from rulbook.publishing.site_config import addresses
 from rulbook.studies import SEEDS, STUDIES
 from rulbook.studies.sweep import status as study_status
 from rulbook.weighting.registry import METHODS
@@ -34,10 +35,12 @@ def substitutions(layout: Layout) -> dict[str, Any]:
         "data": status.data_in_words(layout),
         "verdicts_by_section": raw_html(front_page.verdicts_by_section(rows)._repr_html_()),
         "tug_of_war": raw_html(front_page.embedded(front_page.tug_of_war())),
-        "chapters": "\n".join(f"1. {{doc}}`{chapter.name}`" for chapter in chapters(layout)),
+        "minutes": {chapter.name: minutes.in_words(chapter) for chapter in chapters(layout)},
         "status": raw_html(status.status_table(layout)),
         "versions": status.versions_in_words(layout),
         "citation": _citation(layout),
+        "bibtex": _bibtex(layout),
+        "repository": _repository(layout),
         "method_sources": _method_sources(),
         "studies": _studies(),
     }
@@ -55,13 +58,43 @@ def _counts(rows: list[ClaimRow]) -> Iterator[tuple[str, int]]:
         yield f"{tier}_open", verdicts.count(None)
 
 
-def _citation(layout: Layout) -> str:
+def _cited(layout: Layout) -> Any:
+    """Return what ``CITATION.cff`` holds, or ``None`` if there is none."""
     file = layout.root / "CITATION.cff"
-    if not file.is_file():
+    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def _citation(layout: Layout) -> str:
+    cited = _cited(layout)
+    if cited is None:
         return ""
-    cited: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
     authors = ", ".join(author["name"] for author in cited["authors"])
     return f"{authors}. *{cited['title']}*. Version {cited['version']}."
+
+
+def _bibtex(layout: Layout) -> str:
+    """Return the entry for BibTeX, as a block of code; nothing if ``CITATION.cff`` is missing."""
+    cited = _cited(layout)
+    if cited is None:
+        return ""
+    url = addresses(layout).site_url or addresses(layout).repository_url
+    fields = {
+        "author": " and ".join(f"{{{author['name']}}}" for author in cited["authors"]),
+        "title": f"{{{cited['title']}}}",
+        "version": str(cited["version"]),
+        "license": " and ".join(cited["license"]),
+        "url": url,
+    }
+    lines = "\n".join(f"  {name} = {{{value}}}," for name, value in fields.items() if value)
+    return f"```bibtex\n@software{{rulbook,\n{lines}\n}}\n```"
+
+
+def _repository(layout: Layout) -> str:
+    """Return where the project is and how it is installed, while it has a public address."""
+    url = addresses(layout).repository_url
+    if not url:
+        return ""
+    return f"The project is at [{url}]({url}); `pip install git+{url}` installs its package."
 
 
 def _method_sources() -> str:

@@ -178,7 +178,7 @@ def start_summary(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Return the gradient ratio of networks that were measured, not trained.
 
     Returns:
-        One row a network size and subset: ``network``, ``subset``, ``seeds``, ``started dead``
+        One row a network size and subset: ``network``, ``subset``, ``seeds``, ``started shut``
         (seeds whose RUL head passes no gradient), and over the other seeds ``batches``, ``5 %``,
         ``median`` and ``95 %`` of the ratio, NaN where no seed lives.
 
@@ -201,7 +201,7 @@ def start_summary(records: Iterable[RunRecord]) -> pd.DataFrame:
                 "network": network,
                 "subset": subset,
                 "seeds": len(runs),
-                "started dead": len(runs) - len(living),
+                "started shut": len(runs) - len(living),
                 "batches": int(counts.sum()),
                 **dict(zip(("5 %", "median", "95 %"), quantiles, strict=True)),
             }

@@ -71,7 +71,7 @@ def test_the_sweep_shows_the_anchors_and_breaks_where_a_run_is_missing(evidence)
     estimates = estimates_table(evidence.records, "FD002").set_index("method")["rmse"]
     np.testing.assert_allclose(ours, [estimates["fixed_050"], np.nan, estimates["single_task"]])
     np.testing.assert_allclose(book, [6.33, 26.92])
-    assert "FD002: the book's anchors go from 6.3 to 26.9 cycles, ours" in alt
+    assert "FD002: the source's anchors go from 6.3 to 26.9 cycles, ours" in alt
     assert f"to {max(estimates[['fixed_050', 'single_task']]):.1f}." in alt
     assert caption.endswith(evidence.sentence())
 

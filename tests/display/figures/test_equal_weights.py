@@ -29,7 +29,7 @@ def test_every_source_has_its_series(recorded):
     figure, _ = sensitivity(ablation_table(), recorded, LIVE, 0.5)
     above, below = figure.axes
     labels = [text.get_text() for text in above.get_legend().get_texts()]
-    assert labels == ["book, FD002", "book, FD004", "records, FD002"]
+    assert labels == ["source, FD002", "source, FD004", "records, FD002"]
     ours = above.containers[0].lines[0]
     np.testing.assert_allclose(ours.get_xdata(), [0.244, 0.994])
     np.testing.assert_allclose(ours.get_ydata(), recorded["FD002"].sort_index()["rmse"])
@@ -43,16 +43,16 @@ def test_the_sentence_says_where_the_book_has_no_row_and_where_it_interpolates(r
         return sensitivity(table, recorded, LIVE, at)[1]
 
     row = recorded["FD002"].loc[0.25]
-    assert "λ = 0.25. FD002: the book has no row to the left of 0.5, we measure " in said(0.25)
+    assert "λ = 0.25. FD002: the source has no row to the left of 0.5, we measure " in said(0.25)
     assert f"{row['rmse']:.2f} [{row['low']:.2f}, {row['high']:.2f}] (1 seed)" in said(0.25)
-    assert f"FD004: the book prints {table.loc['050', 'FD004']} cycles. Small" in said(0.5)
-    assert "the book interpolates to" in said(0.8)
+    assert f"FD004: the source prints {table.loc['050', 'FD004']} cycles. Small" in said(0.5)
+    assert "the source interpolates to" in said(0.8)
     assert said(0.8).endswith("FD001: 20.80 [19.80, 21.80].")
 
 
 def test_the_explorer_and_the_still_begin_at_equal_weights(recorded):
     shown = sensitivity_explorer(ablation_table(), recorded, LIVE)
-    assert "λ = 0.5. FD002: the book prints" in shown.default_frame
+    assert "λ = 0.5. FD002: the source prints" in shown.default_frame
     figure, alt, _ = sensitivity_still(ablation_table(), recorded, LIVE)
     assert figure.axes[0].get_lines()[-1].get_xdata()[0] == 0.5
     assert "five printed rows" in alt

@@ -37,17 +37,9 @@ def test_the_measured_frontier_leaves_out_the_ends_and_rings_what_is_optimal(swe
     assert ringed.get_xydata().tolist() == [[401, 0.5]]
 
 
-@pytest.mark.parametrize("shape", loss_combination.FRONTS)
-@pytest.mark.parametrize("lam", [0.0, 0.3, 1.0])
-def test_the_dashed_line_touches_the_frontier_at_the_dot(shape, lam):
-    figure, sentence = loss_combination.frontier(shape, lam)
-    _, line, dot = figure.axes[0].get_lines()
-    (rul,), (health,) = dot.get_data()
-    assert f"RUL loss {rul:.2f}, health loss {health:.2f}" in sentence
-    if lam < 1:
-        on_line = np.interp(rul, line.get_xdata(), line.get_ydata())
-        assert on_line == pytest.approx(health)
-    else:
-        assert line.get_xdata()[0] == rul
-    sums = loss_combination.FRONTS[shape] @ [lam, 1 - lam]
-    assert lam * rul + (1 - lam) * health == pytest.approx(sums.min())
+def test_the_points_are_those_of_the_two_task_networks(swept):
+    points = loss_combination.frontier_points(swept.groupby("rul_weight").mean())
+    assert points == [
+        {"weight": 0.01, "rul_loss": 401.0, "health_loss": 0.5},
+        {"weight": 0.99, "rul_loss": 410.5, "health_loss": pytest.approx(0.65)},
+    ]

@@ -104,7 +104,7 @@ def test_main_effects_are_shown_and_read_by_the_corrected_test(grid):
     head, *rows = cells_of(readings.main_effects_shown(effects, grid))
     assert [row[head.index("what is changed")] for row in rows] == effects["change"].tolist()
     read = readings.main_effects_reading(effects)
-    assert read.startswith("Told from zero: GABA for fixed 0.5/0.5 on FD002, by ")
+    assert read.startswith("These can be told from zero: GABA for fixed 0.5/0.5 on FD002, by ")
     seen = effects.assign(p_holm=[0.01, 0.06])
     assert "failure-weighted" not in readings.main_effects_reading(seen)
     assert readings.main_effects_reading(effects.assign(p_holm=1.0)).startswith("None of these")
@@ -114,7 +114,7 @@ def test_a_comparison_is_read_from_its_table(grid, make_evidence):
     compared = comparison_table(grid.records, "FD002")
     read = readings.comparison_reading(grid, "FD002")
     ties = int(compared["outcome"].isin(["tie", "equivalent"]).sum())
-    assert f"{ties} of {len(compared)} network methods with five seeds are not told apart" in read
+    assert f"{ties} of {len(compared)} network methods with five seeds cannot be told from" in read
     assert "GABA is higher" in read
     fewer = make_evidence(grid.records[:-2])
     assert "1 method with fewer seeds has no outcome." in readings.comparison_reading(
@@ -217,7 +217,7 @@ def test_the_overview_leaves_out_methods_with_fewer_seeds_and_the_baselines(
     errors = estimates_table([*whole.records, boosted], "FD002").set_index("method")["rmse"]
     assert read.startswith("* **FD002.** The 2 network methods with 5 recorded seeds lie between")
     assert f"{errors['fixed_050']:.2f} (Fixed 0.5/0.5)" in read
-    assert f"stands at {errors['single_task']:.2f} here. Gradient boosting" in read
+    assert f"has {errors['single_task']:.2f} here. Gradient boosting" in read
     assert read.endswith(f"has {errors['gradient_boosting']:.2f}.")
     assert "GABA" not in read
     assert readings.overview({"FD001": make_evidence()}) == "* No network is recorded yet."

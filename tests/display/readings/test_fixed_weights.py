@@ -48,8 +48,8 @@ def course():
 def test_recorded_losses_stand_beside_the_printed_ones_of_their_epoch(progression, course):
     header, first, third = rows_of(readings.progression_table(progression, {FIRST_COURSE: course}))
     assert header[1:] == [
-        "book, RUL",
-        "book, health",
+        "source, RUL",
+        "source, health",
         f"{FIRST_COURSE}, RUL",
         f"{FIRST_COURSE}, health",
     ]

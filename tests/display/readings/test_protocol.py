@@ -102,7 +102,9 @@ def test_other_recipes_stand_beside_the_protocol(core, make_record, make_evidenc
         "validation split by window",
     ]
     read = readings.window_split_reading(core, recipes)
-    assert "the best epoch is number 1; where windows are, it is number 2 of at most" in read
+    assert (
+        "the best epoch is number 1. When windows are held out, it is number 2 of at most" in read
+    )
     assert "validation error that is then reported is 8.00 cycles" in read
     assert readings.window_split_reading(core, nothing) == nothing.sentence()
 
@@ -113,10 +115,8 @@ def test_a_printed_difference_is_held_against_the_noise(core, nothing, make_evid
         readings.difference_reading(core, 0.1)
     )
     seen = row.smallest_detectable
-    assert "could well have missed it" in readings.difference_reading(core, 0.9 * seen)
-    assert "within reach of the test engines" in readings.difference_reading(core, 1.1 * seen)
+    assert "could well miss it" in readings.difference_reading(core, 0.9 * seen)
+    assert "as large as the source's" in readings.difference_reading(core, 1.1 * seen)
     assert "not both recorded yet" in readings.difference_reading(nothing, 1.0)
     few = make_evidence(run for run in core.records if run.config.seed != 42)
-    assert readings.difference_reading(few, 1.0) == (
-        "Over 4 seeds there is no noise to hold it against yet."
-    )
+    assert readings.difference_reading(few, 1.0) == ("Over 4 seeds the noise is not known yet.")

@@ -33,12 +33,12 @@ def weight_sweep(
     weights: Mapping[float, str],
     printed: Mapping[str, Mapping[str, Decimal]],
 ) -> DescribedFigure:
-    """Draw the test RMSE against the RUL weight, ours with intervals and the book's anchors.
+    """Draw the test RMSE against the RUL weight, ours with intervals and the source's anchors.
 
     Args:
         evidence: what is recorded of the sweep.
         weights: name of the method by RUL weight, in the order of the axis.
-        printed: the book's RMSE, cycles, by method; for each subset, which gets a panel.
+        printed: the source's RMSE, cycles, by method; for each subset, which gets a panel.
 
     """
     figure: Figure
@@ -63,13 +63,13 @@ def weight_sweep(
             [float(rmse) for rmse in anchors.values()],
             "D--",
             color=plots.COLOURS["health"],
-            label="the book's table",
+            label="the source's table",
         )
         axes.set(title=subset, ylabel="test RMSE (cycles)", yscale="log")
         axes.set_yticks([5, 7, 10, 14, 20, 28], labels=["5", "7", "10", "14", "20", "28"])
         axes.minorticks_off()
         read.append(
-            f"{subset}: the book's anchors go from {min(anchors.values()):.1f} to "
+            f"{subset}: the source's anchors go from {min(anchors.values()):.1f} to "
             f"{max(anchors.values()):.1f} cycles, ours, as far as they are recorded, from "
             f"{rows['rmse'].min():.1f} to {rows['rmse'].max():.1f}."
         )

@@ -4,19 +4,15 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import torch
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from rulbook import toy
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.display import plots
-from rulbook.display.explorers import Slider, Toggle
 from rulbook.display.plots import DescribedFigure
 from rulbook.display.svg import INK
 from rulbook.experiments.trunk_maps import TrunkMaps
-from rulbook.experiments.two_task_programs import IMBALANCE, TABLE_RATIOS
-from rulbook.optimisers import OPTIMISER_NAMES
+from rulbook.experiments.two_task_programs import IMBALANCE
 from rulbook.studies.symptoms import RECALLS
 from rulbook.toy import History
 from rulbook.typing import Floats
@@ -60,7 +56,7 @@ def first_program(histories: Mapping[int, History]) -> DescribedFigure:
 
 
 def optimisers_in_time(paths: Mapping[str, ArrayLike]) -> DescribedFigure:
-    """Draw θ over the first 240 steps of Adam and of SGD at ρ = 500, past where the book stops.
+    """Draw θ over the first 240 steps of Adam and of SGD at ρ = 500, past where the source stops.
 
     Args:
         paths: θ after each step, (n_steps,), of ``"adam"`` at the printed rate and of ``"sgd"`` at
@@ -82,7 +78,7 @@ def optimisers_in_time(paths: Mapping[str, ArrayLike]) -> DescribedFigure:
         axes.plot(steps, path, color=plots.COLOURS[colour], linestyle=dash, label=label)
     axes.axvline(toy.LISTING_STEPS, color=INK, linewidth=0.8, linestyle=":")
     axes.annotate(
-        "the book stops here",
+        "the source stops here",
         (toy.LISTING_STEPS, 0.1),
         xytext=(4, 0),
         textcoords="offset points",
@@ -97,50 +93,6 @@ def optimisers_in_time(paths: Mapping[str, ArrayLike]) -> DescribedFigure:
         caption="Both optimisers end at θ*. Adam overshoots on the way, and the printed 60 steps "
         "end in the middle of its swing.",
     )
-
-
-TRAJECTORY_CONTROLS = (
-    Toggle(
-        "opt_name",
-        "optimiser",
-        tuple(OPTIMISER_NAMES),
-        default="adam",
-        shown=OPTIMISER_NAMES.__getitem__,
-    ),
-    Slider("rho", "ρ", TABLE_RATIOS, default=500),
-    Slider("lr", "learning rate", (0.0005, 0.003, 0.01, 0.05, 0.2), default=0.05),
-)
-"""The controls of ``trajectory``."""
-
-
-def trajectory(opt_name: str = "sgd", rho: float = 500.0, lr: float = 0.003) -> tuple[Figure, str]:
-    """Draw θ over 120 steps from 0, and say where it is after 60 of them: an explorer's frame.
-
-    AdamW has a decay of 1. By default SGD swings to and fro just below its stability limit.
-
-    Raises:
-        UsageError: ``opt_name`` is no optimiser of the toy.
-
-    """
-    n_steps, decay = 120, 1.0 if opt_name == "adamw" else 0.0
-    history = toy.run(rho, opt_name, n_steps, lr, weight_decay=decay, dtype=torch.float64)
-    path, star = np.array([0.0, *history["theta"]]), toy.fixed_point(rho)
-    figure: Figure
-    figure, axes = plots.panels(steady=True)
-    axes.axhline(star, color=INK, linewidth=0.8)
-    axes.axvline(toy.LISTING_STEPS, color=INK, linewidth=0.8, linestyle=":")
-    axes.plot(np.clip(path, -9, 9), color=plots.COLOURS["rul"], marker=".", markevery=5)
-    axes.set(xlim=(0, n_steps), ylim=(-1.5, 2.5), xlabel="step", ylabel="θ", yticks=(-1, 0, 1, 2))
-    if opt_name == "sgd" and lr >= toy.stability_limit(rho):
-        factor = toy.contraction(rho, lr)
-        fate = f"diverges: each step multiplies the distance by {factor:.3g}"
-    else:
-        theta = path[toy.LISTING_STEPS]
-        fate = (
-            f"after 60 steps θ = {theta:.3f} (θ* = {star:.3f}), health loss "
-            f"{toy.hs_loss(theta):.3f}, our health accuracy {100 * toy.hs_accuracy(theta):.0f} %"
-        )
-    return figure, f"{OPTIMISER_NAMES[opt_name]}, ρ = {rho:g}, learning rate {lr:g}: {fate}."
 
 
 def two_parameters(paths: Mapping[str, Floats], fixed_point: Floats) -> DescribedFigure:

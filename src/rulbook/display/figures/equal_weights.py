@@ -31,7 +31,7 @@ def sensitivity_explorer(
         ],
         name="06-lambda",
         caption="Try: push λ above 0.85, where the section sees a cliff, and read how FD004 moves "
-        "between the rows 0.75 and 0.9. Then go below 0.5, where the book's curve has no row.",
+        "between the rows 0.75 and 0.9. Then go below 0.5, where the source's curve has no row.",
     )
 
 
@@ -42,9 +42,9 @@ def sensitivity_still(
     figure, _ = sensitivity(printed, recorded, live, 0.5)
     return DescribedFigure(
         figure,
-        "Above: the book's RMSE on FD002 and FD004 against the RUL weight, logarithmic axis, from "
-        "five printed rows between 0.5 and 1 joined by straight lines; both end high at 1. Below: "
-        "the small network's RMSE on FD001 from 0.05 to 1, with intervals, nearly level.",
+        "Above: the source's RMSE on FD002 and FD004 against the RUL weight, logarithmic axis, "
+        "from five printed rows between 0.5 and 1 joined by straight lines; both end high at 1. "
+        "Below: the small network's RMSE on FD001 from 0.05 to 1, with intervals, nearly level.",
     )
 
 
@@ -70,7 +70,7 @@ def sensitivity(
         colour = plots.COLOURS[colour_name]
         above.semilogy(fine, curve(printed[subset], fine), dash, color=colour)
         above.semilogy(
-            rows, curve(printed[subset], rows), marker, color=colour, label=f"book, {subset}"
+            rows, curve(printed[subset], rows), marker, color=colour, label=f"source, {subset}"
         )
         if len(recorded[subset]):
             ours = recorded[subset].sort_index()
@@ -138,15 +138,15 @@ def divergence(survival: Divergence) -> DescribedFigure:
 def _at_one_weight(
     printed: pd.DataFrame, recorded: Mapping[str, pd.DataFrame], live: Estimate, at: float
 ) -> str:
-    """Say what stands at one RUL weight, from the book, the records and the live runs."""
+    """Say what stands at one RUL weight, from the source, the records and the live runs."""
     first = min(ABLATION_ROWS.values())
     parts = []
     for subset in ABLATION_SUBSETS:
         if at >= first:
             how = "prints" if at in ABLATION_ROWS.values() else "interpolates to"
-            text = f"{subset}: the book {how} {float(curve(printed[subset], at)):.2f} cycles"
+            text = f"{subset}: the source {how} {float(curve(printed[subset], at)):.2f} cycles"
         else:
-            text = f"{subset}: the book has no row to the left of {first:g}"
+            text = f"{subset}: the source has no row to the left of {first:g}"
         for row in rows_of(recorded[subset][recorded[subset].index == at]):
             text += (
                 f", we measure {row.rmse:.2f} [{row.low:.2f}, {row.high:.2f}] "

@@ -40,7 +40,7 @@ def unit_of_the_target(traces: Mapping[str, pd.DataFrame]) -> Drawing:
             label=f"target in {unit}",
             linewidth=1.2,
         )
-    for ratio, words, dash in ((1.0, "equal", "-"), (PRINTED_RATIO, "the book's 500", ":")):
+    for ratio, words, dash in ((1.0, "equal", "-"), (PRINTED_RATIO, "the source's 500", ":")):
         axes.axhline(ratio, color=plots.COLOURS["ink"], linewidth=0.8, linestyle=dash)
         axes.annotate(words, (1, ratio), xytext=(0, 3), textcoords="offset points")
     axes.set(xlabel="training step", ylabel="gradient ratio on the trunk")
@@ -239,6 +239,6 @@ def _epochs_of(axes: Axes, subset: str, rows: pd.DataFrame) -> None:
         color=plots.COLOURS["ink"],
         linestyle=":",
         linewidth=1.0,
-        label="the book's 500",
+        label="the source's 500",
     )
     axes.set(title=f"{subset}, {in_words(rows['seed'].nunique(), 'seed')}", ylabel="gradient ratio")

@@ -1,12 +1,9 @@
 """Figures of adding up two losses (chapter 02)."""
 
-import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from rulbook import toy
 from rulbook.display import plots
-from rulbook.display.explorers import Explorer, Slider, Toggle, explorer
 from rulbook.display.plots import DescribedFigure
 from rulbook.display.svg import INK
 from rulbook.statistics import over_seeds
@@ -21,61 +18,25 @@ _SWEPT_PANELS = (
 )
 
 
-def frontier(shape: str, lam: float) -> tuple[Figure, str]:
-    """Draw a frontier, the point that a weight selects, and the line that touches it there.
+def frontier_points(mean: pd.DataFrame) -> list[dict[str, float]]:
+    """Return the trained two-task networks as points of ``formulas.frontier_explorer``.
 
     Args:
-        shape: key of ``FRONTS``.
-        lam: weight of the RUL, 0 to 1.
+        mean: means over seeds of what ``weight_sweep`` returns, indexed by ``rul_weight``; the
+            single-task ends are left out.
 
     Returns:
-        The figure, and a sentence on what it shows.
+        For each weight ``weight``, ``rul_loss`` (cycles²) and ``health_loss`` (nats) on the
+        training rows.
 
     """
-    front = FRONTS[shape]
-    point = front[toy.weighted_sum_minimisers(front, [lam])[0]]
-    end = front.max()
-    figure, axes = plots.panels(height=3.6, steady=True)
-    axes.plot(front[:, 0], front[:, 1], color=plots.COLOURS["rul"])
-    weighted_sum = lam * point[0] + (1 - lam) * point[1]
-    touching = {"linestyle": "--", "color": plots.COLOURS["health"], "linewidth": 1.2}
-    if lam < 1:
-        rul = np.array([-0.1, 1.2]) * end
-        axes.plot(rul, (weighted_sum - lam * rul) / (1 - lam), **touching)
-    else:
-        axes.axvline(weighted_sum, **touching)
-    axes.plot(*point, "o", markersize=10, color=plots.COLOURS["health"])
-    axes.set(
-        xlim=(-0.1 * end, 1.2 * end),
-        ylim=(-0.1 * end, 1.2 * end),
-        xlabel="RUL loss",
-        ylabel="health loss",
-    )
-    return figure, (
-        f"{shape} frontier, λ = {lam:g}: RUL loss {point[0]:.2f}, health loss {point[1]:.2f}; "
-        f"weighted sum {weighted_sum:.2f}."
-    )
-
-
-def frontier_explorer() -> Explorer:
-    """Show ``frontier`` for both shapes and eleven weights."""
-    return explorer(
-        frontier,
-        [
-            Toggle("shape", "frontier", tuple(FRONTS)),
-            Slider(
-                "lam",
-                "λ, the RUL weight",
-                tuple(np.round(np.linspace(0, 1, 11), 1).tolist()),
-                default=0.5,
-            ),
-        ],
-        name="02-frontier",
-        caption="The curve holds all Pareto optimal pairs; the dot is what the weight selects, "
-        "the dashed line joins all pairs with the same weighted sum. Try: slide λ on the convex "
-        "frontier and watch the cost at its ends. Then switch to the concave one, and look for a "
-        "λ that stops anywhere between the ends.",
-    )
+    return [
+        {"weight": float(weight), "rul_loss": rul_loss, "health_loss": health_loss}
+        for weight, rul_loss, health_loss in mean[
+            ["train_rul_loss", "train_health_loss"]
+        ].itertuples()
+        if 0 < weight < 1
+    ]
 
 
 def weight_sweep(swept: pd.DataFrame) -> DescribedFigure:

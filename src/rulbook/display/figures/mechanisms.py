@@ -152,7 +152,7 @@ def single_or_multi_explorer(
         name="01-single-or-multi",
         caption="Above, which heads train and with what weight on the trunk; below, the errors on "
         "FD002. Try: go from single task to 0.5/0.5 and on to GABA and GRACE, and watch which of "
-        "the book's bars is the shortest. (In GRACE the RUL loss counts rows near failure up to "
+        "the source's bars is the shortest. (In GRACE the RUL loss counts rows near failure up to "
         "twice.)",
     )
 
@@ -169,7 +169,7 @@ def single_or_multi(
         mine = f"ours {ours[method].value:.2f} over {ours[method].n} of 5 seeds"
     trained = "the RUL head alone" if method == "single_task" else "both heads"
     return figure, (
-        f"{TRAININGS[method]}: {trained} trained. The book prints an RMSE of "
+        f"{TRAININGS[method]}: {trained} trained. The source prints an RMSE of "
         f"{printed[method]:.2f} cycles; {mine}."
     )
 
@@ -262,6 +262,6 @@ def _errors(
     axes.set_yticks(range(len(TRAININGS)), list(TRAININGS.values()))
     axes.set(xlabel="RMSE on FD002, cycles", xlim=(0, 22))
     axes.invert_yaxis()
-    keys = (("book", "other"), ("ours", "rul"))
+    keys = (("source", "other"), ("ours", "rul"))
     handles = [Patch(color=plots.COLOURS[colour], label=words) for words, colour in keys]
     axes.legend(handles=handles, loc="lower right")

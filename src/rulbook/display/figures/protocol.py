@@ -18,11 +18,11 @@ CAPS = (80, 100, 110, 125, 140, 160, 200, None)
 def one_model_eight_choices(
     choices: pd.DataFrame, printed: Iterable[float], source: str
 ) -> DescribedFigure:
-    """Draw the RMSE of one model under each choice of the protocol, with the book's figures.
+    """Draw the RMSE of one model under each choice of the protocol, with the source's figures.
 
     Args:
         choices: what ``trees_under_each_choice`` returns for FD002.
-        printed: errors that the book prints for FD002, cycles.
+        printed: errors that the source prints for FD002, cycles.
         source: what a reader sees for the data.
 
     """
@@ -47,12 +47,12 @@ def one_model_eight_choices(
     return DescribedFigure(
         figure,
         "Bars of the RMSE of one tree ensemble on FD002 under eight choices of the protocol, with "
-        "the book's seven figures as dashed lines. The protocol's bar ends at "
+        "the source's seven figures as dashed lines. The protocol's bar ends at "
         f"{errors['the protocol']:.0f} cycles, that of uncapped test targets at "
         f"{errors['uncapped test targets']:.0f}, that of windows drawn at random at "
         f"{errors['validation windows']:.0f}.",
-        f"Dashed: what the book prints for FD002. Bars: the same model, {source}. Thin lines: 95 % "
-        "over test engines.",
+        f"Dashed: what the source prints for FD002. Bars: the same model, {source}. Thin lines: "
+        "95 % over test engines.",
     )
 
 

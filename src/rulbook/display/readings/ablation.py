@@ -249,7 +249,7 @@ def main_effects_reading(effects: pd.DataFrame) -> str:
     named = "; ".join(
         f"{row.change} on {row.subset}, by {number(row.difference)} cycles" for row in rows_of(seen)
     )
-    return f"Told from zero: {named}. The rest are ties."
+    return f"These can be told from zero: {named}. The rest are ties."
 
 
 def comparison_reading(evidence: Evidence, subset: str) -> str:
@@ -262,13 +262,13 @@ def comparison_reading(evidence: Evidence, subset: str) -> str:
     apart = networks["outcome"].isin(TOLD_APART)
     others = pd.concat([networks[apart], compared.drop(networks.index)])
     words = ", ".join(
-        f"{row.label} is {row.outcome if row.outcome in TOLD_APART else 'not told apart'}"
+        f"{row.label} is {row.outcome if row.outcome in TOLD_APART else 'not told from it'}"
         for row in rows_of(others)
     )
     detectable, waiting_rows = networks["smallest_detectable"], len(rows) - len(compared)
     return (
         f"On {subset}, {len(networks) - apart.sum()} of "
-        f"{in_words(len(networks), 'network method')} with five seeds are not told apart from "
+        f"{in_words(len(networks), 'network method')} with five seeds cannot be told from "
         f"fixed 0.5/0.5{f'; {words}' if words else ''}. After the correction, a true difference of "
         f"{detectable.median():.1f} cycles would have been seen in the typical comparison "
         f"({detectable.min():.1f} to {detectable.max():.1f})."
@@ -288,7 +288,7 @@ def competence_reading(records: Iterable[RunRecord], boosting_rmse: Mapping[str,
 
     """
     if not boosting_rmse:
-        return "Whether the trainings are competent is asked on C-MAPSS, which is not at hand here."
+        return "Whether the trainings are competent is measured on C-MAPSS, which is not at hand."
     compared = competence_table(records, boosting_rmse)
     return "\n".join(f"* {competence_sentence(compared, subset)}" for subset in boosting_rmse)
 
@@ -375,8 +375,8 @@ def floor_controls_reading(core: Evidence) -> str:
     if not lines:
         return core.sentence()
     return " ".join(lines) + (
-        " What the two do not share is the moving average, the warm-up and the weights of the "
-        "heads; which of these makes a difference, these runs do not say."
+        " The two differ in the moving average, the warm-up and the weights of the heads; these "
+        "runs do not say which of them matters."
     )
 
 
@@ -439,10 +439,10 @@ def default_bias_reading(bias: Evidence) -> str:
 
 
 def paper_size_shown(paper: Evidence, evidence_of: Mapping[str, Evidence]) -> HTML | Markdown:
-    """Return the book's network beside the compact one, for the runs that both have.
+    """Return the source's network beside the compact one, for the runs that both have.
 
     Args:
-        paper: what is recorded of the book's network.
+        paper: what is recorded of the source's network.
         evidence_of: see above; of the compact network.
 
     """
@@ -469,12 +469,12 @@ def paper_size_shown(paper: Evidence, evidence_of: Mapping[str, Evidence]) -> HT
         return waiting(f"{paper.sentence()} `rulbook sweep paper-size` runs what is missing.")
     return table(
         pd.DataFrame(rows),
-        f"The book's network beside the compact one, seed {SEEDS[0]}, cycles. {paper.sentence()}",
+        f"The source's network beside the compact one, seed {SEEDS[0]}, cycles. {paper.sentence()}",
     )
 
 
 def paper_size_reading(paper: Evidence) -> str:
-    """Say by how much the book's network gets worse after its best epoch, if it always does."""
+    """Say by how much the source's network gets worse after its best epoch, if it always does."""
     after_best = [
         run.epochs[-1].validation.rmse - run.epochs[run.selected_epoch].validation.rmse
         for run in paper.records
@@ -483,14 +483,14 @@ def paper_size_reading(paper: Evidence) -> str:
     if not after_best or min(after_best) <= 0:
         return ""
     return (
-        "More epochs are not what the large network lacks: between its best epoch and the last one "
+        "The large network does not lack epochs: between its best epoch and the last one "
         f"its error on the validation engines rises, by {min(after_best):.1f} to "
         f"{max(after_best):.1f} cycles."
     )
 
 
 def overview(evidence_of: Mapping[str, Evidence]) -> str:
-    """Return a bullet a subset: the range of its networks, the book's, and the baselines'."""
+    """Return a bullet a subset: the range of its networks, the source's, and the baselines'."""
     points = [
         point for subset, one in evidence_of.items() if (point := _subset_overview(one, subset))
     ]
@@ -502,7 +502,7 @@ def _has(count: int) -> str:
 
 
 def _in_words_of(outcome: Outcome) -> str:
-    return "more than chance" if outcome in TOLD_APART else "no more than chance may give"
+    return "more than chance" if outcome in TOLD_APART else "within what chance may give"
 
 
 _FLOOR_CONTROLS = ("gaba", "gaba_no_floor", "imtl_g", "grace")
@@ -524,10 +524,10 @@ def _subset_overview(evidence: Evidence, subset: str) -> str:
     ]
     if subset in BOOK_SUBSETS:
         printed = printed_sweep(subset).values()
-        points.append(f"The book's table goes from {min(printed):.2f} to {max(printed):.2f}.")
+        points.append(f"The source's table goes from {min(printed):.2f} to {max(printed):.2f}.")
         if (label := METHODS["single_task"].label) in errors:
             points.append(
-                f"The single task, a catastrophe in that table, stands at {errors[label]:.2f} here."
+                f"The single task, by far the last of that table, has {errors[label]:.2f} here."
             )
     if (label := METHODS["gradient_boosting"].label) in recorded["rmse"]:
         points.append(

@@ -46,15 +46,14 @@ def progression_table(progression: pd.DataFrame, courses: Courses) -> HTML:
         courses: what ``courses_of`` returns.
 
     """
-    shown = progression.rename(columns={"rul": "book, RUL", "health": "book, health"})
+    shown = progression.rename(columns={"rul": "source, RUL", "health": "source, health"})
     for name, course in courses.items():
         at_epochs = course.iloc[[epoch - 1 for epoch in progression.index]]
         shown[f"{name}, RUL"] = at_epochs["rul_loss"].to_numpy()
         shown[f"{name}, health"] = at_epochs["health_loss"].to_numpy()
     return table(
         shown.reset_index(),
-        "Mean training losses by epoch: the book's, and those of the long study as far as it is "
-        "recorded",
+        "Mean training losses by epoch: the source's, and those recorded in the long study",
         {column: ".0f" if column.endswith("RUL") else ".2f" for column in shown.columns},
     )
 

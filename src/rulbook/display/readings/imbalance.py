@@ -44,8 +44,8 @@ def start_reading(at_start: Evidence) -> Markdown:
     summary = start_summary(at_start.records)
     return Markdown(
         " ".join(
-            f"On the {network} network {rows['started dead'].sum()} of {rows['seeds'].sum()} start "
-            f"dead; the living ones have medians from {rows['median'].min():.0f} to "
+            f"On the {network} network {rows['started shut'].sum()} of {rows['seeds'].sum()} start "
+            f"shut; the others have medians from {rows['median'].min():.0f} to "
             f"{rows['median'].max():.0f} over {in_words(len(rows), 'subset')}, and at least nine "
             f"batches of ten lie between {rows['5 %'].min():.0f} and {rows['95 %'].max():.0f}."
             for network, rows in summary.groupby("network")
@@ -58,7 +58,7 @@ def starts_table(starts: pd.DataFrame) -> HTML:
     whole = {name: starts[name].map(lambda q: number(q, 0)) for name in _EXTREMES}
     return table(
         starts.assign(**whole),
-        "Gradient ratio on the trunk before the first step, FD001, living networks",
+        "Gradient ratio on the trunk before the first step, FD001, without those that started shut",
     )
 
 
@@ -87,7 +87,7 @@ def paper_size_table(study: Evidence) -> HTML | Markdown:
         return what_is_missing(study)
     return table(
         ratio_summary(large),
-        "Gradient ratio through training, network of the book's size, batches of 64, C-MAPSS, "
+        "Gradient ratio through training, network of the source's size, batches of 64, C-MAPSS, "
         f"weights 0.5/0.5, {len(large[0].epochs)} epochs. {study.sentence()}",
         _SUMMARY_FORMATS,
     )
@@ -105,7 +105,7 @@ def cosine_reading(records: Sequence[RunRecord], recorded: float, live: float) -
     if not records:
         return Markdown(f"In the short live run above the median cosine is {live:+.2f}.")
     return Markdown(
-        f"So far, over {in_words(len(records), 'recorded training')}, the median cosine of an "
+        f"Over {in_words(len(records), 'recorded training')}, the median cosine of an "
         f"epoch's steps is {recorded:+.2f}: the two gradients "
         f"{'agree' if recorded > 0 else 'disagree'} more often than not. In the short live run "
         f"above it is {live:+.2f}."

@@ -47,12 +47,12 @@ def printed_shown(claims: Iterable[Claim]) -> HTML:
         pd.DataFrame(
             {
                 "section": claim.locator,
-                "what the book says": claim.statement,
+                "what the source says": claim.statement,
                 "printed": claim.printed_words,
             }
             for claim in claims
         ),
-        "Errors that the book prints for FD002, in rising order",
+        "Errors that the source prints for FD002, in rising order",
     )
 
 
@@ -110,7 +110,7 @@ def conventions_shown(core: Evidence) -> HTML | Markdown:
 
 
 def conventions_reading(core: Evidence) -> str:
-    """Set the single-task network's error under both conventions beside what the book prints."""
+    """Set the single-task network's error under both conventions beside what the source prints."""
     lines = []
     for subset in ("FD002", "FD004"):
         if (subset, "single_task") not in completed_runs(core.records):
@@ -124,7 +124,7 @@ def conventions_reading(core: Evidence) -> str:
         )
         lines.append(
             f"* On {subset} the single-task network has {capped:.2f} cycles against capped lives "
-            f"and {uncapped:.2f} against uncapped ones; the book prints {single} for the single "
+            f"and {uncapped:.2f} against uncapped ones; the source prints {single} for the single "
             f"task and {equal} for equal weights."
         )
     return "\n".join(lines) or "The single-task network is not recorded yet."
@@ -183,11 +183,11 @@ def window_split_reading(core: Evidence, recipes: Evidence) -> str:
     variants = recipe_variants(core, recipes)
     (row,) = rows_of(variants[variants["choice"] == _WINDOW_SPLIT])
     return (
-        "The split by windows deserves a second look. Where whole engines are held out, the best "
-        f"epoch is number {_best_epoch(clean):.0f}; where windows are, it is number "
-        f"{_best_epoch(leaky.values()):.0f} of at most {clean[0].config.max_epochs}, since every "
-        "further epoch remembers more of the engines that both parts share. The validation error "
-        f"that is then reported is {row.validation_rmse:.2f} cycles: the size of the book's "
+        "The split by windows has another effect. When whole engines are held out, the best "
+        f"epoch is number {_best_epoch(clean):.0f}. When windows are held out, it is number "
+        f"{_best_epoch(leaky.values()):.0f} of at most {clean[0].config.max_epochs}: every further "
+        "epoch remembers more of the engines that both parts share. The validation error that is "
+        f"then reported is {row.validation_rmse:.2f} cycles: the size of the source's "
         f"figures, from a network that errs by {row.rmse:.2f} cycles on the test engines."
     )
 
@@ -197,17 +197,15 @@ def difference_reading(core: Evidence, printed: float) -> str:
 
     Args:
         core: what is recorded of the core study.
-        printed: single task minus equal weights, cycles, as the book has it.
+        printed: single task minus equal weights, cycles, as the source has it.
 
     """
     compared = rows_of(comparison_table(core.records, "FD002", methods=["single_task"]))
     if not compared:
-        return (
-            "The two networks are not both recorded yet, so there is no noise to hold it against."
-        )
+        return "The two networks are not both recorded yet, so the noise is not known."
     (row,) = compared
     if row.outcome == Outcome.TOO_FEW_SEEDS:
-        return f"Over {in_words(row.seeds, 'seed')} there is no noise to hold it against yet."
+        return f"Over {in_words(row.seeds, 'seed')} the noise is not known yet."
     outcome = f"difference: {row.outcome}" if row.outcome in TOLD_APART else row.outcome
     return (
         f"Over {in_words(row.seeds, 'seed')} of the compact network, single task minus equal "
@@ -215,10 +213,9 @@ def difference_reading(core: Evidence, printed: float) -> str:
         "true difference that this comparison would have found four times out of five is "
         f"{row.smallest_detectable:.2f} cycles. "
     ) + (
-        "The book's difference is within reach of the test engines."
+        "The comparison could have seen a difference as large as the source's."
         if printed >= row.smallest_detectable
-        else "The book's difference is below that: the test engines of FD002 could well have "
-        "missed it."
+        else "The source's difference is smaller: the test engines of FD002 could well miss it."
     )
 
 

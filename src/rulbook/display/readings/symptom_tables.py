@@ -42,8 +42,8 @@ def early_ratios_table(ratios: pd.DataFrame) -> HTML:
     }
     return table(
         ratios[list(heads)].rename(columns=heads),
-        "Medians over batches of 256 windows, seeds with a live RUL head; from and to are the "
-        "quartiles of the ratio",
+        'Medians over batches of 256 windows and seeds, without seeds that started shut; "from" '
+        'and "to" are the quartiles of the ratio',
         {"‖g_rul‖": ".1f", "‖g_hs‖": ".3f"}
         | dict.fromkeys(["seeds", "batches", "ratio", "from", "to"], ".0f"),
     )
