@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,6 +47,15 @@ Profile = Annotated[
 ]
 Data = Annotated[options.RequestedSource, typer.Option(help="The data that chapters load.")]
 Device = Annotated[options.RequestedDevice, typer.Option(help="Where to compute.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUES",
+        help="Change a choice of the study's runs; several values have commas between. Without a "
+        "study, of the protocol on FD001.",
+    ),
+]
 Results = Annotated[
     Path | None, typer.Option(help="Folder of your own records, in place of RULBOOK_RESULTS.")
 ]
@@ -308,15 +318,7 @@ def sweep(
         str | None,
         typer.Argument(metavar="[STUDY]", help="Its name, or a Python file of your own."),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUES",
-            help="Change a choice of its runs; every one of several values, with commas between. "
-            "Without a STUDY, of the protocol on FD001.",
-        ),
-    ] = None,
+    settings: Settings = None,
     status: Annotated[bool, typer.Option("--status", help="Only count its runs.")] = False,
     results: Results = None,
     engine: Annotated[str, typer.Option(help="loky or dask.")] = "loky",
@@ -333,11 +335,10 @@ def sweep(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from rulbook.studies import sweep as sweeping
-    from rulbook.studies.own_study import with_settings
 
     _keep_records_in(results)
-    chosen, code = _study(study, settings or [])
-    configs = with_settings(chosen.configs(), settings or [])
+    chosen, code = _study(study, settings)
+    configs = list(chosen.configs())
     before = sweeping.status(configs)
     _say(_count(chosen.name, before))
     if status:
@@ -372,21 +373,24 @@ def sweep(
     _refuse_failed(after)
 
 
-def _study(name: str | None, settings: list[str]) -> "tuple[Study, OwnCode | None]":
-    """Return the study of that name or file, and the file if it is one."""
+def _study(name: str | None, settings: list[str] | None) -> "tuple[Study, OwnCode | None]":
+    """Return the study of that name or file with what is set, and the file if it is one."""
     from rulbook import studies
-    from rulbook.studies.own_study import study_of
+    from rulbook.studies.own_study import study_of, with_settings
     from rulbook.training.own_code import OwnCode
 
-    if name is None:
-        if not settings:
-            raise UsageError("Give a STUDY, a file of your own that defines runs, or --set.")
-        protocol = studies.Study("protocol", "", lambda: iter([studies.base_config("FD001")]))
-        return protocol, None
-    if name.endswith(".py"):
-        code = OwnCode.read(Path(name))
-        return study_of(code), code
-    return studies.study(name), None
+    code = OwnCode.read(Path(name)) if name and name.endswith(".py") else None
+    if code:
+        study = study_of(code)
+    elif name:
+        study = studies.study(name)
+    elif settings:
+        study = studies.Study("protocol", "", lambda: iter([studies.base_config("FD001")]))
+    else:
+        raise UsageError("Give a STUDY, a file of your own that defines runs, or --set.")
+    return replace(
+        study, configs=lambda: iter(with_settings(study.configs(), settings or ()))
+    ), code
 
 
 def _keep_records_in(results: Path | None) -> None:
@@ -417,6 +421,10 @@ def records(
     study: Annotated[
         str | None, typer.Option(help="Only the runs of this study, or of a file of your own.")
     ] = None,
+    settings: Settings = None,
+    code: Annotated[
+        Path | None, typer.Option(help="A file of yours that adds methods or networks to know.")
+    ] = None,
     epochs: Annotated[
         bool, typer.Option("--epochs", help="One row an epoch in place of one a run.")
     ] = False,
@@ -427,9 +435,13 @@ def records(
     """List which run each record holds, or write all that the records say as a table."""
     from rulbook.studies import archive
     from rulbook.studies.evidence import evidence_of
+    from rulbook.training.own_code import OwnCode
 
     _keep_records_in(results)
-    read = archive.all_records() if study is None else evidence_of(_study(study, [])[0]).records
+    if code:
+        OwnCode.read(code).load()
+    chosen = _study(study, settings)[0] if study or settings else None
+    read = evidence_of(chosen).records if chosen else archive.all_records()
     if csv is None and parquet is None:
         table = archive.epochs_table(read) if epochs else archive.index_of(read)
         typer.echo(table.to_csv(index=False), nl=False)

@@ -20,6 +20,8 @@ from rulbook.training import networks
 from rulbook.training.own_code import OwnCode
 from rulbook.weighting import registry
 
+from .conftest import believable, committed_record
+
 pytestmark = pytest.mark.usefixtures("results")
 
 
@@ -218,3 +220,19 @@ def test_what_is_sent_to_workers_is_the_text_of_the_file(tmp_path):
     assert code.load().value == 7
     assert code.load() is code.load()
     assert Path(code.load().__file__) == file
+
+
+def test_the_command_lists_records_of_a_file_with_what_is_set(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "my_study.py"
+    file.write_text(
+        "from rulbook.studies import base_config\ndef runs(): yield base_config('FD001')\n"
+    )
+    monkeypatch.setenv(paths.RESULTS_VARIABLE, str(tmp_path))
+    changed = base_config("FD001").with_changes(seed=7)
+    believable(committed_record("FD001"), changed).write(runs_folder())
+    command = ["rulbook", "records", "--study", str(file), "--set", "seed=7,8"]
+    monkeypatch.setattr("sys.argv", command)
+    with suppress(SystemExit):
+        cli.main()
+    listed = capsys.readouterr().out.splitlines()[1:]
+    assert [line.partition(".")[0] for line in listed] == [changed.key()]

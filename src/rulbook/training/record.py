@@ -219,8 +219,9 @@ def read_record(path: Path) -> RunRecord:
         raise _unbelievable(path, f"is not a run record ({first_fault(error)})") from None
     except RulbookError as error:
         raise RulbookError(
-            f"The record '{path}' is of a run that this process cannot know ({error}): execute the "
-            f"file that adds its method or network, or delete the record."
+            f"The record '{path}' is of a run that this process cannot know "
+            f"({str(error).rstrip('.')}): execute the file that adds its method or network "
+            f"(`rulbook records --code FILE`), or delete the record."
         ) from None
     for fault in faults_of(record):
         raise _unbelievable(path, fault)
