@@ -12,10 +12,11 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -W error --numprocesses auto
 BEYOND := cluster or other_browser or two_builds
 
 .DEFAULT_GOAL := help
-.PHONY: help book figures test test-all check fuzz links doctor clean
+.PHONY: help book lab figures test test-all check fuzz links doctor clean
 
 help:
 	@echo "make book     execute the chapters that changed and build the pages"
+	@echo "make lab      open the notebooks in JupyterLab"
 	@echo "make test     run the tests; say how much of the package they reach, and which are slowest"
 	@echo "make test-all run the tests that need a cluster, another browser or two whole builds"
 	@echo "make check    lint, types, layers and the fast tests"
@@ -39,6 +40,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 book: $(STAMP)
 	@$(BIN)/rulbook build
+
+lab: $(STAMP)
+	@$(BIN)/jupyter lab --notebook-dir notebooks
 
 figures: $(STAMP)
 	@$(BIN)/rulbook figures

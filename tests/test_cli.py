@@ -63,6 +63,7 @@ def test_version(run):
         "figures",
         "pair",
         "sweep",
+        "records",
         "claims",
         "doctor",
         "data status",
@@ -303,10 +304,9 @@ def test_figures_lists_those_of_the_chapters_and_of_the_front_page(
     of_chapter = tmp_path / "01-a.svg"
     outcome = execute.Outcome(executed=(), up_to_date=("01-a",))
     monkeypatch.setattr(execute, "execute", lambda *_, **__: outcome)
-    monkeypatch.setattr(execute, "figures_saved", lambda _: [of_chapter])
-    monkeypatch.setattr(paths, "figures", lambda: tmp_path)
+    monkeypatch.setattr(execute, "figures_saved", lambda *_: [of_chapter])
     _, out, _ = run("figures")
-    front = [tmp_path / f"index-verdicts{suffix}" for suffix in (".png", ".svg")]
+    front = [checkout.figures / f"index-verdicts{suffix}" for suffix in (".png", ".svg")]
     assert out.splitlines()[-3:] == [str(path) for path in (of_chapter, *front)]
     assert all(path.is_file() for path in front)
     _, out, _ = run("figures", "01-a")
@@ -370,6 +370,21 @@ def test_sweep_on_a_device_that_is_not_there_starts_no_run(run, monkeypatch, tmp
     assert "--device cpu" in err
 
 
+def test_records_are_listed_and_written_as_a_table(run, tmp_path):
+    code, out, _ = run("records", "--study", "amnl-weights")
+    head, *rows = out.splitlines()
+    assert (code, head.split(",")[:3]) == (0, ["file", "studies", "subset"])
+    code, out, _ = run("records", "--study", "amnl-weights", "--csv", str(tmp_path / "runs.csv"))
+    assert code == 0
+    assert f"{len(rows)} rows of" in out
+    assert len((tmp_path / "runs.csv").read_text().splitlines()) == len(rows) + 1
+    code, out, _ = run(
+        "records", "--study", "amnl-weights", "--epochs", "--csv", str(tmp_path / "epochs.csv")
+    )
+    assert code == 0
+    assert len((tmp_path / "epochs.csv").read_text().splitlines()) > len(rows) + 1
+
+
 def test_doctor_ends_with_1_only_for_what_is_in_the_way(run, checkout, monkeypatch, no_real_data):
     from rulbook.publishing import doctor
 
@@ -382,3 +397,28 @@ def test_doctor_ends_with_1_only_for_what_is_in_the_way(run, checkout, monkeypat
     code, _, err = run("doctor")
     assert code == 1
     assert "npm" in err
+
+
+@pytest.mark.parametrize(
+    ("absent", "arguments"),
+    [("typer", ["--help"]), ("rich", ["doctor"]), ("jupytext", ["pair", "--check"])],
+)
+def test_without_an_extra_one_sentence_says_what_to_install(absent, arguments):
+    """As from ``pip install rulbook`` alone, which brings the script and not what it imports."""
+    code = (
+        f"import sys\nsys.modules[{absent!r}] = None\nsys.argv = ['rulbook', *{arguments}]\n"
+        "from rulbook.__main__ import main\nmain()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=paths.checkout(),
+    )
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    (sentence,) = ran.stderr.splitlines()
+    assert sentence.startswith(f"Error: This command needs the package '{absent}'")
+    assert "rulbook[studies]" in sentence

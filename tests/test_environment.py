@@ -62,7 +62,7 @@ def test_torch_and_jupyter_book_are_the_agreed_ones():
 def test_the_promised_extras_are_there():
     assert set(PROJECT["optional-dependencies"]) == {
         *("solvers", "data", "studies", "book"),
-        *("dask", "bench", "dev"),
+        *("dask", "lab", "bench", "dev"),
     }
 
 

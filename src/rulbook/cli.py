@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from rulbook.claims.collect import ClaimRow
     from rulbook.publishing.execute import Outcome, Parameters
     from rulbook.publishing.layout import Layout
+    from rulbook.studies.catalogue import Study
     from rulbook.studies.sweep import Status
+    from rulbook.training.own_code import OwnCode
     from rulbook.training.workers import Attempt
 
 app = typer.Typer(
@@ -44,6 +46,9 @@ Profile = Annotated[
 ]
 Data = Annotated[options.RequestedSource, typer.Option(help="The data that chapters load.")]
 Device = Annotated[options.RequestedDevice, typer.Option(help="Where to compute.")]
+Results = Annotated[
+    Path | None, typer.Option(help="Folder of your own records, in place of RULBOOK_RESULTS.")
+]
 Jobs = Annotated[int, typer.Option(min=1, help="How many to run at a time.")]
 
 _JOBS = max(1, (os.cpu_count() or 1) // 2)
@@ -75,6 +80,8 @@ def main() -> None:
         where = f"'{fault.filename}'" if fault.filename else "A file or connection"
         _leave(f"{where} cannot be used: {fault.strerror or fault}; see `rulbook doctor`.", 1)
     except Exception as fault:
+        if isinstance(fault, ModuleNotFoundError) and "rulbook" not in str(fault.name):
+            raise  # an extra is not installed; `rulbook.__main__` says which
         _leave(
             f"Something went wrong that should not ({type(fault).__name__}: {fault}); please "
             f"report it with {_report(traceback.format_exc())}.",
@@ -194,9 +201,13 @@ def figures(
     layout = of_checkout()
     outcome = _execute(layout, chapters, _parameters(profile, data, device), jobs, figures=True)
     _say(_summary(outcome))
-    saved = [path for chapter in choose(layout, chapters or ()) for path in figures_saved(chapter)]
+    saved = [
+        path
+        for chapter in choose(layout, chapters or ())
+        for path in figures_saved(layout, chapter)
+    ]
     if not chapters:
-        saved += front_page.save_figure(claims_table(layout.executed))
+        saved += front_page.save_figure(claims_table(layout.executed), layout.figures)
     for path in saved:
         typer.echo(path)
 
@@ -270,7 +281,7 @@ def pair(
     layout = of_checkout()
     choose(layout, overwrite or ())
     for chapter in choose(layout, to_text) if to_text else ():
-        pairing.to_text(chapter)
+        pairing.to_text(layout, chapter)
         _say(f"Text written: {chapter.name}.")
     pairs = pairing.compare(layout)
     if pairs.without_text:
@@ -293,8 +304,21 @@ def pair(
 
 @app.command()
 def sweep(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="Its name.")],
+    study: Annotated[
+        str | None,
+        typer.Argument(metavar="[STUDY]", help="Its name, or a Python file of your own."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUES",
+            help="Change a choice of its runs; every one of several values, with commas between. "
+            "Without a STUDY, of the protocol on FD001.",
+        ),
+    ] = None,
     status: Annotated[bool, typer.Option("--status", help="Only count its runs.")] = False,
+    results: Results = None,
     engine: Annotated[str, typer.Option(help="loky or dask.")] = "loky",
     scheduler: Annotated[
         str | None, typer.Option(help="Address of the Dask scheduler, tcp://HOST:PORT.")
@@ -308,39 +332,67 @@ def sweep(
     """Run what is missing of a study, and nothing else; it can be stopped and resumed."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from rulbook import studies
     from rulbook.studies import sweep as sweeping
+    from rulbook.studies.own_study import with_settings
 
-    configs = list(studies.study(study).configs())
+    _keep_records_in(results)
+    chosen, code = _study(study, settings or [])
+    configs = with_settings(chosen.configs(), settings or [])
     before = sweeping.status(configs)
-    _say(_count(study, before))
+    _say(_count(chosen.name, before))
     if status:
         return
+    if code or settings:
+        paths.refuse_results_of_the_book()
     if not before.missing and not (retry_failed and before.failed):
         _refuse_failed(before)
         return
-    columns = (study, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (chosen.name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task(study, total=before.missing)
+        bar = progress.add_task(chosen.name, total=before.missing)
 
         def tried(outcome: "Attempt") -> None:
             if outcome.failure:
                 progress.console.print(f"{outcome.key[:12]}: {escape(outcome.failure)}")
             progress.update(bar, completed=before.missing - sweeping.status(configs).missing)
 
-        chosen: Any = engine  # the sweep refuses unknown names
+        named: Any = engine  # the sweep refuses unknown names
         sweeping.sweep(
             configs,
             jobs=jobs,
-            engine=chosen,
+            engine=named,
             scheduler=scheduler,
             retry_failed=retry_failed,
             on_attempt=tried,
+            code=code,
             device=device,
         )
     after = sweeping.status(configs)
-    _say(_count(study, after))
+    _say(_count(chosen.name, after))
     _refuse_failed(after)
+
+
+def _study(name: str | None, settings: list[str]) -> "tuple[Study, OwnCode | None]":
+    """Return the study of that name or file, and the file if it is one."""
+    from rulbook import studies
+    from rulbook.studies.own_study import study_of
+    from rulbook.training.own_code import OwnCode
+
+    if name is None:
+        if not settings:
+            raise UsageError("Give a STUDY, a file of your own that defines runs, or --set.")
+        protocol = studies.Study("protocol", "", lambda: iter([studies.base_config("FD001")]))
+        return protocol, None
+    if name.endswith(".py"):
+        code = OwnCode.read(Path(name))
+        return study_of(code), code
+    return studies.study(name), None
+
+
+def _keep_records_in(results: Path | None) -> None:
+    """Let one's own records be written to and read from ``results``, if it is given."""
+    if results is not None:
+        os.environ[paths.RESULTS_VARIABLE] = str(results.absolute())
 
 
 def _refuse_failed(after: "Status") -> None:
@@ -358,6 +410,35 @@ def _count(study: str, status: "Status") -> str:
         f"{study}: {status.done} of {status.total} runs done, {status.failed} failed, "
         f"{status.missing} missing."
     )
+
+
+@app.command()
+def records(
+    study: Annotated[
+        str | None, typer.Option(help="Only the runs of this study, or of a file of your own.")
+    ] = None,
+    epochs: Annotated[
+        bool, typer.Option("--epochs", help="One row an epoch in place of one a run.")
+    ] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="Write it to this Parquet file.")] = None,
+    results: Results = None,
+) -> None:
+    """List which run each record holds, or write all that the records say as a table."""
+    from rulbook.studies import archive
+    from rulbook.studies.evidence import evidence_of
+
+    _keep_records_in(results)
+    read = archive.all_records() if study is None else evidence_of(_study(study, [])[0]).records
+    if csv is None and parquet is None:
+        table = archive.epochs_table(read) if epochs else archive.index_of(read)
+        typer.echo(table.to_csv(index=False), nl=False)
+        return
+    table = archive.epochs_table(read) if epochs else archive.whole_table(read)
+    for file, write in ((csv, archive.write_csv), (parquet, archive.write_parquet)):
+        if file is not None:
+            write(table, file)
+            _say(f"{len(table)} rows of {table.shape[1]} columns are in {escape(str(file))}.")
 
 
 @app.command()

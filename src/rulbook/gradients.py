@@ -103,20 +103,22 @@ def geometry(*gradients: Sequence[Tensor]) -> GradientGeometry:
 
     The cosine is NaN where a gradient is zero: there is no angle to speak of.
     """
-    norms = [norm(gradient).detach() for gradient in gradients]
+    norms = torch.stack([norm(gradient).detach() for gradient in gradients])
     # One vector a task: the inner products of all pairs of K tasks are many small ones otherwise.
     flat = [_flat(gradient) for gradient in gradients]
-    rows = [[size / size] * len(norms) for size in norms]
-    for i, first in enumerate(flat):
-        for j, second in enumerate(flat[:i]):
-            cosine = torch.dot(second, first) / norms[j] / norms[i]
-            rows[i][j] = rows[j][i] = cosine.clamp(-1.0, 1.0)
-    return GradientGeometry(torch.stack(norms), torch.stack([torch.stack(row) for row in rows]))
+    cosines = torch.diag(norms / norms)
+    pairs = [(first, second) for first in range(len(flat)) for second in range(first)]
+    if pairs:
+        products = torch.stack([torch.dot(flat[second], flat[first]) for first, second in pairs])
+        first, second = torch.tensor(pairs, device=norms.device).T
+        between = (products / norms[second] / norms[first]).clamp(-1.0, 1.0)
+        cosines[first, second] = cosines[second, first] = between
+    return GradientGeometry(norms, cosines)
 
 
 def _flat(gradient: Sequence[Tensor]) -> Tensor:
-    parts = [_single(part).detach().reshape(-1) for part in gradient]
-    return torch.cat(parts) if parts else torch.zeros(0)
+    parts = [_single(part).reshape(-1) for part in gradient]
+    return torch.cat(parts).detach() if parts else torch.zeros(0)
 
 
 def _single(values: Tensor) -> Tensor:

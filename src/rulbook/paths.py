@@ -7,6 +7,7 @@ from pathlib import Path
 import platformdirs
 
 from rulbook import reads
+from rulbook.errors import UsageError
 
 DATA_VARIABLE = "RULBOOK_DATA"
 """Name of the environment variable that names the folder with the twelve C-MAPSS files."""
@@ -52,9 +53,23 @@ def own_results() -> Path:
     return results() if checkout() else platformdirs.user_data_path("rulbook") / "results"
 
 
+def refuse_results_of_the_book() -> None:
+    """Raise ``UsageError`` where records of a study of one's own would go among the book's."""
+    if own_results() == results():
+        raise UsageError(
+            "The results/ of a checkout are those of the book: name a folder for your own with "
+            f"--results FOLDER or {RESULTS_VARIABLE}."
+        )
+
+
 def figures() -> Path:
-    """Return the folder that figures are saved to: of the checkout, else of the working folder."""
-    return (checkout() or Path.cwd()) / "figures"
+    """Return the folder that figures are saved to.
+
+    It is that of the checkout for whoever works inside it, its notebooks included, and else one of
+    the working folder: a notebook that was taken elsewhere writes nothing into the checkout.
+    """
+    root, here = checkout(), Path.cwd()
+    return (root if root and here.is_relative_to(root) else here) / "figures"
 
 
 def cache() -> Path:

@@ -16,7 +16,7 @@ from IPython.utils.capture import CapturedIO, capture_output
 from rulbook.claims.collect import collect
 from rulbook.claims.decision import Decision
 from rulbook.display import check, check_all, claims_of, glue
-from rulbook.display.badges import MARKS
+from rulbook.display.badges import MARKS, Mark
 from rulbook.errors import RulbookError, UsageError
 
 from ..ledger_rows import make_row
@@ -157,7 +157,7 @@ def test_a_claim_in_words_stands_in_its_badge(use_ledger: UseLedger) -> None:
 
 
 def test_every_verdict_has_its_own_sign() -> None:
-    signs = [sign for sign, _ in MARKS.values()]
+    signs = [mark.sign for mark in MARKS.values()]
     assert len(set(signs)) == len(signs) == 7
 
 
@@ -219,7 +219,7 @@ def test_figures_and_exact_claims_have_no_conditions(use_ledger: UseLedger) -> N
             check("n24.1-mean", conditions={"protocol": True})
 
 
-def test_several_values_make_one_table(use_ledger: UseLedger, tmp_path: Path) -> None:
+def test_several_values_make_one_place(use_ledger: UseLedger, tmp_path: Path) -> None:
     use_ledger(make_row(), make_row(id="n24.1-u-shape", printed=True))
 
     def cell() -> None:
@@ -230,14 +230,86 @@ def test_several_values_make_one_table(use_ledger: UseLedger, tmp_path: Path) ->
         ("n24.1-mean", "reproduced"),
         ("n24.1-u-shape", "refuted"),
     ]
-    html = badge_of(cell)
-    assert html.count("<table>") == 1
-    assert 'tr id="claim-n24.1-mean"' in html
-    assert 'tr id="claim-n24.1-u-shape"' in html
+    opened, folded = badge_of(cell).split("<details")
+    assert 'tr id="claim-n24.1-u-shape"' in opened
+    assert 'tr id="claim-n24.1-mean"' in folded
     assert set(glued(cell)) == {
         *("n24.1-mean", "n24.1-mean-printed"),
         *("n24.1-u-shape", "n24.1-u-shape-printed"),
     }
+
+
+FIGURES = {f"n24.1-t-{row}-{column}": "6.82" for row in "abc" for column in ("rul", "hs")}
+
+
+def line_of(html: str) -> str:
+    found = re.search(r"<(p|summary)[^>]*>(.*?)</\1>", html, re.DOTALL)
+    assert found
+    return words(found[2])
+
+
+def use_table(use_ledger: UseLedger) -> None:
+    use_ledger(
+        *(make_row(id=name, where=f"table of means, row {name[8]}") for name in FIGURES),
+        make_row(id="n24.1-u-shape", printed=True, where="table of means, reading"),
+    )
+
+
+def test_what_holds_is_one_closed_line(use_ledger: UseLedger) -> None:
+    use_ledger(make_row(), make_row(id="n24.1-u-shape", printed=True))
+    html = badge_of(lambda: check_all({"n24.1-mean": 6.82, "n24.1-u-shape": True}))
+    assert line_of(html) == "2 claims, table, first row: ✓ 2 reproduced"
+    assert html.index("<details") < html.index("<table")
+    assert "<details open" not in html
+
+
+def test_cells_of_a_printed_table_are_that_table_open_where_one_does_not_hold(
+    use_ledger: UseLedger,
+) -> None:
+    use_table(use_ledger)
+    values = dict.fromkeys(FIGURES, 6.82)
+    held = badge_of(lambda: check_all(values))
+    assert line_of(held) == "6 figures, table of means: ✓ 6 reproduced"
+    assert held.index("<details") < held.index("<table")
+    html = badge_of(lambda: check_all(values | {"n24.1-t-b-hs": 7.0}))
+    assert line_of(html) == (
+        "6 figures, table of means: ✓ 5 reproduced, ✗ 1 refuted (health loss, b)"
+    )
+    assert "<details" not in html
+    assert re.findall(r'<td id="claim-([^"]+)"', html) == list(FIGURES)
+    assert [words(row) for row in re.findall(r"<th[^>]*>(.*?)</th>", html)] == [
+        *("RUL loss", "health loss", "a", "b", "c"),
+    ]
+
+
+def test_a_claim_beside_the_table_has_a_row_of_its_own(use_ledger: UseLedger) -> None:
+    use_table(use_ledger)
+    html = badge_of(lambda: check_all(dict.fromkeys(FIGURES, 6.82) | {"n24.1-u-shape": False}))
+    assert line_of(html) == "7 claims, table of means: ✓ 6 reproduced, ✗ 1 refuted"
+    opened, folded = html.split("<details")
+    assert re.findall(r'id="claim-([^"]+)"', opened) == ["n24.1-u-shape"]
+    assert re.findall(r'id="claim-([^"]+)"', folded) == list(FIGURES)
+
+
+def test_a_verdict_that_moved_is_never_folded(use_ledger: UseLedger) -> None:
+    use_ledger(make_row(expected="refuted", reason="so"))
+    html = badge_of(lambda: check_all({"n24.1-mean": 6.82}))
+    assert "the ledger expects refuted" in html
+    assert "<details" not in html
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of WCAG 2.2."""
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("mark", MARKS.values())
+def test_marks_stand_out_from_the_paper_of_both_themes(mark: Mark) -> None:
+    for colour, paper in ((mark.on_light, "#ffffff"), (mark.on_dark, "#14181e")):
+        high, low = sorted((luminance(colour), luminance(paper)), reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
 def test_simulated_data_compares_nothing(use_ledger: UseLedger, tmp_path: Path) -> None:

@@ -146,11 +146,11 @@ def test_text_never_becomes_markup(build: Callable[[str], str], words: str) -> N
 def test_text_never_becomes_markup_of_the_report(words: str) -> None:
     def raw_parts(given_words: str) -> str:
         claim, decision = row_with(given_words)
-        text = report_text([claim], [Decided(CHAPTER, decision)])
+        text = report_text([claim], [Decided(CHAPTER, decision)], given_words)
         tokens = create_md_parser(MdParserConfig(), RendererHTML).parse(text)
         assert not any(token.type.startswith("html") for token in tokens)
         fences = [token for token in tokens if token.type == "fence"]
-        assert [token.info for token in fences] == ["{raw} html"] * 2
+        assert [token.info for token in fences] == ["{raw} html"] * 3
         return "".join(token.content for token in fences)
 
     # Markdown has one kind of line end and no NUL.

@@ -23,6 +23,16 @@ def drawn():
     return figure
 
 
+def test_figures_land_where_one_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert paths.figures() == tmp_path / "figures"
+    root = paths.checkout()
+    monkeypatch.chdir(root / "notebooks")
+    assert paths.figures() == root / "figures"
+    monkeypatch.setattr(paths, "checkout", lambda: None)
+    assert paths.figures() == root / "notebooks" / "figures"
+
+
 def test_saving_writes_both_files_and_returns_what_the_page_shows(figures):
     drawing = plots.save_figure(drawn(), "04-x", alt="A rising line.", caption="Rises < falls.")
     assert sorted(path.name for path in figures.iterdir()) == ["04-x.png", "04-x.svg"]

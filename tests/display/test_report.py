@@ -1,5 +1,8 @@
 """The report page: counts, rows, links and filters."""
 
+import csv
+import io
+import json
 import re
 import shutil
 import subprocess
@@ -15,7 +18,7 @@ from rulbook import paths
 from rulbook.claims import Claim
 from rulbook.claims.collect import Decided
 from rulbook.claims.decision import Decision
-from rulbook.display.report import MEANINGS, report_text, write_report
+from rulbook.display.report import MEANINGS, claim_files, report_text, write_report
 
 from ..ledger_rows import make_row
 
@@ -155,6 +158,24 @@ def test_a_settled_claim_about_the_literature_cites_its_source(text: str) -> Non
 def test_every_verdict_is_explained(text: str) -> None:
     for verdict in MEANINGS:
         assert f"- **{verdict.words}**" in text
+
+
+def test_nothing_is_said_of_waiting_when_no_claim_waits() -> None:
+    decided = [claim for claim in CLAIMS if not claim.waiting]
+    assert "waiting for records" not in report_text(decided, DECIDED)
+
+
+def test_the_files_for_programs_have_every_claim(
+    use_ledger: Callable[..., Any], tmp_path: Path
+) -> None:
+    use_ledger(make_row(), make_row(id="n24.1-far", statement='So, "they" say,\nit is 3 < 4.'))
+    files = claim_files(tmp_path)
+    rows = list(csv.DictReader(io.StringIO(files["claims.csv"])))
+    assert rows == json.loads(files["claims.json"])
+    assert [row["id"] for row in rows] == ["n24.1-mean", "n24.1-far"]
+    assert rows[1]["statement"] == 'So, "they" say,\nit is 3 < 4.'
+    assert rows[0]["printed"] == "6.82"
+    assert rows[0]["verdict"] == "not decided in this build"
 
 
 def test_the_page_is_written_whole(

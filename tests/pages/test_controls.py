@@ -160,3 +160,158 @@ def test_the_theme_switches_and_stays(page: Page) -> None:
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     assert paper() < 150
+
+
+FOLDED = ".rulbook-fold [id^=claim-]"
+
+
+def folded_claim(page: Page, address: str) -> str:
+    """Return the anchor of a claim that is folded on a page, in a cell whose code is hidden."""
+    page.goto(address)
+    cells = page.locator(".cell:has(> details.hide)").locator(FOLDED)
+    assert cells.first.is_hidden()
+    return cells.first.get_attribute("id") or ""
+
+
+@pytest.mark.parametrize("origin", ["served", "from disk"])
+def test_a_link_to_a_folded_claim_unfolds_it_and_the_code_that_decides_it(
+    page: Page, site: Path, served: str, origin: str
+) -> None:
+    home = served if origin == "served" else site.as_uri()
+    anchor = folded_claim(page, f"{home}/04-what-it-costs.html")
+    page.goto(f"{home}/report.html")
+    page.locator(f"[id='{anchor}'] a[href*='04-what-it-costs.html']").first.click()
+    claim = page.locator(f"[id='{anchor}']")
+    expect(claim).to_be_in_viewport()
+    expect(page.locator(".cell", has=claim).locator("> details.hide .cell_input")).to_be_visible()
+
+
+def test_folded_verdicts_open_by_hand_without_scripts(browser: Browser, served: str) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"{served}/04-what-it-costs.html")
+        fold = page.locator(".rulbook-fold").first
+        expect(fold.locator("[id^=claim-]").first).to_be_hidden()
+        fold.locator("summary").click()
+        expect(fold.locator("[id^=claim-]").first).to_be_visible()
+
+
+def test_folded_verdicts_are_printed(page: Page, served: str) -> None:
+    page.goto(f"{served}/04-what-it-costs.html")
+    page.emulate_media(media="print")
+    claims = page.locator(f".cell_output {FOLDED}:not(details.hide *)")
+    assert claims.count() > 10
+    for claim in claims.all():
+        expect(claim).to_be_visible()
+
+
+def test_every_fold_of_verdicts_has_its_own_name(page: Page, served: str, chapter: str) -> None:
+    page.goto(f"{served}/{chapter}.html")
+    names = page.locator(".rulbook-fold > summary").evaluate_all(
+        "folds => folds.map((fold) => fold.ariaLabel)"
+    )
+    assert len(set(names)) == len(names)
+
+
+SHOWN = "#claims-report tbody tr:visible"
+
+
+@pytest.mark.parametrize("origin", ["served", "from disk"])
+def test_back_from_a_claim_finds_the_report_as_it_was_left(
+    page: Page, site: Path, served: str, origin: str
+) -> None:
+    home = served if origin == "served" else site.as_uri()
+    page.goto(f"{home}/report.html")
+    page.get_by_label("Find").fill("1.310")
+    found = page.locator(SHOWN).evaluate_all("rows => rows.map(({ id }) => id)")
+    assert found == ["claim-n4.3-uncertainty-total"]
+    page.locator(f"{SHOWN} a").first.click()
+    page.wait_for_url(re.compile(r"/02-combining-losses\.html#claim-"))
+    page.go_back()
+    page.wait_for_url(re.compile(r"/report\.html\?words=1\.310$"))
+    expect(page.get_by_label("Find")).to_have_value("1.310")
+    expect(page.locator(SHOWN)).to_have_count(1)
+    expect(page.locator("#claims-shown")).to_have_text(re.compile("^1 of "))
+
+
+def test_the_report_finds_all_words_in_any_order_and_greek_by_name(page: Page, served: str) -> None:
+    def found(query: str) -> list[str]:
+        page.get_by_label("Find").fill(query)
+        ids: list[str] = page.locator(SHOWN).evaluate_all("rows => rows.map(({ id }) => id)")
+        return ids
+
+    page.goto(f"{served}/report.html")
+    assert found("rmse fd002") == found("FD002  RMSE") != []
+    assert found("lambda") == found("λ") != []
+    assert set(found("λ")) <= set(found("lamb"))
+    assert found("theta") == found("Θ")
+    assert found("no such claim anywhere") == []
+    page.goto(f"{served}/report.html?words=rmse+fd002&verdict=refuted")
+    expect(page.get_by_label("Find")).to_have_value("rmse fd002")
+    expect(page.locator("select[name=verdict]")).to_have_value("refuted")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_reports_filter_is_on_the_first_screen_and_stays(
+    page: Page, served: str, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{served}/report.html")
+    field = page.get_by_label("Find")
+    expect(field).to_be_in_viewport()
+    page.locator("#claims-report tbody tr").nth(200).scroll_into_view_if_needed()
+    expect(field).to_be_in_viewport()
+    target = page.locator("#claims-report tbody tr").nth(300)
+    page.goto(f"{served}/report.html#{target.get_attribute('id')}")
+    bottom = page.locator("#claims-filter").evaluate("box => box.getBoundingClientRect().bottom")
+    assert target.evaluate("row => row.getBoundingClientRect().top") >= bottom - 1
+
+
+def test_a_claim_gives_a_link_and_a_citation_to_copy(page: Page, served: str) -> None:
+    page.goto(f"{served}/report.html")
+    name = "n4.3-uncertainty-total"
+    row = page.locator(f"[id='claim-{name}']")
+    row.get_by_role("button", name=f"copy link of {name}").click()
+    expect(row.get_by_text("copied")).to_be_visible()
+    address = page.evaluate("navigator.clipboard.readText()")
+    assert address == f"{served}/report.html#claim-{name}"
+    row.get_by_role("button", name=f"copy citation of {name}").click()
+    page.wait_for_function("navigator.clipboard.readText().then((text) => text.length > 100)")
+    citation = page.evaluate("navigator.clipboard.readText()")
+    assert citation.startswith(f"Claim {name} (new edition §4.3, ")
+    assert "printed: 1.310; ours: " in citation
+    assert "refuted" in citation
+    assert citation.endswith(address)
+
+
+@pytest.mark.parametrize("origin", ["served", "from disk"])
+@pytest.mark.parametrize(
+    ("figure", "claim"), [("1.310", "n4.3-uncertainty-total"), ("711", "n4.1-torch-printed-total")]
+)
+def test_search_finds_printed_figures(
+    page: Page, site: Path, served: str, origin: str, figure: str, claim: str
+) -> None:
+    home = served if origin == "served" else site.as_uri()
+    page.goto(f"{home}/search.html?q={figure}")
+    found = page.locator("#claims-found")
+    expect(found.locator(f"a[href='report.html#claim-{claim}']")).to_be_visible()
+    found.get_by_role("link", name=re.compile("in the report$")).click()
+    expect(page.locator(f"[id='claim-{claim}']")).to_be_visible()
+    expect(page.get_by_label("Find")).to_have_value(figure)
+
+
+def test_a_table_that_scrolls_fades_where_there_is_more_of_it(page: Page, served: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(f"{served}/07-ablation-tables.html")
+    sides = """box => ["left", "right"].filter((side) => box.matches(`.rulbook-more-${side}`))"""
+    wide = page.locator(".rulbook-table.rulbook-more-right").first
+    expect(wide).to_be_visible()
+    box = wide.element_handle()  # which is no longer the first one when it is scrolled
+    assert box.evaluate(sides) == ["right"]
+    box.evaluate("box => box.scrollLeft = box.scrollWidth")
+    page.wait_for_function(f"box => ({sides})(box).join() === 'left'", arg=box)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.wait_for_function(
+        """() => [...document.querySelectorAll(".rulbook-scrolling")].every((box) =>
+          box.scrollWidth > box.clientWidth + 1 || !box.className.includes("rulbook-more"))"""
+    )

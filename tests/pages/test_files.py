@@ -116,7 +116,7 @@ def test_every_figure_that_a_chapter_saves_is_in_its_notebook_and_on_its_page(si
     executed = choose(of_checkout(), [chapter])[0]
     saved = {
         path.stem: _read(path.read_text(encoding="utf-8")).drawings[0]
-        for path in figures_saved(executed)
+        for path in figures_saved(of_checkout(), executed)
         if path.suffix == ".svg"
     }
     assert saved

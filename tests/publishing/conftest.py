@@ -66,6 +66,12 @@ ipywidgets.VBox([slider, stack, ipywidgets.Button(icon="play")])
 EXERCISES = """
 ## Exercises
 
+$$
+a + b = 0
+$$ (c01-sum)
+
+All of them rest on {eq}`c01-sum`.
+
 :::{exercise}
 :label: c01-zero
 

@@ -229,22 +229,19 @@ def test_a_stamp_says_whether_records_were_read(layout, write, quiet):
 
 @pytest.mark.slow
 def test_a_chapter_whose_figure_is_gone_runs_again_if_figures_are_wanted(layout, write, quiet):
-    figure = paths.figures() / "99-test-of-the-pipeline.svg"
+    figure = layout.figures / "99-test-of-the-pipeline.svg"
     chapter = write(
         "99-figure",
         "from rulbook import paths",
         f"paths.write_atomically(paths.figures() / {figure.name!r}, '<svg/>')",
     )
-    try:
-        execute(layout, [chapter], SIMULATED, console=quiet)
-        assert figures_saved(chapter) == [figure]
-        figure.unlink()
-        assert execute(layout, [chapter], SIMULATED, console=quiet).executed == ()
-        again = execute(layout, [chapter], SIMULATED, figures=True, console=quiet)
-        assert again.executed == ("99-figure",)
-        assert figure.is_file()
-    finally:
-        figure.unlink(missing_ok=True)
+    execute(layout, [chapter], SIMULATED, console=quiet)
+    assert figures_saved(layout, chapter) == [figure]
+    figure.unlink()
+    assert execute(layout, [chapter], SIMULATED, console=quiet).executed == ()
+    again = execute(layout, [chapter], SIMULATED, figures=True, console=quiet)
+    assert again.executed == ("99-figure",)
+    assert figure.is_file()
 
 
 @pytest.mark.parametrize(

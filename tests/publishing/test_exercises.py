@@ -20,6 +20,12 @@ def test_exercises_are_numbered_anew_in_every_chapter(pages):
         assert numbers == [f"{number}.1", f"{number}.2"]
 
 
+def test_equations_are_numbered_as_exercises_are(pages):
+    for number, name in ((1, "01-tiny"), (2, "02-second")):
+        assert re.findall(r'<span class="eqno">\(([\d.]+)\)', pages[name]) == [f"{number}.1"]
+        assert f'href="#equation-c0{number}-sum">({number}.1)</a>' in pages[name]
+
+
 def test_references_have_the_numbers_of_what_they_lead_to(pages):
     shown = r'<a class="reference internal" href="([^"]+)"><span class="std std-numref">([^<]+)<'
     assert re.findall(shown, pages["02-second"]) == [

@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 
-from rulbook import paths
 from rulbook.claims.collect import claims_table
 from rulbook.claims.ledger import SECTIONS
 from rulbook.data import SUBSETS
@@ -27,13 +26,12 @@ def test_the_figure_names_every_section_and_its_counts(tmp_path):
         assert counts == sum(row["section"] == number for row in rows)
 
 
-def test_the_figure_is_saved_with_those_of_the_chapters(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "figures", lambda: tmp_path / "figures")
+def test_the_figure_is_saved_with_those_of_the_chapters(tmp_path):
     rows = claims_table(tmp_path)
-    saved = front_page.save_figure(rows)
+    saved = front_page.save_figure(rows, tmp_path / "figures")
     before = [path.read_bytes() for path in saved]
     assert [path.name for path in saved] == ["index-verdicts.png", "index-verdicts.svg"]
-    front_page.save_figure(rows)
+    front_page.save_figure(rows, tmp_path / "figures")
     assert [path.read_bytes() for path in saved] == before
 
 

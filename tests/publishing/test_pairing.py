@@ -1,4 +1,5 @@
-import os
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -6,15 +7,17 @@ import uuid
 
 import jupytext
 import nbformat
+import papermill
 import pytest
 
 from rulbook.errors import RulbookError
-from rulbook.publishing import pairing
+from rulbook.publishing import pairing, recorded_values
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import of_checkout
 from rulbook.publishing.pairs import Pairs, pairs_now
+from rulbook.publishing.references import References
 
-from .conftest import FRONT_MATTER
+from .conftest import EXERCISES, FRONT_MATTER
 
 
 def _rewrite(chapter, change):
@@ -34,6 +37,69 @@ def test_no_notebook_of_the_project_has_outputs():
     for chapter in chapters(of_checkout()):
         cells = nbformat.read(chapter.notebook, as_version=4).cells
         assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+
+@pytest.fixture(scope="module")
+def notebooks():
+    """Every chapter of the project as its text has it, and the notebook that readers open."""
+    return {
+        chapter.name: (
+            pairing.to_notebook(chapter),
+            nbformat.read(chapter.notebook, as_version=4),
+        )
+        for chapter in chapters(of_checkout())
+    }
+
+
+RAW = re.compile(
+    r"\{[\w:.-]+\}`|^\s*(?:> )?(?::{3,}|`{3,}\{)|\{\{|^%|^\([\w-]+\)=|\]\(#", re.MULTILINE
+)
+
+
+def test_no_notebook_has_a_role_a_directive_or_a_substitution(notebooks):
+    for of_text, notebook in notebooks.values():
+        prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+        assert [found for source in prose for found in RAW.findall(source)] == []
+        assert RAW.search("\n".join(cell.source for cell in of_text.cells))
+
+
+def test_every_value_that_a_text_quotes_is_recorded():
+    layout = of_checkout()
+    values = recorded_values.read(layout)
+    for chapter in chapters(layout):
+        assert recorded_values.unrecorded(chapter, values) == []
+
+
+def test_a_notebook_has_the_code_cells_of_its_text_in_their_order(notebooks):
+    def code(notebook):
+        return [
+            (cell.source, cell.metadata.get("tags"))
+            for cell in notebook.cells
+            if cell.cell_type == "code"
+        ]
+
+    for of_text, notebook in notebooks.values():
+        assert code(notebook) == code(of_text)
+        assert [tags for _, tags in code(notebook)].count([pairing.PARAMETERS_TAG]) == 1
+
+
+def test_what_a_page_hides_is_folded_and_so_is_the_code_of_solutions(notebooks):
+    for of_text, notebook in notebooks.values():
+        solutions = 0
+        inside = False
+        for shown, cell in zip(notebook.cells, of_text.cells, strict=True):
+            if cell.cell_type == "markdown":
+                inside = cell.source.rfind("{solution-start}") > cell.source.rfind("{solution-end}")
+                solutions += shown.source.count("<summary><b>Solution to Exercise")
+                assert shown.source.count("<details>") == shown.source.count("</details>")
+                continue
+            tags = cell.metadata.get("tags", [])
+            folded = shown.metadata.get("jupyter", {})
+            hides = any(tag in tags for tag in ("hide-input", "hide-cell", "remove-cell"))
+            assert folded.get("source_hidden", False) == (inside or hides)
+            both = inside or "hide-cell" in tags or "remove-cell" in tags
+            assert folded.get("outputs_hidden", False) == both
+        assert solutions >= 3
 
 
 def test_pairing_twice_gives_the_same_bytes(layout, tiny):
@@ -132,7 +198,7 @@ def test_what_an_author_wrote_in_a_notebook_can_be_taken_into_the_text(layout, t
     pairing.pair(layout)
     _rewrite(tiny, change)
     edited, text = tiny.notebook.read_bytes(), tiny.text.read_text()
-    pairing.to_text(tiny)
+    pairing.to_text(layout, tiny)
     assert pairing.compare(layout) == IN_STEP
     assert tiny.notebook.read_bytes() == edited
     assert tiny.text.read_text() != text
@@ -142,9 +208,106 @@ def test_what_an_author_wrote_in_a_notebook_can_be_taken_into_the_text(layout, t
 def test_a_notebook_and_a_text_that_were_both_edited_are_left_alone(layout, tiny):
     pairing.pair(layout)
     _rewrite(tiny, _other_source)
-    tiny.text.write_text(tiny.text.read_text() + "\nMore.\n")
+    text = tiny.text.read_text() + "\nMore.\n"
+    tiny.text.write_text(text)
     with pytest.raises(RulbookError, match="was edited"):
         pairing.pair(layout)
+    with pytest.raises(RulbookError, match=r"The text of 01-tiny was edited too.*--overwrite"):
+        pairing.to_text(layout, tiny)
+    assert tiny.text.read_text() == text
+
+
+@pytest.fixture
+def quoting(layout, tiny):
+    """The small chapter with a value in its prose, and exercises."""
+    tiny.text.write_text(tiny.text.read_text() + EXERCISES + "\nIt is {glue:text}`x:.1f` long.\n")
+    (layout.book / "values.json").write_text('{"01-tiny": {"x:.1f": "2.5"}}')
+    pairing.pair(layout)
+    return tiny
+
+
+def _prose(notebook, words):
+    (cell,) = (cell for cell in notebook.cells if words in cell.source)
+    return cell
+
+
+def test_values_in_prose_are_those_recorded_and_follow_them(layout, quoting):
+    assert _prose(nbformat.read(quoting.notebook, as_version=4), "It is 2.5 long.")
+    (layout.book / "values.json").write_text('{"01-tiny": {"x:.1f": "3.5"}}')
+    assert pairing.compare(layout).behind == ("01-tiny",)
+    pairing.pair(layout)
+    assert _prose(nbformat.read(quoting.notebook, as_version=4), "It is 3.5 long.")
+    (layout.book / "values.json").write_text("{")
+    with pytest.raises(RulbookError, match=r"values\.json' is not JSON"):
+        pairing.compare(layout)
+
+
+def test_an_edit_of_prose_and_of_code_returns_to_the_text_and_roles_stay(layout, quoting):
+    before = quoting.text.read_text()
+
+    def change(notebook):
+        cell = _prose(notebook, "It is 2.5 long.")
+        cell.source = cell.source.replace("It is 2.5 long", "It is only 2.5 long, as seen")
+        _prose(notebook, 'print("solved")').source += "\nprint(1)"
+        notebook.cells.append(nbformat.v4.new_markdown_cell("New words."))
+
+    _rewrite(quoting, change)
+    pairing.to_text(layout, quoting)
+    after = quoting.text.read_text()
+    assert "It is only {glue:text}`x:.1f` long, as seen." in after
+    assert 'print("solved")\nprint(1)\n' in after
+    assert after.rstrip().endswith("New words.")
+    assert after.count(":::{") == before.count(":::{")
+    assert pairing.compare(layout) == IN_STEP
+
+
+def _other_value(notebook):
+    cell = _prose(notebook, "It is 2.5 long.")
+    cell.source = cell.source.replace("2.5", "2.6")
+
+
+def _role_in_a_notebook(notebook):
+    _prose(notebook, "It is 2.5 long.").source += "\n\nSee {ref}`c01-one`."
+
+
+def _cell_gone(notebook):
+    notebook.cells.remove(_prose(notebook, "It is 2.5 long."))
+
+
+def _cells_joined(notebook):
+    last = _prose(notebook, "It is 2.5 long.")
+    notebook.cells[0].source += "\n\n" + last.source
+    notebook.cells.remove(last)
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (_other_value, r"Cell \d+ of the notebook .*“It is 2\.5 long\.”.*\{glue:text\}`x:\.1f`"),
+        (_role_in_a_notebook, r"Cell \d+ of the notebook .* it would look different afterwards"),
+        (_cell_gone, r"no longer has the cell that begins “"),
+        (_cells_joined, r"no longer has the cell that begins “"),
+    ],
+)
+def test_an_edit_that_would_lose_a_role_is_refused_with_its_place(layout, quoting, change, place):
+    text = quoting.text.read_text()
+    _rewrite(quoting, change)
+    edited = quoting.notebook.read_bytes()
+    with pytest.raises(RulbookError, match=place):
+        pairing.to_text(layout, quoting)
+    assert quoting.text.read_text() == text
+    assert quoting.notebook.read_bytes() == edited
+
+
+@pytest.mark.slow
+def test_a_notebook_runs_under_papermill_with_other_parameters(layout, quoting, tmp_path):
+    out = tmp_path / "out.ipynb"
+    papermill.execute_notebook(
+        quoting.notebook, out, parameters={"seed": 7}, progress_bar=False, cwd=tmp_path
+    )
+    outputs = json.dumps([cell.get("outputs") for cell in nbformat.read(out, 4).cells])
+    assert "parameters seen: quick auto auto 7" in outputs
+    assert "solved" in outputs
 
 
 def test_a_notebook_that_would_be_no_chapter_leaves_the_text_as_it_is(layout, tiny):
@@ -152,7 +315,7 @@ def test_a_notebook_that_would_be_no_chapter_leaves_the_text_as_it_is(layout, ti
     text = tiny.text.read_text()
     _rewrite(tiny, lambda notebook: notebook.cells.pop(1))
     with pytest.raises(RulbookError, match="no code cell tagged 'parameters'"):
-        pairing.to_text(tiny)
+        pairing.to_text(layout, tiny)
     assert tiny.text.read_text() == text
 
 
@@ -162,7 +325,7 @@ def test_a_notebook_that_is_missing_is_behind_and_a_broken_one_is_kept(layout, t
     with pytest.raises(RulbookError, match="was edited"):
         pairing.pair(layout)
     with pytest.raises(RulbookError, match="cannot be read as a notebook"):
-        pairing.to_text(tiny)
+        pairing.to_text(layout, tiny)
     assert tiny.notebook.read_text() == "<<<<<<< a conflict"
 
 
@@ -191,17 +354,22 @@ def test_a_text_that_is_not_utf_8_is_an_error_that_names_it(tiny):
 
 
 @pytest.mark.slow
-def test_saving_in_jupyterlab_without_an_edit_changes_no_byte(layout, tiny):
-    """JupyterLab's extension saves both sides as ``jupytext --sync`` does."""
+def test_jupytext_saves_a_text_as_it_is_and_takes_no_notebook_for_its_pair(layout, tiny):
+    """JupyterLab's extension opens and saves a text as ``jupytext --to md:myst`` does."""
     shutil.copy2(of_checkout().root / "jupytext.toml", layout.root)
     text = tiny.text.read_text().replace("    format_version: 0.13\n", "")
     tiny.text.write_text(text.replace("\n\n\n", "\n\n"))  # as jupytext spaces cells
     pairing.pair(layout)
     before = tiny.text.read_bytes(), tiny.notebook.read_bytes()
-    later = tiny.text.stat().st_mtime + 60
-    os.utime(tiny.notebook, (later, later))
-    command = [sys.executable, "-m", "jupytext", "--sync", str(tiny.notebook)]
-    subprocess.run(command, check=True, capture_output=True)
+
+    def jupytext_cli(*arguments):
+        command = [sys.executable, "-m", "jupytext", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, check=False, text=True)
+
+    saved = jupytext_cli("--to", "md:myst", "--output", tiny.text, tiny.text)
+    assert saved.returncode == 0
+    refused = jupytext_cli("--sync", tiny.notebook)
+    assert "not a paired notebook" in refused.stdout + refused.stderr
     assert (tiny.text.read_bytes(), tiny.notebook.read_bytes()) == before
 
 
@@ -246,9 +414,15 @@ def test_notebooks_install_the_package_only_once_there_is_where_to_install_it_fr
 
 @pytest.mark.parametrize("on_colab", [False, True])
 def test_the_first_cell_installs_on_colab_and_elsewhere_says_how(
-    tiny, monkeypatch, capsys, on_colab
+    layout, tiny, monkeypatch, capsys, on_colab
 ):
-    first = pairing.to_public_notebook(tiny, "https://github.com/example/rulbook").cells[0].source
+    first = (
+        pairing.to_public_notebook(
+            tiny, References.of(layout), "https://github.com/example/rulbook"
+        )
+        .cells[0]
+        .source
+    )
     wanted = "rulbook[studies] @ git+https://github.com/example/rulbook"
     installed = []
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
@@ -264,6 +438,7 @@ def test_the_first_cell_installs_on_colab_and_elsewhere_says_how(
 
 
 @pytest.mark.parametrize("url", ["", "https://github.com/example/rulbook"])
-def test_a_notebook_becomes_a_script_that_python_reads(tiny, url):
-    script = jupytext.writes(pairing.to_public_notebook(tiny, url), fmt="py:percent")
+def test_a_notebook_becomes_a_script_that_python_reads(layout, tiny, url):
+    notebook = pairing.to_public_notebook(tiny, References.of(layout), url)
+    script = jupytext.writes(notebook, fmt="py:percent")
     compile(script, "script", "exec")

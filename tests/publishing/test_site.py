@@ -25,9 +25,8 @@ from rulbook.publishing.staging import stage, with_present_prose
 @pytest.fixture
 def executed(layout, tiny):
     """A checkout whose one chapter has an executed notebook, written by hand."""
-    pairing.pair(layout)
     tiny.executed.parent.mkdir(parents=True)
-    shutil.copy2(tiny.notebook, tiny.executed)
+    nbformat.write(pairing.to_notebook(tiny), tiny.executed)
     (layout.book / "index.md").write_text("# Book\n")
     _contents(layout, "01-tiny")
     return layout
@@ -72,6 +71,7 @@ def test_the_page_for_unknown_addresses_links_home(executed, tmp_path, site_url)
 
 
 def test_downloads_are_the_paired_notebook_the_text_and_a_script(executed, tiny, tmp_path):
+    pairing.pair(executed)
     stage(executed, tmp_path)
     folder = executed.staged / "root" / "downloads"
     notebook = nbformat.read(folder / tiny.notebook.name, as_version=4)

@@ -530,14 +530,28 @@ def test_frozen_parameters_stay_as_they_are_and_the_others_train(name, observe, 
         assert (parameter.grad is None) != parameter.requires_grad
 
 
-@EVERY_METHOD
+OF_LAST_LAYER = ("gradnorm_legacy", "gradnorm_original")
+"""Their norm is that of a layer of the trunk, so that a frozen trunk leaves nothing to measure."""
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in OF_LAST_LAYER])
 @pytest.mark.parametrize("observe", [False, True])
 def test_with_the_whole_trunk_frozen_the_heads_train(name, observe, network):
-    if name in ("gradnorm_legacy", "gradnorm_original"):
-        pytest.skip("their norm is that of a trunk's layer, and they say so")
     network.trunk.requires_grad_(False)
     network.step(warmed_up(name), observe=observe)
     assert all(p.grad.isfinite().all() for head in network.task_params.values() for p in head)
+
+
+@pytest.mark.parametrize("name", OF_LAST_LAYER)
+@pytest.mark.parametrize("frozen", ["trunk", "matrices"])
+def test_with_no_layer_to_measure_the_refusal_says_what_to_do(name, frozen, network):
+    for parameter in network.trunk.parameters():
+        parameter.requires_grad_(frozen == "matrices" and parameter.ndim == 1)
+    loss = warmed_up(name)
+    state = copy.deepcopy(loss.state_dict())
+    with pytest.raises(UsageError, match=r"no parameter of shared_params that is trained .* thaw"):
+        call(loss, network, network.losses())
+    assert_untouched(network, loss, state)
 
 
 @EVERY_METHOD

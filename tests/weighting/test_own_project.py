@@ -14,6 +14,9 @@ def blocks():
     return re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
+# Lightning's own: its call of PyTorch's tree functions, and advice on speed for a real training.
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.. is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers")
 @pytest.mark.slow
 def test_every_block_runs_after_those_before_it(capsys):
     session: dict = {}
@@ -23,6 +26,8 @@ def test_every_block_runs_after_those_before_it(capsys):
         exec(compile(block, f"{PAGE}.md", "exec"), session)
     assert "anomaly_weight" in capsys.readouterr().out
     assert len(session["read"]) == 3
+    assert session["trainer"].global_step == 8
+    assert "anomaly_weight" in session["trainer"].callback_metrics
     assert sum(session["records"][-1][f"{task}_weight"] for task in session["heads"]) == (
         pytest.approx(3.0)
     )

@@ -6,6 +6,7 @@ import torch
 
 from rulbook.errors import UsageError
 from rulbook.paths import checkout
+from rulbook.weighting import registry
 from rulbook.weighting.fixed import FixedWeightLoss
 from rulbook.weighting.registry import METHODS, get_loss, names
 
@@ -86,3 +87,19 @@ def test_every_fact_that_a_page_tabulates_is_there():
 def test_titles_are_distinct():
     titles = [method.title for method in METHODS.values()]
     assert len(set(titles)) == len(titles)
+
+
+def test_a_method_of_ones_own_is_built_by_its_name(monkeypatch):
+    monkeypatch.setattr(registry, "_OWN", {})
+    registry.add_method("thirds", lambda rul_weight=1 / 3: FixedWeightLoss(rul_weight, 2 / 3))
+    assert get_loss("thirds").get_weights()["rul_weight"] == 1 / 3
+    assert get_loss("thirds", rul_weight=0.4).get_weights()["rul_weight"] == 0.4
+    assert names()[-1] == "thirds"
+    with pytest.raises(UsageError, match="no option 'beta'"):
+        get_loss("thirds", beta=1)
+
+
+@pytest.mark.parametrize("name", ["gaba", "fixed_030", "fixed_70_30", "fixed"])
+def test_a_method_of_the_package_is_not_replaced(name):
+    with pytest.raises(UsageError, match="choose another name"):
+        registry.add_method(name, FixedWeightLoss)

@@ -26,19 +26,40 @@ from rulbook.claims.ledger import Claim, Verdict, find, rows_of
 from rulbook.claims.verdict import shown
 from rulbook.data.cmapss import Source
 from rulbook.display.glue import glue, publish
+from rulbook.display.grids import grid_of, shared_beginning
 from rulbook.display.markup import html_of
 from rulbook.studies.conditions import CONDITIONS, training_condition
 
-MARKS: Mapping[str | None, tuple[str, str]] = {
-    Verdict.REPRODUCED: ("✓", "#1a7f37"),
-    Verdict.REFUTED: ("✗", "#c62828"),
-    Verdict.NOT_REPRODUCED: ("≠", "#c2570c"),
-    Verdict.DEPENDS: ("±", "#8a6d00"),
-    Verdict.INCONSISTENT: ("⇄", "#7b3fb5"),
-    Verdict.UNDECIDABLE: ("?", "#57606a"),
-    None: ("…", "#57606a"),
+
+@dataclass(frozen=True)
+class Mark:
+    """How a verdict is told apart at a glance; its word always stands beside it.
+
+    Attributes:
+        sign: one character.
+        on_light: colour on light paper.
+        on_dark: colour on dark paper; both stand out from it by 4.5 to 1.
+
+    """
+
+    sign: str
+    on_light: str
+    on_dark: str
+
+
+MARKS: Mapping[str | None, Mark] = {
+    Verdict.REPRODUCED: Mark("✓", "#1a7f37", "#4ac26b"),
+    Verdict.REFUTED: Mark("✗", "#c62828", "#ff8a80"),
+    Verdict.NOT_REPRODUCED: Mark("≠", "#b34c08", "#f0a35e"),
+    Verdict.DEPENDS: Mark("±", "#806200", "#dcb53c"),
+    Verdict.INCONSISTENT: Mark("⇄", "#7b3fb5", "#c9a4f5"),
+    Verdict.UNDECIDABLE: Mark("?", "#57606a", "#adbac7"),
+    None: Mark("…", "#57606a", "#adbac7"),
 }
-"""Sign and edge colour of each verdict; the word always stands beside them."""
+"""The mark of each verdict, and of a claim that waits."""
+
+_NAMED = 2
+"""So many cells that do not hold are named in the line that sums up; more are counted."""
 
 
 def check(
@@ -80,7 +101,10 @@ def check(
 
 
 def check_all(values: Mapping[str, object], *, source: Source | None = None) -> None:
-    """Show several claims' verdicts as one table.
+    """Show several claims' verdicts: one line that sums up, below it those that do not hold.
+
+    What is reproduced is folded. Claims that are the cells of a printed table are shown as that
+    table, open where one of them does not hold.
 
     Args:
         values: by claim id, our value, ``None`` for no value, or a mapping from training conditions
@@ -98,8 +122,7 @@ def check_all(values: Mapping[str, object], *, source: Source | None = None) -> 
         decision.measured if isinstance(value, Mapping) else value
         for (_, decision), value in zip(decided, values.values(), strict=True)
     ]
-    rows = [_shown(claim, decision) for claim, decision in decided]
-    _publish(decided, shown_values, html_of("checked_claims", rows=rows))
+    _publish(decided, shown_values, _checked(decided))
 
 
 def claims_of(section_or_chapter: str) -> None:
@@ -142,31 +165,85 @@ def _publish(decided: list[tuple[Claim, Decision]], values: list[object], html: 
         glue(f"{claim.id}-printed", claim.printed_words)
 
 
+def _checked(decided: list[tuple[Claim, Decision]]) -> str:
+    """Return the HTML of ``check_all``."""
+    claims = [claim for claim, _ in decided]
+    rows = {claim.id: _shown(claim, decision) for claim, decision in decided}
+    grid = grid_of(claims)
+    names = grid.names if grid else {}
+    failing = [row.id for row in rows.values() if not row.holds]
+    grid_holds = grid is None or not set(grid.ids) & set(failing)
+    in_rows = [row for row in rows.values() if not grid or row.id not in grid.ids]
+    is_open = not grid_holds or not all(row.holds for row in in_rows)
+    folded = [row.id for row in rows.values() if row.holds and (grid_holds or row in in_rows)]
+    noun = "figure" if all(isinstance(claim.printed, str) for claim in claims) else "claim"
+    title = f"{len(claims)} {noun}{'' if len(claims) == 1 else 's'}"
+    fold_title = f"{len(folded)} {Verdict.REPRODUCED.words}"
+    places = [claim.where.split(", ") for claim in claims]
+    return html_of(
+        "checked_claims",
+        title=title,
+        place=", ".join(places[0][: shared_beginning(places)]),
+        first=claims[0].id,
+        counts=_counts(list(rows.values())),
+        failing=[names[name] for name in failing if name in names and len(failing) <= _NAMED],
+        worst=MARKS[_worst([row.verdict for row in rows.values()])],
+        claims=rows,
+        grid=grid,
+        grid_holds=grid_holds,
+        is_open=is_open,
+        open_rows=[row for row in in_rows if not row.holds],
+        # Its name is its own among the folds of a page.
+        fold_name=f"{'' if is_open else f'{title}: '}{fold_title}, {folded[0]}" if folded else "",
+        fold_title=fold_title,
+        reproduced=MARKS[Verdict.REPRODUCED],
+        folded_rows=[row for row in in_rows if row.holds],
+    )
+
+
+def _counts(shown_claims: list["_ShownClaim"]) -> list[tuple[Mark, str, int]]:
+    """Return mark, words and number of each verdict that is there."""
+    found = [one.verdict for one in shown_claims]
+    present = [verdict for verdict in (*Verdict, None) if verdict in found]
+    return [(MARKS[one], _words(one), found.count(one)) for one in present]
+
+
+def _worst(verdicts: list[str | None]) -> str | None:
+    """Return the verdict that gives a place its colour."""
+    gravest_first = (
+        *(Verdict.REFUTED, Verdict.NOT_REPRODUCED, Verdict.INCONSISTENT, Verdict.DEPENDS),
+        *(Verdict.UNDECIDABLE, None),
+    )
+    return next((one for one in gravest_first if one in verdicts), Verdict.REPRODUCED)
+
+
 @dataclass(frozen=True)
 class _ShownClaim:
     """What a template shows of a claim: text, no markup."""
 
     id: str
+    verdict: str | None
     statement: str
     printed: str
     ours: str
-    sign: str
-    colour: str
+    mark: Mark
     words: str
     remarks: str
+    holds: bool
+    """Whether it is reproduced, as the ledger expects: it may be folded."""
 
 
 def _shown(claim: Claim, decision: Decision) -> _ShownClaim:
-    sign, colour = MARKS[decision.verdict]
     return _ShownClaim(
         id=claim.id,
+        verdict=decision.verdict,
         statement=claim.statement,
         printed=claim.printed_words,
         ours=_ours(claim, decision),
-        sign=sign,
-        colour=colour,
+        mark=MARKS[decision.verdict],
         words=_words(decision.verdict),
         remarks=_remarks(claim, decision),
+        holds=decision.verdict == claim.expected == Verdict.REPRODUCED,
     )
 
 

@@ -14,6 +14,7 @@ panels stand below each other for the same reason.
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -126,7 +127,9 @@ class DescribedFigure(NamedTuple):
         return save_figure(self.figure, name, self.alt, self.caption)
 
 
-def save_figure(figure: Figure, name: str, alt: str, caption: str = "") -> Drawing:
+def save_figure(
+    figure: Figure, name: str, alt: str, caption: str = "", folder: Path | None = None
+) -> Drawing:
     """Write ``figures/<name>.svg`` and ``.png``, and return the figure for the page.
 
     The files carry no date and no version: a figure that did not change is a file that did not
@@ -137,11 +140,13 @@ def save_figure(figure: Figure, name: str, alt: str, caption: str = "") -> Drawi
         name: chapter number and a few words, for instance ``04-trajectories``; unique in the book.
         alt: what the figure shows, in a sentence or two.
         caption: text below the figure on the page.
+        folder: where the files are written, by default the ``figures`` of where one works.
 
     """
+    folder = folder or paths.figures()
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=200, facecolor="white", metadata={"Software": None})
     svg = svg_of(figure, alt, ids=name, themed=False)
-    paths.write_atomically(paths.figures() / f"{name}.svg", svg + "\n")
-    paths.write_atomically(paths.figures() / f"{name}.png", png.getvalue())
+    paths.write_atomically(folder / f"{name}.svg", svg + "\n")
+    paths.write_atomically(folder / f"{name}.png", png.getvalue())
     return Drawing(svg_of(figure, alt, ids=name), alt, caption)

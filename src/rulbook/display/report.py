@@ -1,5 +1,8 @@
 """Write the ledger as a page of the book: every claim, our figure, the verdict and why."""
 
+import csv
+import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -10,7 +13,7 @@ from markupsafe import Markup
 from rulbook.claims.collect import Decided, collect
 from rulbook.claims.findings import MIXED, verdict_counts
 from rulbook.claims.ledger import SECTIONS, Claim, Verdict, read_ledger
-from rulbook.display.badges import MARKS, strip
+from rulbook.display.badges import MARKS, Mark, strip
 from rulbook.display.markup import html_of, raw_html
 
 _WAITING = "waiting for records"
@@ -45,9 +48,9 @@ class _Entry:
         return _WAITING if self.claim.waiting else _NOT_DECIDED
 
     @property
-    def sign(self) -> str:
-        """The sign that stands before the verdict."""
-        return MARKS[self.decided.decision.verdict if self.decided else self.claim.expected][0]
+    def mark(self) -> Mark:
+        """The mark of the verdict."""
+        return MARKS[self.decided.decision.verdict if self.decided else self.claim.expected]
 
     @property
     def ours(self) -> str:
@@ -89,7 +92,7 @@ class _Entry:
         return " ".join(part for part in parts if part)
 
 
-def write_report(executed: Path, out: Path) -> None:
+def write_report(executed: Path, out: Path, cited: str = "") -> None:
     """Write the report page from the ledger and a folder of executed notebooks.
 
     The page is MyST text with the table as HTML: it shows without a kernel and without a network,
@@ -98,18 +101,61 @@ def write_report(executed: Path, out: Path) -> None:
     Args:
         executed: folder with the executed notebooks, one a chapter.
         out: path of the page, written whole or not at all.
+        cited: how to cite the book, for the citation of a claim.
 
     """
-    text = report_text(list(read_ledger().values()), collect(executed))
+    text = report_text(list(read_ledger().values()), collect(executed), cited)
     half_written = out.with_suffix(".tmp")
     half_written.write_text(text, encoding="utf-8")
     half_written.replace(out)
 
 
-def report_text(claims: Sequence[Claim], decided: Sequence[Decided]) -> str:
-    """Return the report page as MyST text."""
+def claim_files(executed: Path) -> dict[str, str]:
+    """Return the files that have every claim for programs: ``claims.csv`` and ``claims.json``."""
+    rows = [_as_row(entry) for entry in _entries(list(read_ledger().values()), collect(executed))]
+    table = io.StringIO()
+    writer = csv.DictWriter(table, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    as_json = json.dumps(rows, ensure_ascii=False, indent=1)
+    return {"claims.csv": table.getvalue(), "claims.json": f"{as_json}\n"}
+
+
+def search_script(executed: Path) -> str:
+    """Return the script that finds claims on the page of the search, with what it searches."""
+    entries = _entries(list(read_ledger().values()), collect(executed))
+    index = [
+        (one.claim.id, one.claim.printed_words, one.claim.statement, one.verdict) for one in entries
+    ]
+    known = json.dumps(index, ensure_ascii=False)
+    return f"const CLAIMS = {known};\n{_beside('find_words.js')}\n{_beside('find_claims.js')}"
+
+
+def _as_row(entry: _Entry) -> dict[str, str]:
+    claim = entry.claim
+    return {
+        "id": claim.id,
+        "section": SECTIONS[claim.section].name,
+        "where": claim.where,
+        "statement": claim.statement,
+        "printed": claim.printed_words,
+        "ours": entry.ours,
+        "verdict": entry.verdict,
+        "why": entry.why,
+        "finding": claim.finding,
+        "decided in": f"{entry.chapter}.html#claim-{claim.id}" if entry.chapter else "",
+    }
+
+
+def _entries(claims: Sequence[Claim], decided: Sequence[Decided]) -> list[_Entry]:
     decisions = {entry.decision.claim: entry for entry in decided}
-    entries = [_Entry(claim, decisions.get(claim.id)) for claim in claims]
+    return [_Entry(claim, decisions.get(claim.id)) for claim in claims]
+
+
+def report_text(claims: Sequence[Claim], decided: Sequence[Decided], cited: str = "") -> str:
+    """Return the report page as MyST text; arguments as for ``write_report``."""
+    entries = _entries(claims, decided)
+    waiting = f"- **{_WAITING}**: the trainings that decide it have not been recorded yet."
     return "\n".join(
         [
             "# What holds and what does not",
@@ -117,12 +163,15 @@ def report_text(claims: Sequence[Claim], decided: Sequence[Decided]) -> str:
             f"The ledger has {len(entries)} claims of the book: every figure that its five "
             "sections print and every statement in words that can be tested. Beside each stands "
             "our own figure where there is one to measure, the verdict, the reason where the two "
-            "differ, and a link to the row below the cell that decided it, whose code is folded.",
+            "differ, and a link to the cell that decided it. Type a figure "
+            "or words to find a claim.",
+            "",
+            raw_html(_filter(entries, cited)),
             "",
             _findings_in_words(entries),
             "",
             *(f"- **{verdict.words}**: {meaning}" for verdict, meaning in MEANINGS.items()),
-            f"- **{_WAITING}**: the trainings that decide it have not been recorded yet.",
+            *([waiting] if _WAITING in _verdicts_in(entries) else []),
             "",
             "## Verdicts by section",
             "",
@@ -169,19 +218,25 @@ def _counts(entries: Sequence[_Entry]) -> str:
         for number, section in SECTIONS.items()
     ]
     rows.append(("all", counts([entry.verdict for entry in entries])))
-    return html_of("report_counts", verdicts=verdicts, rows=rows, style=_beside("report.css"))
+    return html_of("report_counts", verdicts=verdicts, rows=rows)
+
+
+def _filter(entries: Sequence[_Entry], cited: str) -> str:
+    sections = [
+        (number, f"{section.name}, {section.topic}") for number, section in SECTIONS.items()
+    ]
+    return html_of(
+        "report_filter",
+        sections=sections,
+        verdicts=_verdicts_in(entries),
+        cited=cited,
+        style=_beside("report.css"),
+    )
 
 
 def _table(entries: Sequence[_Entry]) -> str:
-    return html_of(
-        "report_claims",
-        rows=entries,
-        sections=[
-            (number, f"{section.name}, {section.topic}") for number, section in SECTIONS.items()
-        ],
-        verdicts=_verdicts_in(entries),
-        script=_beside("report.js"),
-    )
+    script = _beside("find_words.js") + _beside("report.js")
+    return html_of("report_claims", rows=entries, script=script)
 
 
 def _beside(name: str) -> Markup:

@@ -1,4 +1,4 @@
-"""What the page of a chapter offers to take away: its paired notebook, its text and a script.
+"""What pages offer to take away: of a chapter its notebook, text and script; claims and records.
 
 Also the Sphinx extension that puts them into the download menu of the page.
 """
@@ -11,10 +11,13 @@ import jupytext
 import nbformat
 from sphinx.application import Sphinx
 
+from rulbook.display.report import claim_files
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.pairing import to_public_notebook
+from rulbook.publishing.references import References
 from rulbook.publishing.site_config import addresses
+from rulbook.studies import archive
 
 FOLDER = "downloads"
 """Where the files are, below the root of the site."""
@@ -27,15 +30,30 @@ _KINDS = ((".ipynb", "Notebook"), (".md", "Text of the notebook"), (".py", "Pyth
 
 
 def write_downloads(layout: Layout) -> None:
-    """Write the three files of every chapter into the staged folder."""
+    """Write the three files of every chapter and those of the claims into the staged folder."""
     url = addresses(layout).repository_url
+    references = References.of(layout)
     folder = layout.staged / ROOT / FOLDER
     folder.mkdir(parents=True)
+    for name, text in claim_files(layout.executed).items():
+        (folder / name).write_text(text, encoding="utf-8")
     for chapter in chapters(layout):
-        notebook = to_public_notebook(chapter, url)
+        notebook = to_public_notebook(chapter, references, url)
         nbformat.write(notebook, folder / f"{chapter.name}.ipynb")
         jupytext.write(notebook, folder / f"{chapter.name}.py", fmt="py:percent")
         shutil.copy2(chapter.text, folder)
+
+
+def write_records(layout: Layout) -> None:
+    """Write what the records of the book say, by run and by epoch, into the staged folder.
+
+    Raises:
+        RulbookError: A record cannot be read.
+    """
+    folder = layout.staged / ROOT / FOLDER
+    records = archive.carried_records()
+    archive.write_csv(archive.whole_table(records), folder / "runs.csv")
+    archive.write_csv(archive.epochs_table(records), folder / "epochs.csv")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

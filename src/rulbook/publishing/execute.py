@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rulbook import paths, reads
 from rulbook.errors import RulbookError, unknown_name
 from rulbook.options import Profile, RequestedDevice, RequestedSource
-from rulbook.publishing import stamps
+from rulbook.publishing import recorded_values, stamps
 from rulbook.publishing.chapters import Chapter, forget_removed
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.lock import building
@@ -141,18 +141,34 @@ def _execute(
     reasons = {chapter: stamps.changes(chapter, inputs) for chapter in chapters}
     if figures:
         for chapter in chapters:
-            reasons[chapter] += _figures_gone(chapter)
+            reasons[chapter] += _figures_gone(layout, chapter)
     stale = [chapter for chapter in chapters if reasons[chapter]]
     for chapter in stale:
         console.print(f"{chapter.name}: executing ({escape(', '.join(reasons[chapter]))})")
     task = _Task(layout, inputs, parameters, cell_seconds)
     failures = _run_all(stale, task, jobs, console) if stale else []
+    _record_values(layout, chapters, inputs, ran=stale)
     if failures:
         raise RulbookError("\n".join(failures))
     return Outcome(
         executed=tuple(chapter.name for chapter in stale),
         up_to_date=tuple(chapter.name for chapter in chapters if not reasons[chapter]),
     )
+
+
+def _record_values(
+    layout: Layout, chapters: Sequence[Chapter], inputs: stamps.Inputs, *, ran: Sequence[Chapter]
+) -> None:
+    """Record what the texts quote of the chapters that ran, or quote for the first time."""
+    values = recorded_values.read(layout)
+    quoting = [
+        chapter
+        for chapter in chapters
+        if chapter in ran or recorded_values.unrecorded(chapter, values)
+    ]
+    current = [chapter for chapter in quoting if not stamps.changes(chapter, inputs)]
+    if current:
+        recorded_values.record(layout, current)
 
 
 @dataclass(frozen=True)
@@ -312,7 +328,11 @@ def _run(chapter: Chapter, task: _Task) -> float:
             for name, digest in made_of.items()
             if read.records or name != stamps.RECORDS
         },
-        figures=[path.name for path in _figures_of(chapter) if path.stat().st_mtime >= started],
+        figures=[
+            path.name
+            for path in _figures_of(task.layout, chapter)
+            if path.stat().st_mtime >= started
+        ],
         text=stamps.text_digest(text),
         imports=code.imports,
     )
@@ -371,18 +391,19 @@ def _papermill(
             ) from fault
 
 
-def figures_saved(chapter: Chapter) -> list[Path]:
+def figures_saved(layout: Layout, chapter: Chapter) -> list[Path]:
     """Return the figures that a chapter saved when it was last executed."""
     stamp = stamps.read(chapter)
-    return [paths.figures() / name for name in stamp.figures] if stamp else []
+    return [layout.figures / name for name in stamp.figures] if stamp else []
 
 
-def _figures_gone(chapter: Chapter) -> list[str]:
-    return [f"{path.name} is gone" for path in figures_saved(chapter) if not path.is_file()]
+def _figures_gone(layout: Layout, chapter: Chapter) -> list[str]:
+    saved = figures_saved(layout, chapter)
+    return [f"{path.name} is gone" for path in saved if not path.is_file()]
 
 
-def _figures_of(chapter: Chapter) -> list[Path]:
-    return paths.files_in(paths.figures(), f"{chapter.number}-*")
+def _figures_of(layout: Layout, chapter: Chapter) -> list[Path]:
+    return paths.files_in(layout.figures, f"{chapter.number}-*")
 
 
 class _Place:

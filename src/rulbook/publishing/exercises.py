@@ -1,10 +1,12 @@
 """A Sphinx extension that puts right what ``sphinx_exercise`` makes of exercises and solutions.
 
-That extension numbers through the book, so that chapter 04 would begin with Exercise 12; here it
-begins with Exercise 4.1, as its tables do. It also gives all exercises of a page the same anchor,
-and the title that opens a solution a link: whoever presses the words would be taken away.
+Exercises and equations are numbered through the book, so that chapter 04 would begin with Exercise
+12; here it begins with Exercise 4.1, as its tables do. That extension also gives all exercises of a
+page the same anchor, and the title that opens a solution a link: whoever presses the words would be
+taken away.
 """
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -13,6 +15,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx_exercise.nodes import is_exercise_node, is_solution_node
 
 _AFTER_SPHINX = 900
+_NUMBERED = ("exercise", "displaymath")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -24,10 +27,11 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 def _number_by_chapter(_app: Sphinx, env: BuildEnvironment) -> list[str]:
     """Replace the numbers that Sphinx gave; no page has to be read again for it."""
-    for page, numbers in env.toc_fignumbers.items():
-        exercises = numbers.get("exercise", {})
-        for position, label in enumerate(sorted(exercises, key=exercises.__getitem__), start=1):
-            exercises[label] = (int(page[:2]), position)
+    for page, kinds in env.toc_fignumbers.items():
+        for kind in _NUMBERED if re.match(r"\d\d-", page) else ():
+            numbers = kinds.get(kind, {})
+            for position, label in enumerate(sorted(numbers, key=numbers.__getitem__), start=1):
+                numbers[label] = (int(page[:2]), position)
     return []
 
 

@@ -8,7 +8,7 @@ from ipywidgets.embed import dependency_state, embed_data, escape_script
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from rulbook import paths, toy
+from rulbook import toy
 from rulbook.claims.collect import ClaimRow
 from rulbook.claims.ledger import SECTIONS, Verdict
 from rulbook.display import plots
@@ -37,16 +37,17 @@ def verdicts_by_section(rows: list[ClaimRow]) -> plots.Drawing:
     return plots.Drawing(svg_of(figure, alt, ids=FIGURE), alt, caption)
 
 
-def save_figure(rows: list[ClaimRow]) -> list[Path]:
-    """Save the figure of the front page beside those of the chapters; return its two files."""
+def save_figure(rows: list[ClaimRow], folder: Path) -> list[Path]:
+    """Save the figure of the front page in a folder; return its two files."""
     figure, alt = _circles(rows)
-    plots.save_figure(figure, FIGURE, alt)
-    return [paths.figures() / f"{FIGURE}{suffix}" for suffix in (".png", ".svg")]
+    plots.save_figure(figure, FIGURE, alt, folder=folder)
+    return [folder / f"{FIGURE}{suffix}" for suffix in (".png", ".svg")]
 
 
 def _circles(rows: list[ClaimRow]) -> tuple[Figure, str]:
     """Return the counts by section and verdict as circles, and what they show in words."""
-    verdicts = (*Verdict, None)
+    is_open = any(row["verdict"] is None for row in rows)
+    verdicts = (*Verdict, None) if is_open else (*Verdict,)
     counts = {
         section: [
             sum(row["verdict"] == verdict for row in rows if row["section"] == section)
@@ -59,7 +60,9 @@ def _circles(rows: list[ClaimRow]) -> tuple[Figure, str]:
     for column, of_section in enumerate(counts.values()):
         for row, (verdict, count) in enumerate(zip(verdicts, of_section, strict=True)):
             size = _CIRCLE_POINTS * (count / largest) ** 0.5
-            axes.plot(column, row, "o", color=MARKS[verdict][1], alpha=0.4, mew=0, markersize=size)
+            axes.plot(
+                column, row, "o", color=MARKS[verdict].on_light, alpha=0.4, mew=0, markersize=size
+            )
             # A number that its circle does not hold stands beside it, not on a blot.
             aside = 0.0 if size > _NUMBER_POINTS or not count else (size + _NUMBER_POINTS) / 2
             axes.annotate(
@@ -70,7 +73,7 @@ def _circles(rows: list[ClaimRow]) -> tuple[Figure, str]:
                 ha="center",
                 va="center",
             )
-    words = [f"{MARKS[v][0]} {v.words if v else 'no verdict yet'}" for v in verdicts]
+    words = [f"{MARKS[v].sign} {v.words if v else 'no verdict yet'}" for v in verdicts]
     axes.set_yticks(range(len(verdicts)), words)
     axes.set_xticks(range(len(SECTIONS)), [f"{s.edition}\n§{s.number}" for s in SECTIONS.values()])
     axes.set(xlim=(-0.6, len(SECTIONS) - 0.4), ylim=(len(verdicts) - 0.4, -0.6))

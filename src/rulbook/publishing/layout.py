@@ -28,6 +28,11 @@ class Layout:
         return self.root / "notebooks"
 
     @property
+    def figures(self) -> Path:
+        """The figures that the chapters saved."""
+        return self.root / "figures"
+
+    @property
     def build(self) -> Path:
         """Everything that is made and can be made again."""
         return self.root / "_build"

@@ -1,7 +1,11 @@
-"""The notebook of a chapter, made from its text, and the check that the two agree.
+"""The notebooks of a chapter, made from its text, and the check that text and notebook agree.
 
-The text is the source of truth. Conversion is deterministic: a cell's id is a digest of its source,
-and neither times nor versions are written.
+The text is the source of truth, and what is executed for the page is a notebook with its roles and
+directives. The notebook that a reader opens has the same code cells, and plain Markdown: the values
+that a build on the real data recorded, solutions closed, code that the page hides folded.
+
+Conversion is deterministic: a cell's id is a digest of its source in the text, and neither times
+nor versions are written.
 
 A notebook carries a digest of what was written into it. While it holds, nobody has changed the
 notebook since, and it may be written anew; where it does not, the change would be lost, and the
@@ -21,9 +25,11 @@ from nbformat import NotebookNode
 
 from rulbook import paths
 from rulbook.errors import RulbookError
+from rulbook.publishing import plain_markdown
 from rulbook.publishing.chapters import Chapter, chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.pairs import Pairs, what_to_do_about_edited
+from rulbook.publishing.references import References
 from rulbook.publishing.site_config import addresses
 
 PARAMETERS_TAG = "parameters"
@@ -41,7 +47,9 @@ if "google.colab" in sys.modules:
 elif find_spec("rulbook") is None:
     print(f'This notebook needs its package: pip install "{{package}}"')"""
 
-_VOLATILE_METADATA = ("execution", "papermill")
+_VOLATILE_METADATA = ("execution", "papermill", "jupyter", "collapsed", "scrolled")
+"""What running a notebook, folding its cells and scrolling leave in the metadata of cells."""
+
 _WRITTEN = "rulbook_pair"
 """Key of a notebook's metadata with the digest of what ``pair`` wrote into it."""
 _INSTALL_ID = "install"
@@ -100,26 +108,59 @@ def to_notebook(chapter: Chapter, text: str | None = None) -> NotebookNode:
     return notebook
 
 
-def to_public_notebook(chapter: Chapter, repository_url: str) -> NotebookNode:
-    """Return the notebook of a chapter as it is published: on Colab it installs the package.
+def to_public_notebook(
+    chapter: Chapter, references: References, repository_url: str, text: str | None = None
+) -> NotebookNode:
+    """Return the notebook of a chapter as readers open it, with plain prose and folded cells.
 
-    Without a ``repository_url`` there is nothing to install from, and nothing is added.
+    On Colab it installs the package, where there is a ``repository_url`` to install it from.
+
+    Args:
+        chapter: The chapter.
+        references: What the texts refer to.
+        repository_url: Where the package can be installed from.
+        text: The chapter's text, where it is not that of the file.
+
+    Raises:
+        RulbookError: As ``to_notebook``, or a role or directive of the text has no plain form.
     """
-    notebook = to_notebook(chapter)
+    notebook = to_notebook(chapter, text)
+    in_solutions = plain_markdown.solution_cells(notebook)
+    prose = iter(plain_markdown.plain_cells(notebook, chapter.name, references))
+    for position, cell in enumerate(notebook.cells):
+        if cell.cell_type == "markdown":
+            cell.source = plain_markdown.plain(next(prose))
+        elif folded := _folded(cell, in_solution=position in in_solutions):
+            cell.metadata["jupyter"] = folded
     if repository_url:
         install = _INSTALL.format(url=repository_url)
         notebook.cells.insert(0, nbformat.v4.new_code_cell(install, id=_INSTALL_ID))
-    # Jupytext, which saves both sides in JupyterLab, leaves this out of notebooks.
-    notebook.metadata.get("jupytext", {}).pop("text_representation", None)
+    # Jupytext would take it for the text, and write its plain Markdown over it.
+    notebook.metadata.pop("jupytext", None)
     notebook.metadata[_WRITTEN] = _digest(notebook)
     return notebook
+
+
+def _folded(cell: NotebookNode, *, in_solution: bool) -> dict[str, bool]:
+    """Return which parts of a code cell are folded, in the words of JupyterLab's metadata.
+
+    An output that only the page leaves out is shown: it needs a kernel, and here there is one.
+    """
+    tags = set(cell.metadata.get("tags", ()))
+    both = in_solution or not tags.isdisjoint({"hide-cell", "remove-cell"})
+    folded = {
+        "source_hidden": both or not tags.isdisjoint({"hide-input", "remove-input"}),
+        "outputs_hidden": both or "hide-output" in tags,
+    }
+    return {part: True for part, is_folded in folded.items() if is_folded}
 
 
 def compare(layout: Layout) -> Pairs:
     """Return which notebooks do not agree with their texts, and on which side the change is."""
     url = addresses(layout).repository_url
+    references = References.of(layout)
     known = chapters(layout)
-    states = {chapter.name: _state(chapter, url) for chapter in known}
+    states = {chapter.name: _state(chapter, references, url) for chapter in known}
     texts = {chapter.name for chapter in known}
     return Pairs(
         behind=tuple(name for name, state in states.items() if state == "behind"),
@@ -150,35 +191,98 @@ def pair(layout: Layout, overwrite: Sequence[str] = ()) -> list[Chapter]:
     found = compare(layout)
     wanted = {*found.behind, *(name for name in found.edited if name in overwrite)}
     written = [chapter for chapter in chapters(layout) if chapter.name in wanted]
+    references = References.of(layout)
     for chapter in written:
-        content = nbformat.writes(to_public_notebook(chapter, url)) + "\n"
+        content = nbformat.writes(to_public_notebook(chapter, references, url)) + "\n"
         paths.write_atomically(chapter.notebook, content)
     if lost := tuple(name for name in found.edited if name not in overwrite):
         raise RulbookError(what_to_do_about_edited(lost))
     return written
 
 
-def to_text(chapter: Chapter) -> None:
-    """Write the text of a chapter from its notebook; the front matter of the text stays.
+def to_text(layout: Layout, chapter: Chapter) -> None:
+    """Take what was edited in the notebook of a chapter into its text.
+
+    Code, options of cells and new cells are taken as they are. Prose is taken where the text has it
+    word for word; what stands for a role or a directive of the text can only be changed there.
 
     Raises:
-        RulbookError: There is no notebook, it cannot be read, or would be no chapter.
+        RulbookError: There is no notebook, it cannot be read, or would be no chapter; the text was
+            edited too; or an edit touches what the text has a role or a directive for. The message
+            names the place, and the text is left as it was.
     """
     try:
-        notebook = nbformat.read(chapter.notebook, as_version=4)
+        edited = nbformat.read(chapter.notebook, as_version=4)
     except (OSError, *_UNREADABLE) as fault:
         raise RulbookError(
             f"'{chapter.notebook}' cannot be read as a notebook ({_one_line(fault)}): put it "
             f"right, or write it from the text with `rulbook pair --overwrite {chapter.name}`."
         ) from fault
-    notebook.cells = [cell for cell in notebook.cells if cell.get("id") != _INSTALL_ID]
-    for cell in notebook.cells:
-        for key in _VOLATILE_METADATA:
-            cell.metadata.pop(key, None)
+    url = addresses(layout).repository_url
+    references = References.of(layout)
+    written = to_public_notebook(chapter, references, url)
+    if edited.metadata.get(_WRITTEN) != written.metadata[_WRITTEN]:
+        raise RulbookError(
+            f"The text of {chapter.name} was edited too, or its recorded values, after its "
+            "notebook was written: put the text back as it was, take the notebook into it, and "
+            f"edit it again; or drop the notebook's edits with `rulbook pair --overwrite "
+            f"{chapter.name}`."
+        )
+    notebook = _with_prose_of_text(edited, written, chapter, references)
     head, _ = _parts(read_text(chapter))
     text = head + _parts(jupytext.writes(notebook, fmt="md:myst"))[1]
-    to_notebook(chapter, text)  # an error here leaves the text as it was
+    made = to_public_notebook(chapter, references, url, text)
+    for position, (old, new) in enumerate(zip(_inputs(edited), _inputs(made), strict=False)):
+        if old != new:
+            raise _not_taken(chapter, position, "it would look different afterwards")
+    if len(edited.cells) != len(made.cells):
+        raise _not_taken(chapter, len(made.cells), "its cells would be divided differently")
     paths.write_atomically(chapter.text, text)
+
+
+def _with_prose_of_text(
+    edited: NotebookNode, written: NotebookNode, chapter: Chapter, references: References
+) -> NotebookNode:
+    """Return the edited notebook with the prose as the text is to have it.
+
+    Raises:
+        RulbookError: An edit cannot be taken into the text.
+    """
+    source = to_notebook(chapter)
+    pieces = iter(plain_markdown.plain_cells(source, chapter.name, references))
+    prose = {cell.id: next(pieces) for cell in source.cells if cell.cell_type == "markdown"}
+    by_words = {cell.source: cell.id for cell in written.cells if cell.cell_type == "markdown"}
+    notebook: NotebookNode = nbformat.from_dict({**edited, "cells": []})
+    for position, cell in enumerate(edited.cells):
+        if cell.get("id") == _INSTALL_ID:
+            continue
+        taken = nbformat.from_dict(cell)
+        for key in _VOLATILE_METADATA:
+            taken.metadata.pop(key, None)
+        # Some editors give cells new ids; where the words are the same it is the same cell.
+        known = prose.pop(cell.get("id"), None) or prose.pop(by_words.get(cell.source), None)
+        if cell.cell_type == "markdown" and known is not None:
+            try:
+                taken.source = plain_markdown.take_back(known, cell.source)
+            except plain_markdown.ProseChangeError as fault:
+                raise _not_taken(chapter, position, str(fault)) from fault
+        notebook.cells.append(taken)
+    for lost in prose.values():
+        if not all(piece.is_kept for piece in lost):
+            first = plain_markdown.plain(lost).split("\n", 1)[0]
+            raise RulbookError(
+                f"The notebook of {chapter.name} no longer has the cell that begins “{first}”, and "
+                f"the text has roles or directives there: delete it in '{chapter.text}', or undo "
+                "the deletion, joining or splitting of cells."
+            )
+    return notebook
+
+
+def _not_taken(chapter: Chapter, position: int, why: str) -> RulbookError:
+    return RulbookError(
+        f"Cell {position + 1} of the notebook of {chapter.name} cannot be taken into the text: "
+        f"{why}. Make that change in '{chapter.text}', and undo it in the notebook."
+    )
 
 
 def _parts(text: str) -> tuple[str, str]:
@@ -190,14 +294,14 @@ def _parts(text: str) -> tuple[str, str]:
 _UNREADABLE = (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError)
 
 
-def _state(chapter: Chapter, repository_url: str) -> str:
+def _state(chapter: Chapter, references: References, repository_url: str) -> str:
     if not chapter.notebook.is_file():
         return "behind"
     try:
         notebook = nbformat.read(chapter.notebook, as_version=4)
     except _UNREADABLE:
         return "edited"
-    if _inputs(notebook) == _inputs(to_public_notebook(chapter, repository_url)):
+    if _inputs(notebook) == _inputs(to_public_notebook(chapter, references, repository_url)):
         # A notebook without the digest was written before there was one, and gets it.
         return "in step" if _WRITTEN in notebook.metadata else "behind"
     untouched = notebook.metadata.get(_WRITTEN) == _digest(notebook)

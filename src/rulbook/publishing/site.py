@@ -19,7 +19,7 @@ from rulbook.publishing import content_security, web_assets
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.lock import building
-from rulbook.publishing.stamps import folder_digest
+from rulbook.publishing.stamps import folder_digest, records_digest
 
 _COLOURS_OF_A_TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
 _LAST_LINES = 3
@@ -101,6 +101,7 @@ def _made_of(layout: Layout, assets: Path) -> str:
         {
             "files": {file.name: _file_digest(file) for file in files},
             "book": folder_digest(layout.book),
+            "records": records_digest(),
             # Its docstrings are pages too.
             "package": folder_digest(Path(paths.__file__).parent),
             "assets": pins.read_text(encoding="utf-8") if pins.is_file() else "",

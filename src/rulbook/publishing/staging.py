@@ -10,12 +10,12 @@ import yaml
 
 from rulbook import paths
 from rulbook.display.markup import html_of
-from rulbook.display.report import write_report
+from rulbook.display.report import search_script, write_report
 from rulbook.errors import RulbookError
-from rulbook.publishing import minutes
+from rulbook.publishing import claim_search, minutes
 from rulbook.publishing.api_pages import api_pages
 from rulbook.publishing.chapters import Chapter, chapters
-from rulbook.publishing.downloads import ROOT, write_downloads
+from rulbook.publishing.downloads import ROOT, write_downloads, write_records
 from rulbook.publishing.execute import INJECTED_TAG
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.numbering import number
@@ -23,8 +23,11 @@ from rulbook.publishing.pairing import to_notebook
 from rulbook.publishing.site_config import addresses, site_config
 from rulbook.publishing.substitutions import substitutions
 
-_NOT_PAGES = ("*.md", "claims.yml")
+_NOT_PAGES = ("*.md", "claims.yml", "values.json")
 """Files of ``book/`` that are not copied as they are: pages are chosen one by one."""
+
+_RECORDS_PAGE = "records"
+"""The page that offers the records as tables."""
 
 
 def stage(layout: Layout, assets: Path) -> None:
@@ -42,7 +45,9 @@ def stage(layout: Layout, assets: Path) -> None:
         _stage_chapter(chapter, layout.staged)
     for page in set(paths.files_in(layout.book, "*.md")) - {chapter.text for chapter in known}:
         shutil.copy2(page, layout.staged)
-    write_report(layout.executed, layout.staged / "report.md")
+    values = substitutions(layout)
+    cited = values["citation"].replace("*", "")
+    write_report(layout.executed, layout.staged / "report.md", cited)
     named = _contents(layout)
     for name, text in api_pages().items():
         if name in named:
@@ -51,8 +56,12 @@ def stage(layout: Layout, assets: Path) -> None:
     config = site_config(layout, assets)
     _write_not_found(layout)
     write_downloads(layout)
+    if _RECORDS_PAGE in named:
+        write_records(layout)
+    script = search_script(layout.executed)
+    paths.write_atomically(layout.staged / ROOT / claim_search.SCRIPT, script)
     config["sphinx"]["config"]["html_extra_path"].append(ROOT)
-    config["sphinx"]["config"]["myst_substitutions"] = substitutions(layout)
+    config["sphinx"]["config"]["myst_substitutions"] = values
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     (layout.staged / "_config.yml").write_text(text, encoding="utf-8")
     _check_contents(layout, named)

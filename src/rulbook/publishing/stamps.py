@@ -29,7 +29,7 @@ class Inputs:
 
     Attributes:
         shared: Digest by name of input: parameters, data, ledger.
-        records: Digest of the committed records.
+        records: Digest of the records.
     """
 
     shared: Mapping[str, str]
@@ -50,7 +50,7 @@ class Inputs:
                 "data": _digest(*(data.digest(name, source).encode() for name in data.SUBSETS)),
                 "ledger": _digest(paths.ledger().read_bytes()),
             },
-            records=folder_digest(paths.results()),
+            records=records_digest(),
         )
 
     def of(self, code: "Code", *, reads_records: bool) -> dict[str, str]:
@@ -147,6 +147,12 @@ def read(chapter: Chapter) -> Stamp | None:
 def write(chapter: Chapter, stamp: Stamp) -> None:
     """Write the stamp of a chapter that was executed."""
     paths.write_atomically(chapter.stamp, json.dumps(asdict(stamp), indent=1) + "\n")
+
+
+def records_digest() -> str:
+    """Return the digest of all records that chapters and pages read, carried and one's own."""
+    carried, own = paths.results(), paths.own_results()
+    return folder_digest(carried) + (folder_digest(own) if own != carried else "")
 
 
 def folder_digest(folder: Path) -> str:

@@ -48,14 +48,16 @@ def _table(
     known: Mapping[Chapter, Conditions | None], verdicts: Mapping[str, list[str | None]]
 ) -> str:
     heads = ("chapter", "time", "profile", "data", "records", "device")
+    is_open = any(None in of_chapter for of_chapter in verdicts.values())
+    shown: list[Verdict | None] = [*Verdict, *([None] if is_open else [])]
     marks = [
-        *((MARKS[verdict][0], verdict.words) for verdict in Verdict),
-        (MARKS[None][0], "without a verdict yet"),
+        (MARKS[verdict].sign, verdict.words if verdict else "without a verdict yet")
+        for verdict in shown
     ]
     rows = []
     for chapter, found in known.items():
         of_chapter = verdicts.get(chapter.name, [])
-        counts = [of_chapter.count(verdict) for verdict in (*Verdict, None)]
+        counts = [of_chapter.count(verdict) for verdict in shown]
         rows.append((chapter.name, [*_cells(found), *(str(n or _NOTHING) for n in counts)]))
     return html_of("status", heads=heads, marks=marks, rows=rows)
 

@@ -16,7 +16,8 @@ from rulbook.publishing import front_page, minutes, status
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.site_config import addresses
-from rulbook.studies import SEEDS
+from rulbook.studies import SEEDS, STUDIES
+from rulbook.studies.sweep import status as study_status
 from rulbook.weighting.registry import METHODS
 
 
@@ -41,6 +42,7 @@ def substitutions(layout: Layout) -> dict[str, Any]:
         "bibtex": _bibtex(layout),
         "repository": _repository(layout),
         "method_sources": _method_sources(),
+        "studies": _studies(),
     }
 
 
@@ -103,3 +105,12 @@ def _method_sources() -> str:
         if method.citation
     )
     return f"| method | name in the package | paper |\n|---|---|---|\n{rows}"
+
+
+def _studies() -> str:
+    """Return a table of the studies: what each asks, and how many of its runs are recorded."""
+    rows = []
+    for study in STUDIES.values():
+        runs = study_status(study.configs())
+        rows.append(f"| `{study.name}` | {study.question} | {runs.done} of {runs.total} |")
+    return "| study | question | runs recorded |\n|---|---|---|\n" + "\n".join(rows)

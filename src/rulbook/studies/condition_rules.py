@@ -78,7 +78,7 @@ class ConditionRule:
     subsets: tuple[str, ...]
     methods: tuple[str, ...]
     holds_on: Callable[[Records, str], Holds]
-    # By a factory: as a default the function would be a method of the class, documented twice.
+    # A default that is a function would be documented as a method too.
     combine: Callable[[Iterable[Holds]], Holds] = field(default_factory=lambda: all_of)
 
     def by_subset(self, records: Records) -> dict[str, Holds]:

@@ -1,8 +1,10 @@
 """What has been recorded of a study, and its runs as a table of measurements."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -11,12 +13,13 @@ from rulbook.data import cmapss
 from rulbook.data.prepare import HEALTH_STATES, health_state
 from rulbook.metrics import health_accuracy, mean_error, nasa_score, recall_per_class, rmse
 from rulbook.models import ARCHITECTURES
-from rulbook.studies.catalogue import SEEDS, base_config, study
+from rulbook.studies.catalogue import SEEDS, Study, base_config, study
 from rulbook.studies.conditions import TrainingCondition, training_condition
 from rulbook.studies.methods import NAMED_METHODS, Method, method_of
 from rulbook.studies.sweep import Status, record_file, status
 from rulbook.studies.tuning import chosen_config
 from rulbook.training.config import RunConfig
+from rulbook.training.networks import Baseline
 from rulbook.training.record import RunRecord, read_record
 from rulbook.typing import Floats
 
@@ -88,13 +91,23 @@ def records_of(name: str) -> Evidence:
         RulbookError: a record cannot be read.
 
     """
-    configs = {config.key(): config for config in study(name).configs()}
+    return evidence_of(study(name))
+
+
+def evidence_of(study: Study) -> Evidence:
+    """Read the records of a study that are there, of one's own too.
+
+    Raises:
+        RulbookError: a record cannot be read.
+
+    """
+    configs = {config.key(): config for config in study.configs()}
     files = {key: file for key in configs if (file := record_file(key))}
     of_seed: dict[int, list[bool]] = {}
     for key, config in configs.items():
         of_seed.setdefault(config.seed, []).append(key in files)
     return Evidence(
-        study=name,
+        study=study.name,
         records=tuple(read_record(files[key]) for key in configs if key in files),
         status=status(configs.values()),
         seeds=tuple(seed for seed, there in of_seed.items() if all(there)),
@@ -182,8 +195,13 @@ def errors_by_engine(runs: Iterable[RunRecord], *, capped: bool = True) -> Float
     return np.stack([(frame["predicted_rul"] - frame[column]).to_numpy(float) for frame in frames])
 
 
-def runs_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+def runs_table(records: Iterable[RunRecord], *, config: bool = False) -> pd.DataFrame:
     """Return one row a run with its measurements on the last window of each test engine.
+
+    Args:
+        records: the runs.
+        config: also return every choice of ``RunConfig`` as a column, those of ``Recipe`` and of
+            an architecture after a point, as ``recipe.window``; lists as JSON.
 
     Returns:
         ``subset``, ``network``, ``method`` and ``label`` (``None`` for a run that no row of the
@@ -194,6 +212,7 @@ def runs_table(records: Iterable[RunRecord]) -> pd.DataFrame:
 
     """
     rows = []
+    records = list(records)
     for record in records:
         method = method_of(record.config)
         selected = record.selected_epoch
@@ -212,7 +231,28 @@ def runs_table(records: Iterable[RunRecord]) -> pd.DataFrame:
             }
         )
     columns = ["subset", "network", "method", "label", "seed", "completed", "starts_dead"]
-    return pd.DataFrame(rows, columns=[*columns, "epochs", "selected_epoch", *METRICS])
+    table = pd.DataFrame(rows, columns=[*columns, "epochs", "selected_epoch", *METRICS])
+    if not config:
+        return table
+    choices = pd.DataFrame([flat_fields(r.config.model_dump(mode="json")) for r in records])
+    # Whole numbers stay whole beside a choice that was not made.
+    choices = choices.drop(columns=[*columns, "architecture"], errors="ignore")
+    return pd.concat([table, choices.convert_dtypes()], axis=1)
+
+
+def flat_fields(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return fields and those within them by names with points; a list becomes JSON.
+
+    >>> flat_fields({"seed": 7, "recipe": {"window": 30, "health_thresholds": [80, 30]}})
+    {'seed': 7, 'recipe.window': 30, 'recipe.health_thresholds': '[80, 30]'}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            flat |= flat_fields(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = json.dumps(value) if isinstance(value, list) else value
+    return flat
 
 
 def _configs_under(condition: TrainingCondition, row: Method, subset: str) -> list[RunConfig]:
@@ -256,7 +296,7 @@ def _measurements(record: RunRecord) -> dict[str, float]:
 
 def classifies_health(config: RunConfig) -> bool:
     """Return whether the run has a health classifier that was trained on the health states."""
-    is_network = config.network in ARCHITECTURES
+    is_network = config.network not in get_args(Baseline)
     return config.auxiliary == "health" and not (is_network and config.weighting == "single_task")
 
 

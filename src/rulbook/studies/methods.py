@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import get_args
 
 from rulbook.errors import unknown_name
 from rulbook.losses import InnerLoss
-from rulbook.models import ARCHITECTURES
-from rulbook.training.config import Baseline, RunConfig
+from rulbook.training.config import RunConfig
+from rulbook.training.networks import Baseline
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def method_of(config: RunConfig) -> Method | None:
     """Return the method that ``config`` runs, or ``None`` if the tables have no such row."""
     if config.weighting_options:
         return None
-    baseline = None if config.network in ARCHITECTURES else config.network
+    baseline = config.network if config.network in get_args(Baseline) else None
     return _METHODS_BY_CHOICES.get((config.weighting, config.inner_loss, baseline))
 
 

@@ -15,6 +15,7 @@ from rulbook.options import RequestedDevice
 from rulbook.studies.engines import Engine, EngineName, engine_of
 from rulbook.studies.run_claims import Claims
 from rulbook.training import RunConfig, RunRecord
+from rulbook.training.own_code import OwnCode, run_with
 from rulbook.training.workers import Attempt, run_one, try_run, what_is_missing_here
 
 MAX_TRIES = 3
@@ -66,6 +67,7 @@ def sweep(
     retry_failed: bool = False,
     device: RequestedDevice = "cpu",
     on_attempt: Callable[[Attempt], None] | None = None,
+    code: OwnCode | None = None,
     run: Callable[[RunConfig], RunRecord] | None = None,
 ) -> None:
     """Run every config that has no record yet, in order, and write the records as they come.
@@ -82,6 +84,7 @@ def sweep(
         retry_failed: also run what failed at every try of an earlier sweep.
         device: where each worker computes.
         on_attempt: called after every try.
+        code: a file whose methods, networks and ``on_epoch(config, index, epoch)`` the runs use.
         run: what a run does in place of a training on the real data.
 
     Raises:
@@ -97,7 +100,7 @@ def sweep(
         with Claims(paths.own_results() / ".claims") as claims:
             workers = start()
             if run is None:
-                run = partial(run_one, device=device)
+                run = partial(run_with, code, device) if code else partial(run_one, device=device)
                 _refuse_workers_that_cannot(workers, device)
             _Sweep(todo, open_states, claims, workers, start, on_attempt, run).finish()
 
@@ -140,8 +143,9 @@ class _Sweep:
                 self._collect()
             elif self.fault_of_machine:
                 raise RulbookError(
-                    f"The sweep stopped, since this is no fault of a run: {self.fault_of_machine} "
-                    f"What was finished is kept; run the sweep again when that is put right."
+                    f"The sweep stopped, since this is no fault of a run: "
+                    f"{self.fault_of_machine.rstrip('.')}. What was finished is kept; run the "
+                    f"sweep again when that is put right."
                 )
             elif self.todo:
                 time.sleep(_LOOK_AGAIN)  # other sweeps have claimed what is left

@@ -20,8 +20,9 @@ from rulbook.data.cmapss import SUBSETS
 from rulbook.data.prepare import Recipe
 from rulbook.errors import UsageError, unknown_name
 from rulbook.losses import InnerLoss
-from rulbook.models import Architecture, Size
+from rulbook.models import Architecture
 from rulbook.optimisers import Optimiser
+from rulbook.training.networks import is_own, network_names
 from rulbook.weighting.registry import get_loss
 
 PROTOCOL = 1
@@ -34,7 +35,6 @@ by a test), leaves it.
 PROTOCOL_LABEL = "the protocol"
 """What tables call the choices that every other one is held against."""
 
-Baseline = Literal["gradient_boosting", "constant"]
 Auxiliary = Literal["health", "shuffled", "serial_number"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -70,7 +70,8 @@ class RunConfig(BaseModel):
             instance ``{"beta": 0.9}`` of GABA.
         inner_loss: RUL loss before weighting.
         seed: seed of initialisation, dropout and batch order.
-        network: network size, or the name of a baseline that is not a network.
+        network: network size, the name of a baseline that is not a network, or of a network of
+            one's own that ``add_network`` knows.
         architecture: widths and dropout rates in place of those of ``network``.
         rul_bias: output bias of the RUL head at the start.
         target_unit: unit of the RUL target inside the loss; metrics are in cycles always.
@@ -107,7 +108,7 @@ class RunConfig(BaseModel):
     weighting_options: Options = ()
     inner_loss: InnerLoss = "mse"
     seed: int = Field(default=42, ge=0)
-    network: Size | Baseline = "compact"
+    network: str = "compact"
     architecture: Architecture | None = None
     rul_bias: Literal["default", "training_mean"] = "training_mean"
     target_unit: Literal["cycles", "cap"] = "cycles"
@@ -142,6 +143,12 @@ class RunConfig(BaseModel):
         """
         if self.subset not in SUBSETS and self.recipe.n_conditions is None:
             raise unknown_name("subset", self.subset, SUBSETS)
+        if self.network not in network_names():
+            raise unknown_name("network", self.network, network_names())
+        if self.architecture is not None and is_own(self.network):
+            raise UsageError(
+                f"An architecture is of the networks of the book, not of '{self.network}'."
+            )
         _check_weighting(self.weighting, self.weighting_options)
         return self
 

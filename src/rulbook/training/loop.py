@@ -16,6 +16,7 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from rulbook.data.prepare import Prepared
+from rulbook.errors import UsageError
 from rulbook.losses import health_cross_entropy, inner_rul_loss
 from rulbook.models import ARCHITECTURES, DualTaskModel, shared_parameters, task_parameters
 from rulbook.optimisers import OPTIMISERS
@@ -24,6 +25,7 @@ from rulbook.training.auxiliary import auxiliary_labels
 from rulbook.training.config import RunConfig
 from rulbook.training.described import check_describes
 from rulbook.training.evaluation import Evaluator, cycles_per_unit, rul_cap
+from rulbook.training.networks import build_own, is_own
 from rulbook.training.packing import PackedParameters
 from rulbook.training.record import (
     EpochRecord,
@@ -45,20 +47,49 @@ def train(
     device: torch.device | str = "cpu",
     on_epoch: Callable[[int, EpochRecord], None] | None = None,
 ) -> RunRecord:
-    """Train one network as ``config`` says and return its record.
+    """Train one network as ``config`` says and return its record; see ``train_network``."""
+    return train_network(config, prepared, device=device, on_epoch=on_epoch).record
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training leaves.
+
+    Attributes:
+        record: its record.
+        network: the network with the averaged weights of the selected epoch, in evaluation mode;
+            where the run diverged, with the weights at which it stopped.
+
+    """
+
+    record: RunRecord
+    network: nn.Module
+
+
+def train_network(
+    config: RunConfig,
+    prepared: Prepared,
+    *,
+    device: torch.device | str = "cpu",
+    on_epoch: Callable[[int, EpochRecord], None] | None = None,
+) -> Trained:
+    """Train one network as ``config`` says; return its record and the network.
 
     The epoch with the lowest validation RMSE of the averaged weights is selected, and only then
     are the test engines looked at, once (unless ``config.watch_test``). The global random state is
     left as it was.
 
     Args:
-        config: the run.
+        config: the run; a network of one's own is added by ``add_network`` and named here.
         prepared: the data, prepared by ``config.recipe``.
         device: where to compute.
-        on_epoch: called with the index and the record of every finished epoch.
+        on_epoch: called with the index and the record of every finished epoch, for instance to send
+            them to TensorBoard: ``lambda index, epoch: writer.add_scalar("rmse",
+            epoch.validation.rmse, index)``.
 
     Raises:
-        UsageError: ``config`` describes other data than ``prepared``.
+        UsageError: ``config`` describes other data than ``prepared``, or a network of one's own
+            lacks a part that trainings use.
 
     """
     check_describes(config, prepared)
@@ -68,7 +99,7 @@ def train(
         message = run.fit(on_epoch)
     selected = run.best_epoch
     completed = not message and selected is not None
-    return RunRecord(
+    record = RunRecord(
         config=config,
         status="completed" if completed else "diverged",
         message=message,
@@ -84,6 +115,7 @@ def train(
         versions=versions(),
         source_digest=source_digest(),
     )
+    return Trained(record, (run.average if completed else run.model).eval())
 
 
 def watch_first_steps(
@@ -151,10 +183,23 @@ def _mean(rows: Sequence[Mapping[str, float]], name: str) -> float:
 
 
 def new_model(config: RunConfig, prepared: Prepared) -> DualTaskModel:
-    """Return the network at its start; draws from PyTorch's global random state."""
-    architecture = config.architecture or ARCHITECTURES[config.network]  # type: ignore[index]
-    model = DualTaskModel(architecture, prepared.n_features)
+    """Return the network at its start; draws from PyTorch's global random state.
+
+    Raises:
+        UsageError: a network of one's own lacks a part that trainings use.
+
+    """
+    if is_own(config.network):
+        model = build_own(config.network, prepared.n_features, config.recipe.window)
+    else:
+        architecture = config.architecture or ARCHITECTURES[config.network]  # type: ignore[index]
+        model = DualTaskModel(architecture, prepared.n_features)
     if config.rul_bias == "training_mean":
+        if not hasattr(model, "start_rul_at"):
+            raise UsageError(
+                f"The network '{config.network}' has no method start_rul_at: give it one, or "
+                f"choose rul_bias='default'."
+            )
         model.start_rul_at(float(prepared.train.rul.mean()) / cycles_per_unit(config))
     return model
 

@@ -218,7 +218,10 @@ def read_record(path: Path) -> RunRecord:
     except ValidationError as error:
         raise _unbelievable(path, f"is not a run record ({first_fault(error)})") from None
     except RulbookError as error:
-        raise _unbelievable(path, f"is of no run that there can be ({error})") from None
+        raise RulbookError(
+            f"The record '{path}' is of a run that this process cannot know ({error}): execute the "
+            f"file that adds its method or network, or delete the record."
+        ) from None
     for fault in faults_of(record):
         raise _unbelievable(path, fault)
     if record.config.key() != path.stem:

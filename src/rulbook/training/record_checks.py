@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, get_args
 
 from rulbook.data import cmapss
 from rulbook.data.prepare import HEALTH_STATES
-from rulbook.training.config import PROTOCOL, Baseline
+from rulbook.training.config import PROTOCOL
+from rulbook.training.networks import Baseline
 
 if TYPE_CHECKING:
     from rulbook.training.record import (

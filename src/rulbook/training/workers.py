@@ -16,10 +16,11 @@ from rulbook.data.prepare import Prepared, Recipe, prepare
 from rulbook.errors import RulbookError, UsageError
 from rulbook.options import RequestedDevice
 from rulbook.training.baselines import fit_baseline
-from rulbook.training.config import Baseline, RunConfig
+from rulbook.training.config import RunConfig
 from rulbook.training.device import choose_device
 from rulbook.training.loop import train
-from rulbook.training.record import RunRecord
+from rulbook.training.networks import Baseline
+from rulbook.training.record import EpochRecord, RunRecord
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,18 @@ class Attempt:
     of_machine: bool = False
 
 
-def run_one(config: RunConfig, device: RequestedDevice = "cpu") -> RunRecord:
+def run_one(
+    config: RunConfig,
+    device: RequestedDevice = "cpu",
+    on_epoch: Callable[[int, EpochRecord], None] | None = None,
+) -> RunRecord:
     """Do one run on the real data; what it computes on the CPU, on one thread."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     prepared = _prepared(config.subset, config.recipe)
     if config.network in get_args(Baseline):
         return fit_baseline(config, prepared)
-    return train(config, prepared, device=choose_device(device))
+    return train(config, prepared, device=choose_device(device), on_epoch=on_epoch)
 
 
 @lru_cache(maxsize=2)

@@ -176,8 +176,9 @@ def _last_layer(gradient: Gradients) -> Tensor:
     layers = [part for part in gradient if part.ndim > 1]
     if not layers:
         raise UsageError(
-            "These forms of GradNorm measure the last weight matrix of the shared layers, and none "
-            "of shared_params has two dimensions; edition='new' measures all parameters."
+            "These forms of GradNorm measure the last weight matrix of the shared layers, and no "
+            "parameter of shared_params that is trained has two dimensions: thaw one, or take "
+            "edition='new', which measures all parameters."
         )
     return layers[-1]
 

@@ -69,12 +69,34 @@ FIXED_NAMES = (
 )
 """The fixed weightings that the book or our studies name."""
 
+_OWN: dict[str, Callable[..., BaseMTLLoss]] = {}
+
 _FIXED_RULE = re.compile(r"fixed_([01]\d{2,4})(?:_([01]\d{2,4}))?")
 
 
 def names() -> tuple[str, ...]:
-    """Return every registered name, the fixed weightings first."""
-    return (*FIXED_NAMES, *METHODS)
+    """Return every registered name, the fixed weightings first and one's own last."""
+    return (*FIXED_NAMES, *METHODS, *_OWN)
+
+
+def add_method(name: str, build: Callable[..., BaseMTLLoss]) -> None:
+    """Let ``get_loss`` of this process know a method of one's own, and with it every training.
+
+    Adding it once more takes the place of the first. Records name it: give it another name when it
+    changes.
+
+    Args:
+        name: one that no method of the package has.
+        build: its class, or a function that returns one; keyword arguments are its options, and it
+            takes ``tasks`` if it is to be used for other tasks than the book's two.
+
+    Raises:
+        UsageError: the name is taken.
+
+    """
+    if name in METHODS or name in ABLATION_CONFIGS or _fixed_weights(name) is not None:
+        raise UsageError(f"'{name}' is a method of the package: choose another name.")
+    _OWN[name] = build
 
 
 def get_loss(name: str, *, tasks: Sequence[str] | None = None, **options: Any) -> BaseMTLLoss:
@@ -138,10 +160,14 @@ def _constructor(name: str) -> tuple[Callable[..., BaseMTLLoss], Mapping[str, An
         return FixedWeightLoss, weights
     if name in METHODS:
         return METHODS[name].build, {}
+    if name in _OWN:
+        return _OWN[name], {}
     raise unknown_name("weighting method", name, names())
 
 
 def _two_tasks_only(name: str) -> str:
+    if name in _OWN:
+        return ""
     return METHODS[name].two_tasks_only if name in METHODS else "its name spells their weights"
 
 

@@ -1,0 +1,34 @@
+// What every page of the book does beside showing itself. Without scripts folds open by hand.
+
+// A link to something that is folded unfolds it, and the code of the cell that it stands in.
+function unfoldTarget() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!target?.closest(".bd-article")) return;
+  for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) {
+    fold.open = true;
+  }
+  for (const code of target.closest(".cell")?.querySelectorAll(":scope > details.hide") ?? []) {
+    code.open = true;
+  }
+  target.scrollIntoView();
+}
+addEventListener("hashchange", unfoldTarget);
+addEventListener("load", unfoldTarget);
+
+// What is wider than its box fades out on the side on which there is more of it.
+function markSides(box) {
+  const scrolls = getComputedStyle(box).overflowX !== "visible";
+  box.classList.toggle("rulbook-more-left", scrolls && box.scrollLeft > 1);
+  box.classList.toggle(
+    "rulbook-more-right",
+    scrolls && box.scrollWidth - box.clientWidth - box.scrollLeft > 1,
+  );
+}
+addEventListener("load", () => {
+  const sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => markSides(target)));
+  const wide = ".rulbook-scrolling, .bd-article pre, .bd-article div.math";
+  for (const box of document.querySelectorAll(wide)) {
+    sizes.observe(box);
+    box.addEventListener("scroll", () => markSides(box), { passive: true });
+  }
+});

@@ -1,0 +1,104 @@
+"""The values that the prose of chapters quotes, as the last build on the real data had them.
+
+A notebook for students has them in its prose. They are in one committed file, so that notebooks are
+written, and held against their texts, without executing anything.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rulbook import paths
+from rulbook.errors import RulbookError
+from rulbook.publishing.chapters import Chapter, chapters
+from rulbook.publishing.layout import Layout
+
+QUOTE = re.compile(r"\{glue:text\}`([^`]+)`")
+"""How a text quotes a value: by name, and after a colon the format."""
+
+_PUBLISHED = {"profile": "quick", "seed": 42}
+"""The parameters under which the values of the published book are computed."""
+
+Values = Mapping[str, Mapping[str, str]]
+"""By chapter and quote, for instance ``c04-limit-500:.5f``, the value in words."""
+
+
+def file_of(layout: Layout) -> Path:
+    """Return the path of the committed file."""
+    return layout.book / "values.json"
+
+
+def read(layout: Layout) -> Values:
+    """Return all recorded values.
+
+    Raises:
+        RulbookError: The file is not JSON.
+    """
+    path = file_of(layout)
+    if not path.is_file():
+        return {}
+    try:
+        values: Values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as fault:
+        raise RulbookError(
+            f"'{path}' is not JSON ({fault}): take the committed one, or delete it and run "
+            "`rulbook execute` on the real data."
+        ) from fault
+    return values
+
+
+def unrecorded(chapter: Chapter, values: Values) -> list[str]:
+    """Return the quotes of a chapter's text for which there is no value."""
+    text = chapter.text.read_text(encoding="utf-8", errors="replace")
+    known = values.get(chapter.name, {})
+    return [quote for quote in dict.fromkeys(QUOTE.findall(text)) if quote not in known]
+
+
+def record(layout: Layout, executed: Sequence[Chapter]) -> None:
+    """Write down what the texts quote from chapters that were just executed.
+
+    Only what was computed on the real data, on a CPU and with the parameters of the published book
+    is taken; values of other chapters stay as they are.
+    """
+    before = read(layout)
+    values = {
+        chapter.name: dict(before[chapter.name])
+        for chapter in chapters(layout)
+        if chapter.name in before
+    }
+    for chapter in executed:
+        values.update({chapter.name: quoted} if (quoted := _quoted(chapter)) is not None else {})
+    if values != before:
+        content = json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        paths.write_atomically(file_of(layout), content)
+
+
+def _quoted(chapter: Chapter) -> dict[str, str] | None:
+    """Return what a text quotes, or ``None`` if the execution is not one for publication."""
+    import nbformat  # takes long to import
+    from myst_nb.core.variables import format_plain_text
+
+    from rulbook.publishing import conditions
+
+    run = conditions.read(chapter)
+    if (
+        run is None
+        or set(run.devices) != {"cpu"}
+        or set(run.data.values()) - {"cmapss"}
+        or any(run.parameters[name] != value for name, value in _PUBLISHED.items())
+    ):
+        return None
+    glued = {
+        output.metadata.scrapbook.name: output.data["application/papermill.record/text/plain"]
+        for cell in nbformat.read(chapter.executed, as_version=4).cells
+        for output in cell.get("outputs", ())
+        if "scrapbook" in output.get("metadata", {})
+    }
+    quoted = {}
+    for quote in QUOTE.findall(chapter.text.read_text(encoding="utf-8")):
+        # As the role of the pages takes it apart.
+        name, _, form = quote.rpartition(":") if ":" in quote else (quote, "", "s")
+        if name in glued:
+            quoted[quote] = format_plain_text(glued[name], form)
+    return quoted

@@ -1,0 +1,98 @@
+"""Studies of one's own: a file that defines runs, and changes given on the command line."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+
+from rulbook.data import cmapss
+from rulbook.errors import UsageError, unknown_name
+from rulbook.models import ARCHITECTURES
+from rulbook.studies.catalogue import Study
+from rulbook.training.config import RunConfig
+from rulbook.training.own_code import OwnCode
+
+
+def study_of(code: OwnCode) -> Study:
+    """Return the study that a file defines: its function ``runs`` yields configurations.
+
+    The name of the study is that of the file, its question the first line of its docstring.
+
+    Raises:
+        UsageError: the file has no such function, or it yields something else.
+        RulbookError: the file cannot be executed.
+
+    """
+    module = code.load()
+    runs = getattr(module, "runs", None)
+    if not callable(runs):
+        raise UsageError(f"'{code.name}' has no function `runs` that yields configurations.")
+
+    def configs() -> Iterator[RunConfig]:
+        for config in runs():
+            if not isinstance(config, RunConfig):
+                raise UsageError(
+                    f"`runs` of '{code.name}' yields {config!r}, which is no RunConfig."
+                )
+            yield config
+
+    question = (module.__doc__ or "").strip().partition("\n")[0]
+    return Study(Path(code.name).stem, question, configs)
+
+
+def with_settings(configs: Iterable[RunConfig], settings: Sequence[str]) -> list[RunConfig]:
+    """Return every configuration with every combination of the values that ``settings`` give.
+
+    Args:
+        configs: the configurations to change.
+        settings: ``"NAME=VALUE"`` or ``"NAME=VALUE,VALUE"``; a choice within another has a point,
+            as ``"recipe.window=50"``. Values are JSON (numbers, ``true``, ``null``, ``[80,30]``) or
+            words.
+
+    Raises:
+        UsageError: a setting has no ``=``, or a run cannot be changed so.
+
+    """
+    choices = [_parsed(setting) for setting in settings]
+    changed = []
+    for config in configs:
+        for values in product(*(values for _, values in choices)):
+            new = config
+            for (name, _), value in zip(choices, values, strict=True):
+                new = _with_setting(new, name, value)
+            changed.append(new)
+    return changed
+
+
+def _parsed(setting: str) -> tuple[str, list[object]]:
+    name, equals, text = setting.partition("=")
+    if not (name and equals and text):
+        raise UsageError(f"'{setting}' is no setting: write NAME=VALUE or NAME=VALUE,VALUE.")
+    try:
+        return name, json.loads(f"[{text}]")
+    except json.JSONDecodeError:
+        return name, [_value(part) for part in text.split(",")]
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _with_setting(config: RunConfig, name: str, value: object) -> RunConfig:
+    outer, point, inner = name.partition(".")
+    if name == "subset":
+        if value not in cmapss.SUBSETS:
+            raise unknown_name("subset", str(value), cmapss.SUBSETS)
+        return config.with_changes(subset=value, data_digest=cmapss.digest(str(value)))
+    if not point:
+        return config.with_changes(**{name: value})
+    parts = config.model_dump(mode="json")
+    if parts.get("architecture", ...) is None and config.network in ARCHITECTURES:
+        parts["architecture"] = asdict(ARCHITECTURES[config.network])
+    if not isinstance(parts.get(outer), dict):
+        raise unknown_name("choice of a run", name, RunConfig.model_fields)
+    return config.with_changes(**{outer: parts[outer] | {inner: value}})

@@ -1,0 +1,76 @@
+"""Code of one's own in runs: a file that adds methods and networks, known to every worker."""
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from types import ModuleType
+from typing import Self
+
+from rulbook.errors import RulbookError, UsageError
+from rulbook.options import RequestedDevice
+from rulbook.training.config import RunConfig
+from rulbook.training.record import RunRecord
+from rulbook.training.workers import run_one
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """A Python file as it was read; workers get its text, whatever disks they see.
+
+    Attributes:
+        name: path of the file, for messages.
+        source: its text.
+
+    """
+
+    name: str
+    source: str
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Read a file.
+
+        Raises:
+            UsageError: it cannot be read.
+
+        """
+        try:
+            return cls(str(file), file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(f"'{file}' cannot be read: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"'{file}' cannot be read: it is not UTF-8.") from None
+
+    def load(self) -> ModuleType:
+        """Execute the file, once a process, and return it as a module.
+
+        Raises:
+            RulbookError: it raised; the sentence says what.
+
+        """
+        return _load(self)
+
+
+@cache
+def _load(code: OwnCode) -> ModuleType:
+    digest = hashlib.sha256(code.source.encode()).hexdigest()
+    module = ModuleType(f"rulbook_own_{digest[:16]}")
+    module.__file__ = code.name
+    sys.modules[module.__name__] = module  # dataclasses look there
+    try:
+        exec(compile(code.source, code.name, "exec"), module.__dict__)
+    except RulbookError:
+        raise
+    except Exception as error:
+        raise RulbookError(
+            f"'{code.name}' cannot be executed: {type(error).__name__}: {error}."
+        ) from error
+    return module
+
+
+def run_with(code: OwnCode, device: RequestedDevice, config: RunConfig) -> RunRecord:
+    """Do one run on the real data with the methods, networks and ``on_epoch`` of a file."""
+    on_epoch = getattr(code.load(), "on_epoch", None)
+    return run_one(config, device, partial(on_epoch, config) if on_epoch else None)

@@ -1,0 +1,220 @@
+"""Studies of one's own: files, settings, where their records go."""
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rulbook import cli, paths
+from rulbook.data import cmapss
+from rulbook.data.prepare import Recipe
+from rulbook.errors import RulbookError, UsageError
+from rulbook.models import ARCHITECTURES
+from rulbook.studies.archive import all_records
+from rulbook.studies.catalogue import base_config
+from rulbook.studies.own_study import study_of, with_settings
+from rulbook.studies.sweep import runs_folder, status, sweep
+from rulbook.training import config as run_config
+from rulbook.training import networks
+from rulbook.training.own_code import OwnCode
+from rulbook.weighting import registry
+
+pytestmark = pytest.mark.usefixtures("results")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_added(monkeypatch):
+    monkeypatch.setattr(networks, "_OWN", {})
+    monkeypatch.setattr(registry, "_OWN", {})
+
+
+BASE = base_config("FD001")
+
+
+@pytest.mark.parametrize(
+    ("setting", "changes"),
+    [
+        ("weighting=gaba", {"weighting": "gaba"}),
+        ("recipe.window=50", {"recipe": Recipe(window=50)}),
+        ("recipe.health_thresholds=[70,20]", {"recipe": Recipe(health_thresholds=(70, 20))}),
+        ("learning_rate=1e-3", {"learning_rate": 1e-3}),
+        ("patience=null", {"patience": None}),
+        ("watch_test=true", {"watch_test": True}),
+        ("subset=FD003", {"subset": "FD003", "data_digest": cmapss.digest("FD003")}),
+        (
+            "architecture.recurrent_units=16",
+            {
+                "architecture": replace(ARCHITECTURES["compact"], recurrent_units=16),
+            },
+        ),
+    ],
+)
+def test_a_setting_is_the_change_that_it_spells(setting, changes):
+    assert with_settings([BASE], [setting]) == [BASE.with_changes(**changes)]
+
+
+def test_several_values_are_combined_in_order():
+    made = with_settings([BASE], ["weighting=gaba,dwa", "seed=7,8"])
+    assert [(config.weighting, config.seed) for config in made] == [
+        *(("gaba", 7), ("gaba", 8), ("dwa", 7), ("dwa", 8)),
+    ]
+
+
+def test_options_of_a_method_are_set_after_it():
+    (made,) = with_settings([BASE], ["weighting=gaba", "weighting_options.beta=0.9"])
+    assert made == BASE.with_changes(weighting="gaba", weighting_options={"beta": 0.9})
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("seed", "NAME=VALUE"),
+        ("seed=", "NAME=VALUE"),
+        ("sed=7", "choice of a run 'sed'"),
+        ("seed=seven", "seed"),
+        ("recipe.windw=50", r"recipe\.windw"),
+        ("window.recipe=50", r"choice of a run 'window\.recipe'"),
+        ("weighting=gabba", "weighting method 'gabba'"),
+        ("subset=FD009", "subset 'FD009'"),
+        ("network=large", "network 'large'"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_in_a_sentence(setting, said):
+    with pytest.raises(UsageError, match=said):
+        with_settings([BASE], [setting])
+
+
+def test_a_file_defines_a_study():
+    code = OwnCode(
+        "folder/my_study.py",
+        '"""Does it help?\n\nMore."""\nfrom rulbook.studies import base_config\n'
+        "def runs():\n    for seed in (1, 2):\n        yield base_config('FD001', seed)\n",
+    )
+    study = study_of(code)
+    assert (study.name, study.question) == ("my_study", "Does it help?")
+    assert list(study.configs()) == [base_config("FD001", 1), base_config("FD001", 2)]
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "said"),
+    [
+        ("x = 1", UsageError, "no function `runs`"),
+        ("def runs(:", RulbookError, "SyntaxError"),
+        ("1 / 0", RulbookError, "ZeroDivisionError"),
+        ("def runs(): yield 7", UsageError, "no RunConfig"),
+    ],
+)
+def test_a_file_that_defines_no_study_is_refused_in_a_sentence(source, error, said):
+    with pytest.raises(error, match=said):
+        list(study_of(OwnCode("my_study.py", source)).configs())
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(UsageError, match="nowhere"):
+        OwnCode.read(tmp_path / "nowhere.py")
+    (tmp_path / "binary.py").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="UTF-8"):
+        OwnCode.read(tmp_path / "binary.py")
+
+
+OWN = '''
+"""A method and a network of one's own."""
+
+from torch import nn
+
+from rulbook.studies import base_config
+from rulbook.training import add_network
+from rulbook.weighting.fixed import FixedWeightLoss
+from rulbook.weighting.registry import add_method
+
+
+class Small(nn.Module):
+    def __init__(self, in_features):
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Flatten(), nn.Linear(30 * in_features, 8), nn.ReLU())
+        self.head_rul, self.head_health = nn.Linear(8, 1), nn.Linear(8, 3)
+
+    def features(self, x):
+        return self.trunk(x)
+
+    def forward(self, x):
+        z = self.features(x)
+        return self.head_rul(z).squeeze(-1), self.head_health(z)
+
+
+add_network("small", Small)
+add_method("two_thirds", lambda: FixedWeightLoss(2 / 3, 1 / 3))
+
+
+def runs():
+    for seed in (1, 2, 3):
+        yield base_config("FD001", seed).with_changes(
+            network="small",
+            weighting="two_thirds",
+            rul_bias="default",
+            max_epochs=1,
+            batches_per_epoch=2,
+        )
+
+
+def on_epoch(config, index, epoch):
+    with open(NOTE, "a") as file:
+        print(config.seed, index, epoch.validation.rmse, file=file)
+'''
+
+
+@pytest.mark.slow
+def test_methods_networks_and_callbacks_of_a_file_are_known_to_the_workers(real_data, tmp_path):
+    note = tmp_path / "note"
+    code = OwnCode("my_study.py", OWN.replace("NOTE", repr(str(note))))
+    configs = list(study_of(code).configs())
+    sweep(configs, jobs=2, code=code)
+    assert status(configs).done == 3
+    rows = sorted(line.split() for line in note.read_text().splitlines())
+    records = sorted(all_records(), key=lambda record: record.config.seed)
+    assert [row[:2] for row in rows] == [["1", "0"], ["2", "0"], ["3", "0"]]
+    for record, row in zip(records, rows, strict=True):
+        assert record.epochs[0].weights["rul_weight"] == pytest.approx(2 / 3)
+        assert record.epochs[0].validation.rmse == pytest.approx(float(row[2]), rel=1e-5)
+
+
+def test_records_of_code_that_is_not_loaded_say_what_is_missing(make_record):
+    registry.add_method("mine", lambda: registry.get_loss("gaba"))
+    record = make_record(weighting="mine")
+    record.write(runs_folder())
+    registry._OWN.clear()  # as in another process
+    run_config._check_weighting.cache_clear()
+    with pytest.raises(RulbookError, match=r"'mine'.*execute the file that adds"):
+        all_records()
+
+
+def test_a_study_of_ones_own_does_not_write_among_the_records_of_the_book(monkeypatch, capsys):
+    with pytest.raises(UsageError, match="--results"):
+        paths.refuse_results_of_the_book()
+    monkeypatch.setattr("sys.argv", ["rulbook", "sweep", "--set", "seed=7"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert "--results" in capsys.readouterr().err
+
+
+def test_results_of_ones_own_go_where_the_command_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(paths.RESULTS_VARIABLE, "elsewhere")
+    folder = tmp_path / "mine"
+    command = ["rulbook", "sweep", "--set", "seed=7,8", "--status", "--results", str(folder)]
+    monkeypatch.setattr("sys.argv", command)
+    with suppress(SystemExit):
+        cli.main()
+    assert "protocol: 0 of 2 runs done" in capsys.readouterr().out
+    assert runs_folder() == folder / "runs"
+
+
+def test_what_is_sent_to_workers_is_the_text_of_the_file(tmp_path):
+    file = tmp_path / "my_study.py"
+    file.write_text("value = 7\n")
+    code = OwnCode.read(file)
+    file.unlink()
+    assert code.load().value == 7
+    assert code.load() is code.load()
+    assert Path(code.load().__file__) == file
