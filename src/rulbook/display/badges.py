@@ -1,4 +1,4 @@
-"""Compare a value with the book at the place where it appears, and show the verdict.
+"""Compare a value with the source at the place where it appears, and show the verdict.
 
 In a chapter::
 
@@ -9,7 +9,7 @@ In a chapter::
     check("n12.4-adam-same-point")                 # settled by the text, or waiting for records
     check_all({"n4.3-weights-rul": w[0], "n4.3-weights-health": w[1]})
 
-Each call shows a badge with the book's figure, ours and the verdict, links it with the row of the
+Each call shows a badge with the source's figure, ours and the verdict, links it with the row of the
 report, glues our value under the claim's id and the printed figure under ``<id>-printed``, and
 leaves the decision in the output's metadata, from which ``rulbook.claims.collect`` reads it back.
 A verdict that differs from the ledger's is shown and recorded; the test that joins ledger and

@@ -21,11 +21,11 @@ _NOT_DECIDED = "not decided in this build"
 
 MEANINGS: Mapping[Verdict, str] = {
     Verdict.REPRODUCED: "our figure agrees with the printed one within its printed precision.",
-    Verdict.REFUTED: "run exactly as the book defines it, it gives something else.",
+    Verdict.REFUTED: "run exactly as the source defines it, it gives something else.",
     Verdict.NOT_REPRODUCED: "an experiment, under the conditions stated, gives something else.",
     Verdict.DEPENDS: "it holds under some training conditions and not under others.",
-    Verdict.INCONSISTENT: "the book says two things that cannot both hold; both are quoted.",
-    Verdict.UNDECIDABLE: "the book does not state enough, or no primary source settles it.",
+    Verdict.INCONSISTENT: "the source says two things that cannot both hold; both are quoted.",
+    Verdict.UNDECIDABLE: "the source does not state enough, or no primary source settles it.",
 }
 """What each verdict means, in half a sentence."""
 
@@ -160,7 +160,7 @@ def report_text(claims: Sequence[Claim], decided: Sequence[Decided], cited: str 
         [
             "# What holds and what does not",
             "",
-            f"The ledger has {len(entries)} claims of the book: every figure that its five "
+            f"The ledger has {len(entries)} claims of the source: every figure that its five "
             "sections print and every statement in words that can be tested. Beside each stands "
             "our own figure where there is one to measure, the verdict, the reason where the two "
             "differ, and a link to the cell that decided it. Type a figure "

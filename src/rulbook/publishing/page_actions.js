@@ -28,5 +28,24 @@ const nameButtons = () => {
   });
 };
 
-new MutationObserver(nameButtons).observe(document.documentElement, { childList: true, subtree: true });
-nameButtons();
+// A formula is a stop of the Tab key only where it is wider than its place, to be scrolled by keys.
+const stopAtWideFormulas = () =>
+  document.querySelectorAll("mjx-container[display='true']").forEach((formula) => {
+    if (formula.scrollWidth > formula.clientWidth) formula.setAttribute("tabindex", "0");
+    else formula.removeAttribute("tabindex");
+  });
+
+let waiting = false;
+const tidy = () => {
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => {
+    waiting = false;
+    nameButtons();
+    stopAtWideFormulas();
+  });
+};
+
+new MutationObserver(tidy).observe(document.documentElement, { childList: true, subtree: true });
+window.addEventListener("resize", tidy);
+tidy();
