@@ -31,6 +31,13 @@ def test_a_record_is_read_back_as_it_was_written(record, tmp_path):
     assert [r.config for r in read_records(tmp_path)] == [record.config]
 
 
+@pytest.mark.parametrize("name", [".#{}", "._{}", ".{}.swp.json", "#{}"])
+def test_files_in_the_way_are_no_records(record, tmp_path, name):
+    path = record.write(tmp_path)
+    (tmp_path / name.format(path.name)).write_text("an editor's or the system's")
+    assert [r.config for r in read_records(tmp_path)] == [record.config]
+
+
 def test_a_record_is_a_few_kilobytes(record, tmp_path):
     assert record.write(tmp_path).stat().st_size < 20_000
 

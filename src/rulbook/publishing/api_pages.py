@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import rulbook
+from rulbook.paths import files_in
 
 OVERVIEW = "api"
 """Name of the page that lists all modules and documents those outside subpackages."""
@@ -14,7 +15,7 @@ _ROOT = Path(rulbook.__file__).parent
 def api_pages() -> dict[str, str]:
     """Return the text of every page of the reference by its name, the overview first."""
     packages = sorted(path.parent for path in _ROOT.glob("*/__init__.py"))
-    alone = sorted(path for path in _ROOT.glob("[!_]*.py"))
+    alone = files_in(_ROOT, "[!_]*.py")
     overview = [
         "# The package",
         "",
@@ -43,7 +44,7 @@ def _page(package: Path) -> str:
 
 def _modules_of(package: Path) -> list[Path]:
     """Return the files of a package's own modules, the package's first."""
-    return [package / "__init__.py", *sorted(package.glob("[!_]*.py"))]
+    return [package / "__init__.py", *files_in(package, "[!_]*.py")]
 
 
 def _module(path: Path) -> str:

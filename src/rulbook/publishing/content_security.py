@@ -13,6 +13,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+from rulbook import paths
 from rulbook.errors import RulbookError
 from rulbook.publishing import web_assets
 
@@ -33,7 +34,7 @@ def protect(html: Path) -> None:
     Raises:
         RulbookError: A page has a handler in an attribute for which there is no script of ours.
     """
-    for page in sorted(html.glob("*.html")):
+    for page in paths.files_in(html, "*.html"):
         page.write_text(protected(page.read_text(encoding="utf-8"), page.name), encoding="utf-8")
     actions = html / ACTIONS
     actions.parent.mkdir(exist_ok=True)

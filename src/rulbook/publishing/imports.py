@@ -14,6 +14,7 @@ from pathlib import Path
 import grimp
 
 import rulbook
+from rulbook.paths import files_in
 
 _PACKAGE = rulbook.__name__
 _FOLDER = Path(rulbook.__file__).parent
@@ -93,6 +94,6 @@ def _without_magics(cell: str) -> str:
 def _module_digest(module: str) -> str:
     path = _FOLDER.joinpath(*module.split(".")[1:])
     source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    beside = sorted(one for one in source.parent.iterdir() if one.suffix in _RESOURCES)
+    beside = [one for one in files_in(source.parent, "*") if one.suffix in _RESOURCES]
     content = b"\0".join(one.read_bytes() for one in (source, *beside))
     return hashlib.sha256(content).hexdigest()

@@ -236,7 +236,7 @@ def _unbelievable(path: Path, fault: str) -> RulbookError:
 
 def read_records(folder: Path) -> Iterable[RunRecord]:
     """Yield the records in ``folder``, in the order of their names."""
-    for path in sorted(folder.glob("*.json")):
+    for path in paths.files_in(folder, "*.json"):
         yield read_record(path)
 
 
@@ -275,7 +275,7 @@ def source_digest() -> str:
     """Return the SHA-256 over the package's Python files, in the order of their paths."""
     package = Path(paths.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in (file for file in paths.files_below(package) if file.suffix == ".py"):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
