@@ -81,6 +81,7 @@ def test_a_value_without_an_interval_stands_alone_and_no_value_is_a_dash():
         p_value(math.nan),
     } == {NOTHING}
     assert number(-0.5, 1) == "\N{MINUS SIGN}0.5"
+    assert number(-0.004) == "0.00"
     assert (p_value(0.0004), p_value(0.05)) == ("< 0.001", "0.050")
 
 

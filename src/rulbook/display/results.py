@@ -36,10 +36,10 @@ def spread(mean: float, deviation: float, places: int = 2) -> str:
 
 
 def number(value: float, places: int = 2) -> str:
-    """Return a number with a minus sign that does not break, and a dash for NaN."""
+    """Return a number with a minus sign that does not break, none before 0, and a dash for NaN."""
     if math.isnan(value):
         return NOTHING
-    return f"{value:.{places}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:z.{places}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def p_value(value: float) -> str:
