@@ -13,6 +13,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from ..browsing import Visit
 from .conftest import WITH_EXPLORERS, explorers_called
+from .test_formulas import PAGES as WITH_FORMULAS
 
 pytestmark = pytest.mark.slow
 
@@ -165,7 +166,8 @@ def explorers(page: Page) -> list[Locator]:
 
 
 def test_the_chapters_that_should_have_one_have_one() -> None:
-    assert {name[:2] for name in WITH_EXPLORERS} >= {f"{number:02}" for number in range(1, 9)}
+    chapters = {f"{number:02}" for number in range(1, 9)}
+    assert {name[:2] for name in {*WITH_EXPLORERS, *WITH_FORMULAS}} >= chapters
 
 
 def test_every_explorer_of_the_text_is_on_its_page(

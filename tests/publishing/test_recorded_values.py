@@ -97,3 +97,11 @@ def test_the_file_is_written_only_where_a_value_changed(layout, quoting):
     written = file.read_text()
     recorded_values.record(layout, [chapter])
     assert file.read_text() == written
+
+
+def test_timings_stay_as_they_were_first_recorded():
+    quoted = {"c01-hundred-one:.0f": "19", "c01-other": "3"}
+    assert recorded_values._timings({"c01-hundred-one:.0f": "31", "c01-other": "2"}, quoted) == {
+        "c01-hundred-one:.0f": "31"
+    }
+    assert recorded_values._timings({}, quoted) == {}

@@ -20,6 +20,9 @@ QUOTE = re.compile(r"\{glue:text\}`([^`]+)`")
 _PUBLISHED = {"profile": "quick", "seed": 42}
 """The parameters under which the values of the published book are computed."""
 
+_TIMINGS = ("c01-hundred-compact", "c01-hundred-one", "c01-separate-compact")
+"""Values that another run of the same code has otherwise: once recorded, they stay."""
+
 Values = Mapping[str, Mapping[str, str]]
 """By chapter and quote, for instance ``c04-limit-500:.5f``, the value in words."""
 
@@ -68,10 +71,20 @@ def record(layout: Layout, executed: Sequence[Chapter]) -> None:
         if chapter.name in before
     }
     for chapter in executed:
-        values.update({chapter.name: quoted} if (quoted := _quoted(chapter)) is not None else {})
+        if (quoted := _quoted(chapter)) is not None:
+            values[chapter.name] = quoted | _timings(values.get(chapter.name, {}), quoted)
     if values != before:
         content = json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         paths.write_atomically(file_of(layout), content)
+
+
+def _timings(recorded: Mapping[str, str], quoted: Mapping[str, str]) -> dict[str, str]:
+    """Return the recorded timings among what is quoted."""
+    return {
+        quote: recorded[quote]
+        for quote in quoted
+        if quote.partition(":")[0] in _TIMINGS and quote in recorded
+    }
 
 
 def _quoted(chapter: Chapter) -> dict[str, str] | None:

@@ -13,6 +13,9 @@ from rulbook.errors import RulbookError
 STALE_AFTER = 600.0
 """Seconds without a sign of life after which another machine's claim counts for nothing."""
 
+_WRITTEN_AFTER = 5.0
+"""Seconds after which a claim that names nobody is that of a sweep that was killed."""
+
 _SIGN_EVERY = 60.0
 """Seconds between two signs of life."""
 
@@ -99,6 +102,8 @@ class Claims:
             return True
         if host == socket.gethostname() and process.isdigit():
             return not _is_alive(int(process))
+        if not host:  # its sweep was killed before it could write who it is
+            return age > _WRITTEN_AFTER
         return age > STALE_AFTER
 
     def _remove_stale(self, claim: Path) -> None:
