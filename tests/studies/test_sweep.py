@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,17 @@ def _is_alive(process):
 
 def test_records_are_where_the_package_says():
     assert Path(os.path.commonpath([runs_folder(), failures_folder()])) == paths.results()
+
+
+def test_a_claim_that_names_nobody_is_given_up_in_seconds(tmp_path):
+    folder = tmp_path / "claims"
+    folder.mkdir()
+    nameless = folder / "key"
+    nameless.touch()
+    with Claims(folder) as claims:
+        assert not claims.take("key")
+        os.utime(nameless, (0, time.time() - 10))
+        assert claims.take("key")
 
 
 def test_a_claim_is_taken_though_another_sweep_has_removed_the_empty_folder(tmp_path):
