@@ -160,10 +160,10 @@ class BaseMTLLoss(nn.Module, ABC):
                 them anyway then pays K - 1 backward passes more.
             scale: positive factor for all that is written to ``.grad``, for losses that are given
                 as they are: ``1 / n`` to accumulate over n batches;
-                ``scaler.scale(torch.ones(()))`` with a ``torch.amp.GradScaler``, whose ``step`` then unscales as ever. Losses that are
-                scaled before they come here would change the weights of methods that look at them.
-                With a scale above 1, a task gradient that overflows writes NaN and moves no
-                state: it is the scaler's to skip.
+                ``scaler.scale(torch.ones(()))`` with a ``torch.amp.GradScaler``, whose ``step``
+                then unscales as ever. Losses that are scaled before they come here would change
+                the weights of methods that look at them. With a scale above 1, a task gradient
+                that overflows writes NaN and moves no state: it is the scaler's to skip.
             named_losses: the losses by keyword.
 
         Raises:
