@@ -63,7 +63,7 @@ def tuned_table(subset: str) -> pd.DataFrame:
     for name, tuned in TUNED_METHODS.items():
         tried = [file for config in trials(tuned, first) if (file := record_file(config.key()))]
         as_printed = _rmse(printed[name].values())
-        row = dict.fromkeys(_COLUMNS, math.nan) | {
+        row: dict[str, object] = dict.fromkeys(_COLUMNS, math.nan) | {
             "subset": subset,
             "method": name,
             "label": tuned.label,
