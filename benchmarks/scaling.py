@@ -27,22 +27,23 @@ Works = Iterator[tuple[int, Callable[[], object]]]
 """Sizes in ascending order, and the work to be timed at each of them."""
 
 
+SHARES = (0.1, 0.18, 0.32, 0.56, 1.0)
+"""The shares of what there is that are worked at: a decade in even steps."""
+
+
 def engines() -> Works:
     """Prepare fleets of more and more engines."""
-    fleet = load("FD002", "simulated")
-    for number in (26, 46, 82, 146, 260):
-        yield number, partial(prepare, _first(fleet, number))
+    for fleet in _fleets():
+        yield fleet.train["unit"].nunique(), partial(prepare, fleet)
 
 
 def windows() -> Works:
     """Train one epoch on more and more windows."""
-    fleet = load("FD002", "simulated")
-    for number in (26, 46, 82, 146, 260):
-        prepared = prepare(_first(fleet, number))
+    for fleet in _fleets():
+        prepared = prepare(fleet)
         config = RunConfig(subset="FD002", data_digest=prepared.digest)
         steps = len(prepared.train) // config.batch_size
         loop = packages_loop(config, prepared)
-        next(loop)
         yield steps * config.batch_size, lambda loop=loop, n=steps: sum(1 for _ in islice(loop, n))
 
 
@@ -63,7 +64,7 @@ def tasks() -> Works:
 def records() -> Works:
     """Read more and more records; they are copied to folders of their own first."""
     files = paths.files_in(paths.results() / "runs", "*.json")
-    for share in (0.1, 0.18, 0.32, 0.56, 1.0):
+    for share in SHARES:
         chosen = files[: round(share * len(files))]
         with tempfile.TemporaryDirectory() as folder:
             for file in chosen:
@@ -74,7 +75,7 @@ def records() -> Works:
 def claims() -> Works:
     """Read ledgers of more and more claims."""
     whole = yaml.safe_load(paths.ledger().read_text(encoding="utf-8"))
-    for share in (0.1, 0.18, 0.32, 0.56, 1.0):
+    for share in SHARES:
         rows = whole["claims"][: round(share * len(whole["claims"]))]
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "claims.yml"
@@ -106,7 +107,11 @@ def measure(kind: str, rounds: int) -> dict[int, list[float]]:
     return taken
 
 
-def _first(fleet: Fleet, number: int) -> Fleet:
-    """Return the fleet with its first engines alone, of the training and of the test part."""
-    train, test = (table[table["unit"] <= number] for table in (fleet.train, fleet.test))
-    return replace(fleet, train=train, test=test, test_rul=fleet.test_rul.loc[:number])
+def _fleets() -> Iterator[Fleet]:
+    """Yield FD002 with more and more of its engines; the simulated one where there is no other."""
+    whole = load("FD002")
+    for share in SHARES:
+        last = round(share * whole.train["unit"].nunique())
+        train, test = (table[table["unit"] <= last] for table in (whole.train, whole.test))
+        test_rul = whole.test_rul.loc[: test["unit"].max()]
+        yield replace(whole, train=train, test=test, test_rul=test_rul)

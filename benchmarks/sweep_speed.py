@@ -11,12 +11,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
 import torch
 
-from rulbook.data.prepare import prepare
+from rulbook.data.prepare import Prepared, prepare
 from rulbook.data.simulate import simulate
 from rulbook.paths import RESULTS_VARIABLE
 from rulbook.studies.sweep import sweep
@@ -27,11 +28,16 @@ STEPS_AN_EPOCH = 30
 """So that an epoch of ``compact`` with its validation takes one processor about a second."""
 
 
-def short_run(config: RunConfig) -> RunRecord:
+def short_run(config: RunConfig, device: str = "cpu") -> RunRecord:
     """Train on the simulated fleet; the configuration says for how many steps."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    return train(config, prepare(simulate("FD001")))
+    return train(config, _prepared(), device=device)
+
+
+@cache
+def _prepared() -> Prepared:
+    return prepare(simulate("FD001"))
 
 
 def configs(count: int, seconds: int) -> list[RunConfig]:

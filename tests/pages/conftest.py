@@ -95,13 +95,12 @@ def open_page(context: BrowserContext) -> Callable[[str], Visit]:
     return open_settled
 
 
-@pytest.fixture(scope="session")
-def visit_of(open_page: Callable[[str], Visit], served: str) -> Iterator[Callable[[str], Visit]]:
-    """Visit a page by its name; the one visited last stays open for the tests that follow.
+def _one_at_a_time(
+    open_page: Callable[[str], Visit], address_of: Callable[[str], str]
+) -> Iterator[Callable[[str], Visit]]:
+    """Yield what visits a page by its name and keeps the one visited last open.
 
-    Those are of all files here. What one of them unfolds or moves, the next one finds so.
-
-    The name is an argument, not a parameter of the fixture: with several workers pytest has handed
+    The name is an argument, not a parameter of a fixture: with several workers pytest has handed
     out the page of another parameter.
     """
     last: dict[str, Visit] = {}
@@ -113,8 +112,25 @@ def visit_of(open_page: Callable[[str], Visit], served: str) -> Iterator[Callabl
     def visit(name: str) -> Visit:
         if name not in last:
             leave()
-            last[name] = open_page(f"{served}/{name}.html")
+            last[name] = open_page(address_of(name))
         return last[name]
 
     yield visit
     leave()
+
+
+@pytest.fixture(scope="session")
+def visit_of(open_page: Callable[[str], Visit], served: str) -> Iterator[Callable[[str], Visit]]:
+    """Visit a page by its name; it stays open for all tests of it, in all files.
+
+    What one test unfolds or moves, the next one finds so.
+    """
+    yield from _one_at_a_time(open_page, lambda name: f"{served}/{name}.html")
+
+
+@pytest.fixture(scope="session")
+def visit_from_disk(
+    open_page: Callable[[str], Visit], site: Path
+) -> Iterator[Callable[[str], Visit]]:
+    """Visit a page by its name as ``visit_of`` does, from its file."""
+    yield from _one_at_a_time(open_page, lambda name: (site / f"{name}.html").as_uri())

@@ -4,7 +4,6 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,9 +229,9 @@ def test_on_a_phone_the_pointer_leads_to_every_value_and_nothing_below_moves(
 
 
 def test_from_disk_every_control_moves_to_the_right_frame_too(
-    site: Path, with_explorers: str, open_page: Callable[[str], Visit]
+    with_explorers: str, visit_from_disk: Callable[[str], Visit]
 ) -> None:
-    visit = open_page((site / f"{with_explorers}.html").as_uri())
+    visit = visit_from_disk(with_explorers)
     for explorer in visit.page.locator(".rulbook-explorer").all():
         place = [control["index"] for control in explorer.evaluate(STATE)["controls"]]
         for position, control in enumerate(controls_of(explorer)):
@@ -242,7 +241,6 @@ def test_from_disk_every_control_moves_to_the_right_frame_too(
             arrived(explorer, place)
     assert visit.asked_elsewhere == []
     assert visit.complaints == []
-    visit.page.close()
 
 
 def test_moved_in_a_hurry_it_shows_the_right_frame_and_nothing_fails(

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,8 +81,8 @@ def test_the_explorer_stands_in_the_place_of_its_still(page: Page, name: str) ->
         expect(still.locator(".rulbook-formula-caption")).to_be_visible()
 
 
-def test_from_disk_it_moves_too(site: Path, name: str, open_page: Callable[[str], Visit]) -> None:
-    visit = open_page((site / f"{name}.html").as_uri())
+def test_from_disk_it_moves_too(name: str, visit_from_disk: Callable[[str], Visit]) -> None:
+    visit = visit_from_disk(name)
     for explorer in explorers_on(visit.page, name):
         reading = explorer.locator(".formula-reading")
         said = reading.inner_text()
@@ -91,7 +90,6 @@ def test_from_disk_it_moves_too(site: Path, name: str, open_page: Callable[[str]
         expect(reading).not_to_have_text(said)
     assert visit.asked_elsewhere == []
     assert visit.complaints == []
-    visit.page.close()
 
 
 def test_the_trajectory_opens_on_the_printed_setting_and_settles_below_the_limit(

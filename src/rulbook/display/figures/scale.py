@@ -16,7 +16,7 @@ def growths(by_kind: Mapping[str, Growth]) -> DescribedFigure:
         by_kind: growth by what there is more of, for instance ``engines``; even in number.
 
     """
-    figure, axes = plots.panels((len(by_kind) + 1) // 2, 2, height=2.2)
+    figure, axes = plots.panels((len(by_kind) + 1) // 2, 2, height=2.2, squeeze=False)
     for panel, (kind, growth) in zip(axes.flat, by_kind.items(), strict=False):
         panel.plot(growth.numbers, growth.seconds, "o", color=plots.COLOURS["rul"])
         middle = np.exp(np.log(growth.numbers).mean()), np.exp(np.log(growth.seconds).mean())
@@ -29,7 +29,8 @@ def growths(by_kind: Mapping[str, Growth]) -> DescribedFigure:
     said = ", ".join(f"{kind} {growth.exponent:.2f}" for kind, growth in by_kind.items())
     return DescribedFigure(
         figure,
-        f"Six panels of seconds against numbers on logarithmic axes, with lines of slope: {said}.",
+        f"{len(by_kind)} panels of seconds against numbers on logarithmic axes, with lines of "
+        f"slope: {said}.",
         "Processor seconds against the number of each. Above each panel the slope of the line: "
         "1 is proportional.",
     )
