@@ -26,6 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 RECORD = Path(__file__).parents[1] / "book" / "speed.json"
+README = Path(__file__).with_name("README.md")
+MEASURED = "<!-- measured: from here on written by make bench -->\n"
 NETWORKS = (("compact", 256), ("compact", 64), ("paper", 64))
 """Networks and how many windows a step takes."""
 
@@ -81,8 +83,11 @@ def data(rounds: int) -> Rows:
     peer = os.environ.get("RULBOOK_PEER")
     options = ["--rounds", str(max(1, rounds // 4)), *(["--peer", peer] if peer else [])]
     done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
-    table: Rows = json.loads(done.stdout)
-    return table
+    by_way: Rows = json.loads(done.stdout)
+    return {
+        said: {way: of_way[name] for way, of_way in by_way.items()}
+        for name, said in (("first", "first, s"), ("later", "later, s"), ("peak_mib", "peak, MiB"))
+    }
 
 
 def sweep(rounds: int) -> Rows:
@@ -189,6 +194,33 @@ def show(record: Mapping[str, Any]) -> None:
     console.print(record["machine"], record["versions"], f"load {record['load']}")
 
 
+def in_markdown(record: Mapping[str, Any]) -> str:
+    """Return what README.md shows of a record: every table, with ratios to the first of a row."""
+    of = record["machine"]
+    parts = [
+        f"Measured on {record['day']}, medians of {record['rounds']} rounds, on {of['processor']} "
+        f"(bfloat16 {of['bfloat16']}), {of['cores']} cores, {of['memory_gib']} GiB, "
+        f"{of['system']}, load {record['load']}; "
+        + ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+        + "."
+    ]
+    for name, rows in record["tables"].items():
+        doc = (TABLES[name].__doc__ or "").splitlines()[0]
+        lines = [
+            f"| {row} | {column} | {value:.4g} | {value / next(iter(columns.values())):.2f}× |"
+            for row, columns in rows.items()
+            for column, value in columns.items()
+        ]
+        parts += [f"## {name}", doc, "\n".join(["| | | | |", "|---|---|---:|---:|", *lines])]
+    return "\n\n".join(parts) + "\n"
+
+
+def write_readme(record: Mapping[str, Any]) -> None:
+    """Put the tables of a record in the place of those that README.md holds."""
+    words, mark, _ = README.read_text(encoding="utf-8").partition(MEASURED)
+    README.write_text(words + mark + "\n" + in_markdown(record), encoding="utf-8")
+
+
 def _medians(taken: Mapping[Any, Sequence[float]]) -> dict[str, float]:
     return {str(way): float(f"{median(seconds):.4g}") for way, seconds in taken.items()}
 
@@ -208,6 +240,8 @@ def main() -> None:
     show(record)
     if arguments.record:
         arguments.record.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        if arguments.record.resolve() == RECORD:
+            write_readme(record)
 
 
 if __name__ == "__main__":

@@ -128,6 +128,7 @@ TAB_STOPS_ARE_SET = """() => [...document.querySelectorAll("pre, .cell_output > 
 def visit(visit_of: Callable[[str], Visit], page_name: str) -> Visit:
     """The page, served and settled, with everything unfolded that was folded."""
     opened = visit_of(page_name)
+    opened.page.mouse.move(0, 0)  # wherever another test left it, what it is over looks different
     opened.page.evaluate("document.querySelectorAll('details').forEach((part) => part.open = true)")
     return opened
 

@@ -94,11 +94,9 @@ def _loops(rows: Mapping[str, scale.Row]) -> str:
 
 
 def _data(rows: Mapping[str, scale.Row]) -> str:
-    lines = [
-        {"way": way, "first, s": row["first"], "later, s": row["later"], "MiB": row["peak_mib"]}
-        for way, row in rows.items()
-    ]
-    formats = {"first, s": ".2f", "later, s": ".2f", "MiB": ".0f"}
+    ways = next(iter(rows.values()))
+    lines = [{"way": way} | {name: row[way] for name, row in rows.items()} for way in ways]
+    formats = {name: ".0f" if name.endswith("MiB") else ".2f" for name in rows}
     return _shown(lines, "FD002 and FD004 from files to windows.", formats)
 
 
