@@ -5,6 +5,7 @@ archive's: whoever serves the twelve published files, in whatever zip, serves th
 """
 
 import hashlib
+import struct
 import tempfile
 import time
 import zipfile
@@ -44,7 +45,18 @@ _MOST_INFLATED_BYTES = 256 << 20
 _PLAIN_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Those that can be inflated piece by piece."""
 
-_BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_BAD_ARCHIVE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+"""What ``zipfile`` raises on bytes that are no intact zip; a cut one gives a negative offset."""
 
 
 def fetch(*, progress: bool = True) -> Path:

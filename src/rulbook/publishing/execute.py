@@ -12,15 +12,15 @@ from dataclasses import asdict, dataclass
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rulbook import paths, reads
-from rulbook.errors import RulbookError, unknown_name
-from rulbook.options import Profile, RequestedDevice, RequestedSource
+from rulbook.errors import RulbookError
+from rulbook.options import Profile, RequestedDevice, RequestedSource, check_parameters
 from rulbook.publishing import recorded_values, stamps
 from rulbook.publishing.chapters import Chapter, forget_removed
 from rulbook.publishing.layout import Layout
@@ -63,13 +63,12 @@ class Parameters:
         """Raise the error that every chapter would meet, before any starts.
 
         Raises:
-            UsageError: a name is unknown.
+            UsageError: a name is unknown, or the seed is no such number.
             RulbookError: the device is not there, or real data is named and is not complete.
         """
         from rulbook import data
 
-        if self.profile not in get_args(Profile):
-            raise unknown_name("profile", self.profile, get_args(Profile))
+        check_parameters(self.profile, self.data, self.device, self.seed)
         if self.device not in _ALWAYS_THERE:
             from rulbook.training.device import choose_device
 
