@@ -46,7 +46,9 @@ def course():
 
 
 def test_recorded_losses_stand_beside_the_printed_ones_of_their_epoch(progression, course):
-    header, first, third = rows_of(readings.progression_table(progression, {FIRST_COURSE: course}))
+    header, first, third = rows_of(
+        readings.progression_table(progression, {FIRST_COURSE: course}, "All.")
+    )
     assert header[1:] == [
         "source, RUL",
         "source, health",
