@@ -222,6 +222,31 @@ def figures(
         typer.echo(path)
 
 
+@app.command()
+def slides(chapters: Chapters = None, jobs: Jobs = _JOBS) -> None:
+    """Execute what changed, then write slides of each chapter's figures with their sentences."""
+    from rulbook.publishing.chapters import choose
+    from rulbook.publishing.layout import of_checkout
+    from rulbook.publishing.slides import write_slides
+
+    layout = of_checkout()
+    _execute(layout, chapters, _parameters("quick", "auto", "auto"), jobs)
+    for page in write_slides(layout, choose(layout, chapters or ())):
+        typer.echo(page)
+
+
+@app.command("print")
+def print_edition(chapters: Chapters = None) -> None:
+    """Print the built pages of chapters to PDF, without solutions."""
+    from rulbook.publishing.chapters import choose
+    from rulbook.publishing.layout import of_checkout
+    from rulbook.publishing.print_edition import print_chapters
+
+    layout = of_checkout()
+    for pdf in print_chapters(layout, choose(layout, chapters or ())):
+        typer.echo(pdf)
+
+
 def _parameters(
     profile: options.Profile, data: options.RequestedSource, device: options.RequestedDevice
 ) -> "Parameters":

@@ -58,6 +58,16 @@ class Layout:
         return self.build / "html"
 
     @property
+    def slides(self) -> Path:
+        """The slides of every chapter, with all that they load."""
+        return self.build / "slides"
+
+    @property
+    def printed(self) -> Path:
+        """The print edition, a PDF of every chapter."""
+        return self.build / "print"
+
+    @property
     def faults(self) -> Path:
         """Where ledger and chapters disagree, as of the finished pages."""
         return self.build / "claims.faults"
