@@ -15,7 +15,7 @@ class GradientGeometry:
 
     All fields are detached tensors on the parameters' device, so that reading them does not force
     a transfer; ``tolist()`` or ``float()`` them where numbers are needed. Tasks stand in the order
-    in which their gradients were given: RUL, then health, for the book's two.
+    in which their gradients were given: RUL, then health, for the source's two.
 
     Attributes:
         norms: L2 norm of the gradient of each task, (K,), in its loss unit per parameter unit.
@@ -58,6 +58,7 @@ def task_gradients(
 ) -> Gradients:
     """Return the gradient of one scalar ``loss`` on each of ``parameters``.
 
+    A sparse gradient, as of ``nn.Embedding(sparse=True)``, is made dense.
     A parameter that the loss does not reach gets zeros of its shape, never ``None``; so does one
     that is frozen (``requires_grad=False``), and every parameter where the loss has no graph.
     """
@@ -78,7 +79,14 @@ def reached_gradients(
     gradients = iter(
         torch.autograd.grad(loss, trained, retain_graph=retain_graph, allow_unused=True)
     )
-    return tuple(next(gradients) if parameter.requires_grad else None for parameter in parameters)
+    return tuple(
+        _dense(next(gradients)) if parameter.requires_grad else None for parameter in parameters
+    )
+
+
+def _dense(gradient: Tensor | None) -> Tensor | None:
+    # Sparse tensors have neither norm nor inner product.
+    return gradient.to_dense() if gradient is not None and gradient.is_sparse else gradient
 
 
 def inner_product(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:

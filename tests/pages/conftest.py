@@ -1,4 +1,4 @@
-"""The finished pages of the book, served and opened.
+"""The finished pages, served and opened.
 
 They are those of ``_build/html``, built first if they are not up to date, or those of the folder
 that ``RULBOOK_SITE`` names, built elsewhere.

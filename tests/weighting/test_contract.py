@@ -12,7 +12,13 @@ from torch import nn
 
 from rulbook.errors import UsageError
 from rulbook.gradients import geometry, task_gradients
-from rulbook.weighting.base import GradientWeightedLoss, NonFiniteLossError, learnable
+from rulbook.weighting.base import (
+    STEPS_BETWEEN_CHECKS,
+    TASKS,
+    GradientWeightedLoss,
+    NonFiniteLossError,
+    learnable,
+)
 from rulbook.weighting.registry import METHODS, get_loss, method_options
 from rulbook.weighting.surgery import SurgeryLoss
 
@@ -462,6 +468,29 @@ class TestWrongUse:
         match = "task_params must hold the parameters of rul, health"
         self.fails(name, observe, network, network.losses(), match, task_params=heads)
 
+    @pytest.mark.parametrize(
+        ("given", "match"),
+        [
+            (lambda trunk: trunk, r"not a Sequential: give its \.parameters"),
+            (lambda trunk: trunk[0].weight, "not a Parameter"),
+            (lambda trunk: trunk.named_parameters(), "holds a tuple"),
+            (lambda trunk: [name for name, _ in trunk.named_parameters()], "holds a str"),
+            (list, "holds a Linear"),
+        ],
+    )
+    def test_what_is_no_list_of_parameters(self, name, observe, given, match, network):
+        shared = given(network.trunk)
+        self.fails(name, observe, network, network.losses(), match, shared_params=shared)
+
+    def test_heads_in_one_list(self, name, observe, network):
+        heads = [p for part in network.task_params.values() for p in part]
+        match = "must be a mapping from rul, health"
+        self.fails(name, observe, network, network.losses(), match, task_params=heads)
+
+    @pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf, torch.ones(2)])
+    def test_a_scale_that_is_none(self, name, observe, scale, network):
+        self.fails(name, observe, network, network.losses(), "scale must be", scale=scale)
+
     def test_losses_without_a_graph(self, name, observe, network):
         losses = [loss.detach() for loss in network.losses()]
         self.fails(name, observe, network, losses, "no loss has a graph")
@@ -479,6 +508,40 @@ class TestWrongUse:
         else:
             call(warmed_up(name), network, losses, observe=observe)
             assert all(g.isfinite().all() for g in network.gradients())
+
+
+@EVERY_METHOD
+def test_a_layer_unfrozen_in_the_middle_and_listed_nowhere_is_found(name, network):
+    first = list(network.trunk[0].parameters())
+    for parameter in first:
+        parameter.requires_grad_(False)
+    loss = get_loss(name)
+    listed = {"shared_params": [p for p in network.shared_params if p.requires_grad]}
+    call(loss, network, network.losses(), **listed)
+    for parameter in first:
+        parameter.requires_grad_(True)
+    for _ in range(STEPS_BETWEEN_CHECKS - 1):
+        call(loss, network, network.losses(), **listed)
+    with pytest.raises(UsageError, match="in neither shared_params"):
+        call(loss, network, network.losses(), **listed)
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+def test_a_sparse_embedding_trains_as_a_dense_one(name, observe):
+    gradients = []
+    for sparse in (False, True):
+        torch.manual_seed(0)
+        trunk = nn.Embedding(6, 4, sparse=sparse)
+        heads = {task: nn.Linear(4, 1) for task in TASKS}
+        z = trunk(torch.tensor([0, 2, 2, 5]))
+        losses = [(10 * head(z)).square().mean() for head in heads.values()]
+        task_params = {task: list(head.parameters()) for task, head in heads.items()}
+        get_loss(name).backward(
+            *losses, shared_params=trunk.parameters(), task_params=task_params, observe=observe
+        )
+        gradients.append(trunk.weight.grad.to_dense())
+    torch.testing.assert_close(*gradients, rtol=1e-6, atol=0)
 
 
 @EVERY_METHOD

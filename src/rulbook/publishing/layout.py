@@ -1,4 +1,4 @@
-"""Where the parts of the book are, before and after it is built."""
+"""Where the parts of this companion are, before and after it is built."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ class Layout:
     """The folders of one checkout.
 
     Attributes:
-        root: The root of the checkout.
+        root: the root of the checkout.
     """
 
     root: Path
@@ -74,7 +74,7 @@ class Layout:
 
     @property
     def index(self) -> Path:
-        """The first page of the book."""
+        """The first page."""
         return self.html / "index.html"
 
 
@@ -82,7 +82,7 @@ def of_checkout() -> Layout:
     """Return the layout of the checkout that this package runs from.
 
     Raises:
-        UsageError: The package was installed from a wheel, which carries no chapters.
+        UsageError: the package was installed from a wheel, which carries no chapters.
     """
     root = paths.checkout()
     if root is None:

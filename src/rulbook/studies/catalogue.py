@@ -1,4 +1,4 @@
-"""The long experiments of the book, by name: which runs each of them consists of."""
+"""The long experiments, by name: which runs each of them consists of."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -11,15 +11,16 @@ from rulbook.errors import unknown_name
 from rulbook.models import ARCHITECTURES, Architecture
 from rulbook.studies.competence_search import competence_trials
 from rulbook.studies.conditions import training_condition
+from rulbook.studies.equal_tuning import TUNED_SUBSETS, tuning_runs
 from rulbook.studies.methods import AMNL_SWEEP, METHODS, method
 from rulbook.studies.tuning import chosen_config
 from rulbook.training.config import RunConfig
 
 SEEDS = (42, 123, 456, 789, 1024)
-"""Seeds of initialisation, dropout and batch order; the book's five."""
+"""Seeds of initialisation, dropout and batch order; the source's five."""
 
 BOOK_DROPOUT = 0.3
-"""The book's uniform dropout rate (§15.4)."""
+"""The source's uniform dropout rate (§15.4)."""
 
 _WIDER = Architecture(
     convolutions=(32, 64, 32),
@@ -140,7 +141,7 @@ _AT_START = {"learning_rate": 0.0, "max_epochs": 1, "observe_every": 1, "batches
 
 
 def _initial_imbalance() -> Iterator[RunConfig]:
-    """Yield the gradients at the start, with the default output bias, as the book has it."""
+    """Yield the gradients at the start, with the default output bias, as the source has it."""
     for network, batch_size in (("compact", 256), ("paper", 64)):
         for seed in SEEDS:
             for subset in cmapss.SUBSETS:
@@ -221,6 +222,11 @@ def _competence(subset: str) -> Iterator[RunConfig]:
         yield from runs
 
 
+def _tuned(subset: str) -> Iterator[RunConfig]:
+    """Yield every method's trials, and its seeds once they are known."""
+    return tuning_runs([base_config(subset, seed) for seed in SEEDS])
+
+
 def _book_batch(subsets: tuple[str, ...]) -> Iterator[RunConfig]:
     yield from _under("book-batch", _BOOK_BATCH_METHODS[subsets], subsets)
 
@@ -286,6 +292,14 @@ _ALL = (
         )
         for subset in _ONE_OPERATING_CONDITION
     ),
+    *(
+        Study(
+            f"tuned-{subset.lower()}",
+            f"How do the weighting methods compare on {subset} when all are tuned alike?",
+            partial(_tuned, subset),
+        )
+        for subset in TUNED_SUBSETS
+    ),
     Study(
         "window-split-fd002",
         "Which errors does FD002 report when windows are held out instead of engines?",
@@ -311,7 +325,7 @@ _ALL = (
     Study("optimisers", "Do SGD and Adam end where AdamW ends?", _optimisers),
     Study("recipes", "What do the choices of data preparation do to the RMSE?", _recipes),
     Study("test-selection", "What does selecting the epoch on the test set gain?", _test_selection),
-    Study("dropout", "What does the book's dropout rate do to a short training?", _dropout),
+    Study("dropout", "What does the source's dropout rate do to a short training?", _dropout),
     Study("default-bias", "How many seeds start with a dead RUL head?", _default_bias),
     Study(
         "precision-fd001",
@@ -319,7 +333,7 @@ _ALL = (
         lambda: _with(("fixed_050", "single_task"), ("FD001",), precision="bfloat16"),
     ),
     Study("precision", "Does mixed precision move the RMSE?", _precision),
-    Study("paper-size", "Does the book's own network size change the picture?", _paper_size),
+    Study("paper-size", "Does the source's own network size change the picture?", _paper_size),
 )
 
 STUDIES = {item.name: item for item in _ALL}

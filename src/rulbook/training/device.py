@@ -14,11 +14,11 @@ __all__ = ["RequestedDevice", "choose_device"]
 def choose_device(name: RequestedDevice = "auto") -> torch.device:
     """Return the device called ``name``; ``"auto"`` is CUDA, else MPS, else the CPU.
 
-    Its type is noted, so that the status page of the book knows where a chapter computed.
+    Its type is noted, so that the status page knows where a chapter computed.
 
     Raises:
         UsageError: ``name`` is unknown.
-        RulbookError: This machine, or this build of PyTorch, has no such device.
+        RulbookError: this machine, or this build of PyTorch, has no such device.
     """
     if name not in get_args(RequestedDevice):
         raise unknown_name("device", name, get_args(RequestedDevice))

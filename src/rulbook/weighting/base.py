@@ -21,7 +21,14 @@ from rulbook.weighting.steps import (
 )
 
 TASKS = ("rul", "health")
-"""The book's two tasks, in the order in which every function of the package takes them."""
+"""The source's two tasks, in the order in which every function of the package takes them."""
+
+STEPS_BETWEEN_CHECKS = 100
+"""Steps after which ``backward`` looks again for a parameter that is trained and listed nowhere.
+
+A layer may be unfrozen in the middle of a training. The look walks the graph, so not every step
+pays for it; a step with other lists than the last one's looks at once.
+"""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class NonFiniteLossError(RulbookError):
 class BaseMTLLoss(nn.Module, ABC):
     """Combine the losses of K tasks, by default the RUL and the health loss (§24.1).
 
-    ``forward``, ``get_weights`` and ``get_name`` are the book's interface. ``backward`` and
+    ``forward``, ``get_weights`` and ``get_name`` are the source's interface. ``backward`` and
     ``end_epoch`` are ours: the training loop calls them for every method alike and never asks
     which one it runs. State that must survive a checkpoint is a registered buffer or a parameter.
 
@@ -109,8 +116,8 @@ class BaseMTLLoss(nn.Module, ABC):
     def forward(self, *losses: Any, **kwargs: Any) -> Tensor:
         """Return the combined loss, 0-dim, from the 0-dim task losses.
 
-        ``kwargs`` may carry ``shared_params``, as the book calls methods that look at gradients;
-        other keywords are ignored, as in the book.
+        ``kwargs`` may carry ``shared_params``, as the source calls methods that look at gradients;
+        other keywords are ignored, as in the source.
 
         Raises:
             UsageError: a loss is missing, not 0-dim, or negative where the formula divides by it.
@@ -144,18 +151,19 @@ class BaseMTLLoss(nn.Module, ABC):
         Args:
             losses: the K losses with their graphs, or one mapping of them. A loss without a graph,
                 as of a batch in which a task has no labels, has gradient zero.
-            shared_params: parameters that more than one task reaches.
+            shared_params: parameters that more than one task reaches. A sparse gradient (of an
+                embedding) is made dense where the task gradients are looked at.
             task_params: the parameters of each head, under the names of the tasks. Every trained
                 parameter of the losses must be in exactly one of the lists. Frozen ones are left
                 out, and one that no loss reaches keeps its ``.grad``.
             observe: also report the geometry of the task gradients. A method that does not need
                 them anyway then pays K - 1 backward passes more.
-            scale: factor for all that is written to ``.grad``, for losses that are given as they
-                are: ``1 / n`` to accumulate over n batches; ``scaler.scale(torch.ones(()))`` with
-                a ``torch.amp.GradScaler``, whose ``step`` then unscales as ever. Losses that are
-                scaled before they come here would change the weights of methods that look at them.
-                With a scale above 1, a task gradient that overflows writes NaN and moves no
-                state: it is the scaler's to skip.
+            scale: positive factor for all that is written to ``.grad``, for losses that are given
+                as they are: ``1 / n`` to accumulate over n batches;
+                ``scaler.scale(torch.ones(()))`` with a ``torch.amp.GradScaler``, whose ``step``
+                then unscales as ever. Losses that are scaled before they come here would change
+                the weights of methods that look at them. With a scale above 1, a task gradient
+                that overflows writes NaN and moves no state: it is the scaler's to skip.
             named_losses: the losses by keyword.
 
         Raises:
@@ -166,6 +174,7 @@ class BaseMTLLoss(nn.Module, ABC):
 
         """
         values = self._take(losses, named_losses)
+        _check_scale(scale)
         if unknown := [name for name in named_losses if name not in self._keywords()]:
             raise UsageError(
                 f"backward has no argument '{unknown[0]}'; the losses are called "
@@ -241,16 +250,24 @@ class BaseMTLLoss(nn.Module, ABC):
                 "backward needs gradients, and no loss has a graph: compute the losses in this "
                 "step from the network's output, outside torch.no_grad()."
             )
+        if not isinstance(task_params, Mapping | nn.ModuleDict):
+            raise UsageError(
+                f"task_params must be a mapping from {', '.join(self.tasks)} to the parameters of "
+                f"each head, not a {type(task_params).__name__}."
+            )
         if set(task_params) != set(self.tasks):
             raise UsageError(
                 f"task_params must hold the parameters of {', '.join(self.tasks)}; it holds: "
                 f"{', '.join(map(str, task_params)) or 'nothing'}."
             )
-        shared = [p for p in shared_params if p.requires_grad]
-        heads = [[p for p in task_params[task] if p.requires_grad] for task in self.tasks]
+        lists = [
+            _listed("shared_params", shared_params),
+            *(_listed(f"task_params['{task}']", task_params[task]) for task in self.tasks),
+        ]
+        shared, *heads = ([p for p in part if p.requires_grad] for part in lists)
         listed = [id(p) for part in (shared, *heads) for p in part]
         ids = frozenset(listed)
-        if ids != self._listed:
+        if ids != self._listed or self._steps_seen % STEPS_BETWEEN_CHECKS == 0:
             if len(ids) < len(listed):
                 raise UsageError(
                     f"{len(listed) - len(ids)} of the parameters are listed twice: each belongs "
@@ -353,7 +370,7 @@ class GradientBasedLoss(BaseMTLLoss):
 class GradientWeightedLoss(GradientBasedLoss):
     """A weighted sum of the losses whose weights come from the task gradients of the same step.
 
-    ``forward`` with ``shared_params`` is the book's form, which measures with
+    ``forward`` with ``shared_params`` is the source's form, which measures with
     ``torch.autograd.grad(retain_graph=True)`` and leaves one more pass to the caller; it gives the
     same weights and the same gradients as ``backward``. Where nothing is to be trained (in
     evaluation mode, under ``torch.no_grad()``, with losses that have no graph) ``forward`` measures
@@ -389,7 +406,7 @@ class GradientWeightedLoss(GradientBasedLoss):
                 f"method.backward({given}, shared_params=…, task_params=…), or "
                 f"method({given}, shared_params=…).backward()."
             )
-        shared = list(kwargs["shared_params"])
+        shared = _listed("shared_params", kwargs["shared_params"])
         detached = mean_over_processes([loss.detach() for loss in values])
         self._check_losses(torch.stack(detached))
         gradients = tuple(
@@ -467,6 +484,32 @@ def _as_scalar(task: str, loss: Any) -> Tensor:
             "mean."
         )
     return loss.reshape(())
+
+
+def _listed(argument: str, parameters: Parameters) -> list[nn.Parameter]:
+    """Return the parameters as a list, each checked to be a tensor."""
+    if isinstance(parameters, nn.Module | Tensor):
+        raise UsageError(
+            f"{argument} must be a list of parameters, not a {type(parameters).__name__}"
+            f"{': give its .parameters()' if isinstance(parameters, nn.Module) else ''}."
+        )
+    given = list(parameters)
+    for parameter in given:
+        if not isinstance(parameter, Tensor):
+            raise UsageError(
+                f"{argument} must hold parameters, and holds a {type(parameter).__name__}: give "
+                "module.parameters()."
+            )
+    return given
+
+
+def _check_scale(scale: Tensor | float | None) -> None:
+    if scale is None:
+        return
+    if isinstance(scale, Tensor) and scale.numel() != 1:
+        raise UsageError(f"scale must be one number, and has shape {tuple(scale.shape)}.")
+    if not 0 < float(scale) < math.inf:
+        raise UsageError(f"scale must be positive and finite, not {float(scale):g}.")
 
 
 def _scaled(value: Tensor, scale: Tensor | float | None) -> Tensor:
