@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 FUZZ_SECONDS ?= 600
+# Where uv looks for PyTorch when it writes the lock.
+TORCH_FOR_LOCK ?= --torch-backend cpu
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -12,7 +14,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -W error --numprocesses auto
 BEYOND := cluster or other_browser or two_builds
 
 .DEFAULT_GOAL := help
-.PHONY: help book lab figures test test-all check fuzz links doctor clean
+.PHONY: help book lab figures test test-all check fuzz lock links doctor clean
 
 help:
 	@echo "make book     execute the chapters that changed and build the pages"
@@ -21,13 +23,16 @@ help:
 	@echo "make test-all run the tests that need a cluster, another browser or two whole builds"
 	@echo "make check    lint, types, layers and the fast tests"
 	@echo "make fuzz     feed random bytes to what reads files, FUZZ_SECONDS (600) for each reader"
+	@echo "make lock     write requirements.lock and dependencies.csv anew from constraints.txt"
 	@echo "make figures  write all figures as SVG and PNG"
 	@echo "make links    ask every other site that the book links to whether the page is still there"
 	@echo "make doctor   say what this machine has and lacks"
 	@echo "make clean    remove everything that was made, except the environment"
 
-# The lock is a constraint file: it fixes versions, pyproject.toml says what is needed.
-$(STAMP): pyproject.toml constraints.txt
+# constraints.txt fixes versions and pyproject.toml says what is needed, on any system. With LOCKED=1,
+# for Python 3.11 on Linux (x86-64, CPU), only files are installed whose hashes requirements.lock has;
+# PIP_EXTRA_INDEX_URL then names the index of PyTorch's builds for the CPU, where pip does not know it.
+$(STAMP): pyproject.toml constraints.txt $(if $(LOCKED),requirements.lock)
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "There is no '$(PYTHON)' here: install Python 3.11 or newer, or name one, for instance: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -35,7 +40,12 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) || { \
 	  echo "'$(PYTHON) -m venv' failed: install Python's venv module (on Debian: apt-get install python3-venv)." >&2; exit 1; }
 	@echo "Installing the locked set of packages into $(VENV)"
+ifdef LOCKED
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+endif
 	@touch $(STAMP)
 
 book: $(STAMP)
@@ -68,6 +78,18 @@ fuzz: $(STAMP)
 	  echo "Fuzzing $$target"; \
 	  $(BIN)/python tests/fuzz/fuzz_readers.py $$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; \
 	done
+
+# uv resolves, and is asked for here alone. The newest release of each package is that for a newer
+# Python than the oldest that the project takes.
+lock: $(STAMP)
+	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt uv
+	@$(BIN)/uv pip compile pyproject.toml --quiet --extra dev --constraint constraints.txt $(TORCH_FOR_LOCK) \
+	  --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-annotate \
+	  --custom-compile-command "make lock" --output-file requirements.lock
+	@mkdir -p _build && sed 's/==.*//' constraints.txt > _build/packages.in
+	@$(BIN)/uv pip compile _build/packages.in --quiet --no-deps --upgrade --python-version 3.13 \
+	  --python-platform x86_64-manylinux_2_28 --format pylock.toml --output-file _build/pylock.newest.toml
+	@$(BIN)/python -m rulbook.publishing.dependencies _build/pylock.newest.toml
 
 links: $(STAMP)
 	@$(BIN)/jupyter-book build _build/staged --path-output _build/links --builder linkcheck

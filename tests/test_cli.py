@@ -231,11 +231,28 @@ def test_a_terminal_too_narrow_for_the_table_of_claims_gets_all_of_it_in_lines(r
         assert f"{row['id']}\n{told}" in said
 
 
+def test_doctor_lists_the_dependencies_whole_and_names_the_unmaintained(run, tmp_path, monkeypatch):
+    (tmp_path / "dependencies.csv").write_text(
+        "package,version,licence,named,last_release,released,looked_up\n"
+        "asleep,1.0,MIT,False,2.0,2020-01-31,2026-11-29\n"
+        "awake,3.0,A [red]licence[/red] and another one,True,3.0,2026-10-01,2026-11-29\n"
+    )
+    monkeypatch.setattr(layouts, "of_checkout", lambda: Layout(tmp_path))
+    code, out, _ = run("doctor", "--dependencies", columns="40")
+    assert code == 0
+    row = next(line for line in out.splitlines() if "awake" in line)
+    for cell in ("3.0", "A [red]licence[/red] and another one", "2026-10-01"):
+        assert cell in row
+    assert "No release for 730 days on 2026-11-29, named by this project: none.\n" in out
+    assert "No release for 730 days on 2026-11-29, brought by other packages: asleep.\n" in out
+    assert "Kept at an older line: asleep.\n" in out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_every_list_can_be_written_in_any_encoding(encoding, tmp_path):
     environment = os.environ | {"PYTHONIOENCODING": encoding, "RULBOOK_DATA": str(tmp_path)}
-    for command in (["claims"], ["doctor"], ["execute", "99-…"]):
+    for command in (["claims"], ["doctor"], ["doctor", "--dependencies"], ["execute", "99-…"]):
         result = _rulbook(*command, env=environment)
         said = result.stdout.decode(encoding) + result.stderr.decode(encoding)
         assert result.returncode in {0, 1, 2}
@@ -348,6 +365,30 @@ def test_sweep_status_counts_and_runs_nothing(run, monkeypatch):
     assert code == 0
     assert "core-a: " in out
     assert "missing" in out
+
+
+def test_sweep_goes_on_with_the_runs_that_a_study_knows_by_its_records(run, monkeypatch):
+    from rulbook import studies
+    from rulbook.studies import sweep
+
+    done = []
+    plan = [studies.base_config("FD001", seed) for seed in (1, 2, 3)]
+    growing = studies.Study("growing", "", lambda: iter(plan[: len(done) + 1]))
+
+    def count(configs):
+        missing = len([c for c in configs if c not in done])
+        return sweep.Status(len(done), 0, missing)
+
+    def train(configs, **_):
+        done.extend(c for c in configs if c not in done)
+
+    monkeypatch.setattr(studies, "study", lambda _: growing)
+    monkeypatch.setattr(sweep, "status", count)
+    monkeypatch.setattr(sweep, "sweep", train)
+    code, out, _ = run("sweep", "growing")
+    assert code == 0
+    assert done == plan
+    assert "growing: 3 of 3 runs done" in out
 
 
 def test_sweep_without_real_data_says_how_to_get_it(run, no_real_data, monkeypatch, tmp_path):

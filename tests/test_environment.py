@@ -14,7 +14,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, BUILD = PYPROJECT["project"], PYPROJECT["build-system"]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+PUBLISHED_WITH = {"python_version": "3.11"}
 CONSTRAINTS = {
     canonicalize_name(requirement.name): requirement
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
@@ -42,7 +45,7 @@ def test_conda_gets_what_pip_gets():
     assert environment["name"] == PROJECT["name"]
     assert by_conda == [f"python{PROJECT['requires-python']}", "nodejs", "pip"]
     assert by_pip == {"pip": ["-c constraints.txt", "-e .[dev]"]}
-    install = re.search(r"pip install .*", (ROOT / "Makefile").read_text(encoding="utf-8"))[0]
+    install = re.search(r"pip install .*-c constraints.txt.*", MAKEFILE)[0]
     for argument in by_pip["pip"]:
         assert argument in install.replace('"', "")
 
@@ -52,6 +55,39 @@ def test_every_requirement_is_locked_to_a_version_that_satisfies_it():
         (pin,) = CONSTRAINTS[canonicalize_name(requirement.name)].specifier
         assert pin.operator == "==", requirement.name
         assert requirement.specifier.contains(pin.version, prereleases=True), requirement
+
+
+def test_the_lock_with_hashes_is_what_is_pinned_and_all_that_is_needed():
+    """That is, for one system: that of the workflow which publishes."""
+    lines = (
+        (ROOT / "requirements.lock").read_text(encoding="utf-8").replace("\\\n", "").splitlines()
+    )
+    locked = {}
+    for line in lines:
+        if not line.startswith("#"):
+            requirement, *hashes = line.split(" --hash=")
+            assert hashes, requirement
+            assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", each.strip()) for each in hashes), line
+            parsed = Requirement(requirement.strip())
+            locked[canonicalize_name(parsed.name)] = parsed
+    here = {"extra": "", "sys_platform": "linux", "platform_system": "Linux"} | PUBLISHED_WITH
+    for name, requirement in locked.items():
+        (pin,) = requirement.specifier
+        assert pin.version.removesuffix("+cpu") == next(iter(CONSTRAINTS[name].specifier)).version
+    for requirement in map(Requirement, _required("dev")):
+        if requirement.marker is None or requirement.marker.evaluate(here):
+            assert canonicalize_name(requirement.name) in locked, requirement
+    assert {canonicalize_name(Requirement(line).name) for line in BUILD["requires"]} <= set(locked)
+
+
+def test_what_is_published_is_built_of_files_with_known_hashes():
+    workflow = ROOT / ".github" / "workflows" / "publish.yml"
+    steps = yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"]["build"]["steps"]
+    (python,) = (step["with"] for step in steps if "setup-python" in step.get("uses", ""))
+    assert python["python-version"] == PUBLISHED_WITH["python_version"]
+    for step in steps:
+        assert "run" not in step or step["env"]["LOCKED"] == "1"
+    assert f"--python-version {PUBLISHED_WITH['python_version']} " in MAKEFILE
 
 
 def test_torch_and_jupyter_book_are_the_agreed_ones():
@@ -79,8 +115,7 @@ def test_the_licence_and_the_citation_name_the_version_of_the_package():
 
 
 def test_workflows_run_the_targets_of_the_makefile():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.MULTILINE))
     workflows = list((ROOT / ".github" / "workflows").glob("*.yml"))
     assert workflows
     for workflow in workflows:
@@ -181,6 +216,21 @@ def test_a_current_environment_is_reused_and_an_old_one_is_not(make, tmp_path):
     os.utime(tmp_path / "constraints.txt", (stamp.stat().st_mtime + 10,) * 2)
     make("book")
     assert "pip install" in calls.read_text()
+
+
+def test_a_locked_installation_takes_only_files_with_known_hashes(make, tmp_path):
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    calls = tmp_path / "calls"
+    _program(binaries / "python", f'echo "$@" >> {calls}')
+    _program(binaries / "rulbook", "")
+    shutil.copy2(ROOT / "requirements.lock", tmp_path)
+    made = make("book", "LOCKED=1")
+    assert made.returncode == 0, made.stderr
+    packages, project = (line for line in calls.read_text().splitlines() if "pip install" in line)
+    assert "--require-hashes" in packages
+    assert packages.endswith("-r requirements.lock")
+    assert project.endswith("--no-deps --no-build-isolation -e .")
 
 
 def test_an_installation_that_fails_is_tried_again(make, tmp_path):

@@ -349,25 +349,32 @@ def sweep(
         _refuse_failed(before)
         return
     columns = (chosen.name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    named: Any = engine  # the sweep refuses unknown names
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task(chosen.name, total=before.missing)
 
         def tried(outcome: "Attempt") -> None:
             if outcome.failure:
                 progress.console.print(f"{outcome.key[:12]}: {escape(outcome.failure)}")
-            progress.update(bar, completed=before.missing - sweeping.status(configs).missing)
+            now = sweeping.status(configs)
+            progress.update(bar, total=now.total - before.done, completed=now.done - before.done)
 
-        named: Any = engine  # the sweep refuses unknown names
-        sweeping.sweep(
-            configs,
-            jobs=jobs,
-            engine=named,
-            scheduler=scheduler,
-            retry_failed=retry_failed,
-            on_attempt=tried,
-            code=code,
-            device=device,
-        )
+        while True:
+            sweeping.sweep(
+                configs,
+                jobs=jobs,
+                engine=named,
+                scheduler=scheduler,
+                retry_failed=retry_failed,
+                on_attempt=tried,
+                code=code,
+                device=device,
+            )
+            retry_failed = False  # once is enough
+            # Some studies know their next runs by the records of the ones before.
+            configs = list(chosen.configs())
+            if not sweeping.status(configs).missing:
+                break
     after = sweeping.status(configs)
     _say(_count(chosen.name, after))
     _refuse_failed(after)
@@ -458,8 +465,6 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List every claim of the ledger with the verdict that the executed chapters found."""
-    from rich.table import Table
-
     from rulbook.claims.collect import claims_table
     from rulbook.publishing.layout import Layout
 
@@ -467,16 +472,28 @@ def claims(
     if as_json:
         typer.echo(json.dumps({"claims": rows}, indent=1))
         return
+    _print_table(
+        ("claim", "printed", "measured", "verdict"),
+        [_in_words(row) for row in rows],
+    )
+
+
+def _print_table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
+    """Print a table whole: two lines a row on a terminal too narrow for it."""
+    from rich.table import Table
+
     console = Console(highlight=False)
-    table = Table("claim", "printed", "measured", "verdict")
+    table = Table(*columns)
     for row in rows:
-        table.add_row(*map(escape, _in_words(row)))
+        table.add_row(*map(escape, row))
     needed = console.measure(table, options=console.options.update(width=_ENOUGH_COLUMNS)).maximum
     if console.is_terminal and needed > console.width:
         # A table would lose what it has no room for.
-        for row in rows:
-            claim, printed, measured, verdict = _in_words(row)
-            _say(escape(f"{claim}\n  printed {printed}, measured {measured}, verdict {verdict}"))
+        for first, *others in rows:
+            told = ", ".join(
+                f"{name} {cell}" for name, cell in zip(columns[1:], others, strict=True)
+            )
+            _say(escape(f"{first}\n  {told}"))
         return
     console.width = needed
     console.print(table)
@@ -488,11 +505,19 @@ def _in_words(row: "ClaimRow") -> list[str]:
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    dependencies: Annotated[
+        bool,
+        typer.Option("--dependencies", help="List the packages that the project stands on."),
+    ] = False,
+) -> None:
     """Say what this machine has and lacks, with what to do beside each problem."""
     from rulbook.publishing.doctor import examine
-    from rulbook.publishing.layout import Layout
+    from rulbook.publishing.layout import Layout, of_checkout
 
+    if dependencies:
+        _list_dependencies(of_checkout())
+        return
     blocked = []
     for finding in examine(Layout(paths.checkout() or Path.cwd())):
         mark = "[yellow]![/]" if finding.remedy else "[green]✓[/]"
@@ -504,6 +529,27 @@ def doctor() -> None:
         raise RulbookError(
             f"The book cannot be built before this is put right: {', '.join(blocked)}."
         )
+
+
+def _list_dependencies(layout: "Layout") -> None:
+    from rulbook.publishing.dependencies import MAINTAINED_DAYS, read
+
+    known = read(layout)
+    _print_table(
+        ("package", "version", "licence", "last release", "of"),
+        [
+            [row.package, row.version, row.licence, row.last_release, str(row.released)]
+            for row in known
+        ],
+    )
+    no_release = f"No release for {MAINTAINED_DAYS} days on {max(row.looked_up for row in known)}"
+    old = [row for row in known if row.unmaintained]
+    for what, rows in (
+        (f"{no_release}, named by this project", [row for row in old if row.named]),
+        (f"{no_release}, brought by other packages", [row for row in old if not row.named]),
+        ("Kept at an older line", [row for row in known if row.of_an_older_line]),
+    ):
+        _say(escape(f"{what}: {', '.join(row.package for row in rows) or 'none'}."))
 
 
 @data_app.command("status")

@@ -14,6 +14,10 @@ class UsageError(RulbookError):
 
     exit_code = 2
 
+    def _render_traceback_(self) -> list[str]:
+        """Let a notebook show the sentence alone: the choice is wrong, not the code."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def unknown_name(kind: str, name: str, known: Iterable[object]) -> UsageError:
     """Return the error for a ``name`` that is not one of the ``known`` names of its ``kind``."""

@@ -1,3 +1,4 @@
+import ast
 import contextlib
 import io
 import json
@@ -250,12 +251,66 @@ def test_a_chapter_whose_figure_is_gone_runs_again_if_figures_are_wanted(layout,
         (Parameters(profile="slow"), r"profile 'slow'.*quick, full"),
         (Parameters(data="real"), r"data source 'real'.*auto, simulated, cmapss"),
         (Parameters(device="tpu"), r"device 'tpu'.*auto, cpu, cuda, mps"),
+        (Parameters(profile=["quick"]), r"profile '\['quick'\]'"),
+        (Parameters(seed=-1), r"seed '-1'; give a whole number from 0"),
+        (Parameters(seed=2**31), r"seed '2147483648'.*to 2147483647"),
+        (Parameters(seed=4.5), r"seed '4\.5'"),
+        (Parameters(seed="42"), r"seed '42'"),
+        (Parameters(seed=True), r"seed 'True'"),
+        (Parameters(seed=float("nan")), r"seed 'nan'"),
     ],
 )
 def test_an_unknown_parameter_is_wrong_usage(layout, tiny, quiet, parameters, message):
     with pytest.raises(UsageError, match=message):
         execute(layout, [tiny], parameters, console=quiet)
     assert not layout.build.exists()
+
+
+NOTEBOOKS = paths.files_in(Path(__file__).parents[2] / "notebooks", "*.ipynb")
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_chapter_checks_its_parameters_before_it_uses_them(notebook):
+    parameters, imports, *_ = (
+        cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"
+    )
+    assert "parameters" in parameters.metadata.tags
+    first, *_ = (
+        node
+        for node in ast.parse(imports.source).body
+        if not isinstance(node, ast.Import | ast.ImportFrom)
+    )
+    assert ast.unparse(first) == "check_parameters(profile, data, device, seed)"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("parameter", "value", "sentence"),
+    [
+        ("profile", "slow", "Unknown profile 'slow'; choose one of: quick, full."),
+        ("seed", "many", "Unknown seed 'many'; give a whole number from 0 to 2147483647."),
+    ],
+)
+def test_papermill_itself_gets_one_sentence_on_a_wrong_parameter(
+    tmp_path, parameter, value, sentence
+):
+    executed = tmp_path / "executed.ipynb"
+    chapter = next(path for path in NOTEBOOKS if path.stem == "08-what-the-protocol-does")
+    done = subprocess.run(
+        [sys.executable, "-m", "papermill", chapter, executed, "-p", parameter, value],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode
+    assert done.stderr.rstrip().endswith(f"UsageError: {sentence}")
+    (error,) = (
+        output
+        for cell in nbformat.read(executed, as_version=4).cells
+        for output in cell.get("outputs", ())
+        if output.output_type == "error"
+    )
+    assert error.traceback == [f"UsageError: {sentence}"]
 
 
 def test_real_data_that_is_not_there_is_an_error_before_anything_runs(

@@ -311,8 +311,21 @@ def _rules_on_tolerance(claim: Claim) -> dict[str, bool]:
     }
 
 
-class _UniqueKeys(yaml.CSafeLoader):
-    """Reads YAML and refuses a key that is given twice, which PyYAML would let pass."""
+class _StrictLoader(yaml.CSafeLoader):
+    """Reads YAML and refuses what PyYAML lets pass or ends in an error of Python's.
+
+    That is a key that is given twice, and a value that is not of its form or tag, as
+    ``2001-99-99``, ``0x_`` and ``!!int ""`` are not.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (AttributeError, LookupError, ValueError) as error:
+            raise yaml.MarkedYAMLError(
+                problem="the value is not of its form or tag; put it in quotes",
+                problem_mark=node.start_mark,
+            ) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -335,7 +348,7 @@ def read_ledger(path: Path | None = None) -> Mapping[str, Claim]:
     """
     path = path or paths.ledger()
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
     except OSError as error:
         raise RulbookError(f"The ledger {path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

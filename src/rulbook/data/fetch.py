@@ -5,6 +5,7 @@ archive's: whoever serves the twelve published files, in whatever zip, serves th
 """
 
 import hashlib
+import struct
 import tempfile
 import time
 import zipfile
@@ -44,7 +45,18 @@ _MOST_INFLATED_BYTES = 256 << 20
 _PLAIN_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Those that can be inflated piece by piece."""
 
-_BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_BAD_ARCHIVE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+"""What ``zipfile`` raises on bytes that are no intact zip; a cut one gives a negative offset."""
 
 
 def fetch(*, progress: bool = True) -> Path:
@@ -55,7 +67,7 @@ def fetch(*, progress: bool = True) -> Path:
     so none is ever half there.
 
     Args:
-        progress: Whether to show a progress bar on standard error.
+        progress: whether to show a progress bar on standard error.
 
     Returns:
         The folder that ``cmapss.locate`` finds: that of ``RULBOOK_DATA`` if it is set and
@@ -150,7 +162,7 @@ def _collect(archive: bytes, found: dict[str, bytes], allowance: int, *, depth: 
         How many bytes of ``allowance`` may still be inflated.
 
     Raises:
-        _SourceError: More would be inflated than that, or the zip has too many members.
+        _SourceError: more would be inflated than that, or the zip has too many members.
     """
     if _directory_bytes(archive) > _LARGEST_DIRECTORY_BYTES:
         raise _SourceError("gave a zip of far too many members")

@@ -1,3 +1,6 @@
+// Sphinx shows a few words of each result, for which it fetches the page; a browser forbids that from disk.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
 // Shows on the page of the search which claims of the source match: its own index drops figures.
 addEventListener("DOMContentLoaded", () => {
   const query = (new URLSearchParams(location.search).get("q") ?? "").trim();

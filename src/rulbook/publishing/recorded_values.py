@@ -20,7 +20,7 @@ QUOTE = re.compile(r"\{glue:text\}`([^`]+)`")
 _PUBLISHED = {"profile": "quick", "seed": 42}
 """The parameters under which the values of the published book are computed."""
 
-_TIMINGS = ("c01-hundred-compact", "c01-hundred-one", "c01-separate-compact")
+TIMINGS = ("c01-hundred-compact", "c01-hundred-one", "c01-separate-compact")
 """Values that another run of the same code has otherwise: once recorded, they stay."""
 
 Values = Mapping[str, Mapping[str, str]]
@@ -36,7 +36,7 @@ def read(layout: Layout) -> Values:
     """Return all recorded values.
 
     Raises:
-        RulbookError: The file is not JSON.
+        RulbookError: the file is not JSON.
     """
     path = file_of(layout)
     if not path.is_file():
@@ -83,7 +83,7 @@ def _timings(recorded: Mapping[str, str], quoted: Mapping[str, str]) -> dict[str
     return {
         quote: recorded[quote]
         for quote in quoted
-        if quote.partition(":")[0] in _TIMINGS and quote in recorded
+        if quote.partition(":")[0] in TIMINGS and quote in recorded
     }
 
 
