@@ -41,7 +41,7 @@ $(STAMP): pyproject.toml constraints.txt $(if $(LOCKED),requirements.lock)
 	  echo "'$(PYTHON) -m venv' failed: install Python's venv module (on Debian: apt-get install python3-venv)." >&2; exit 1; }
 	@echo "Installing the locked set of packages into $(VENV)"
 ifdef LOCKED
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes $(TORCH_INDEX) -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(TORCH_INDEX) -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
