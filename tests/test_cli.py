@@ -423,6 +423,30 @@ def test_sweep_status_counts_and_runs_nothing(run, monkeypatch):
     assert "missing" in out
 
 
+def test_sweep_goes_on_with_the_runs_that_a_study_knows_by_its_records(run, monkeypatch):
+    from rulbook import studies
+    from rulbook.studies import sweep
+
+    done = []
+    plan = [studies.base_config("FD001", seed) for seed in (1, 2, 3)]
+    growing = studies.Study("growing", "", lambda: iter(plan[: len(done) + 1]))
+
+    def count(configs):
+        missing = len([c for c in configs if c not in done])
+        return sweep.Status(len(done), 0, missing)
+
+    def train(configs, **_):
+        done.extend(c for c in configs if c not in done)
+
+    monkeypatch.setattr(studies, "study", lambda _: growing)
+    monkeypatch.setattr(sweep, "status", count)
+    monkeypatch.setattr(sweep, "sweep", train)
+    code, out, _ = run("sweep", "growing")
+    assert code == 0
+    assert done == plan
+    assert "growing: 3 of 3 runs done" in out
+
+
 def test_sweep_without_real_data_says_how_to_get_it(run, no_real_data, monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "results", lambda: tmp_path)
     code, _, err = run("sweep", "core-a")

@@ -349,25 +349,32 @@ def sweep(
         _refuse_failed(before)
         return
     columns = (chosen.name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    named: Any = engine  # the sweep refuses unknown names
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task(chosen.name, total=before.missing)
 
         def tried(outcome: "Attempt") -> None:
             if outcome.failure:
                 progress.console.print(f"{outcome.key[:12]}: {escape(outcome.failure)}")
-            progress.update(bar, completed=before.missing - sweeping.status(configs).missing)
+            now = sweeping.status(configs)
+            progress.update(bar, total=now.total - before.done, completed=now.done - before.done)
 
-        named: Any = engine  # the sweep refuses unknown names
-        sweeping.sweep(
-            configs,
-            jobs=jobs,
-            engine=named,
-            scheduler=scheduler,
-            retry_failed=retry_failed,
-            on_attempt=tried,
-            code=code,
-            device=device,
-        )
+        while True:
+            sweeping.sweep(
+                configs,
+                jobs=jobs,
+                engine=named,
+                scheduler=scheduler,
+                retry_failed=retry_failed,
+                on_attempt=tried,
+                code=code,
+                device=device,
+            )
+            retry_failed = False  # once is enough
+            # Some studies know their next runs by the records of the ones before.
+            configs = list(chosen.configs())
+            if not sweeping.status(configs).missing:
+                break
     after = sweeping.status(configs)
     _say(_count(chosen.name, after))
     _refuse_failed(after)

@@ -16,11 +16,11 @@ def rmse(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     """Return the root mean squared error, in the unit of the inputs (cycles for RUL).
 
     Args:
-        predicted: Predictions, shape (samples,).
-        true: True values, same shape.
+        predicted: predictions, shape (samples,).
+        true: true values, same shape.
 
     Raises:
-        ValueError: The shapes differ or there is no sample.
+        ValueError: the shapes differ or there is no sample.
     """
     return float(np.sqrt(np.mean(np.square(_errors(predicted, true)))))
 
@@ -29,11 +29,11 @@ def mean_error(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     """Return the mean of predicted minus true, in cycles: positive where RUL is overestimated.
 
     Args:
-        predicted: Predicted RUL in cycles, shape (samples,).
-        true: True RUL in cycles, same shape.
+        predicted: predicted RUL in cycles, shape (samples,).
+        true: true RUL in cycles, same shape.
 
     Raises:
-        ValueError: The shapes differ or there is no sample.
+        ValueError: the shapes differ or there is no sample.
     """
     return float(np.mean(_errors(predicted, true)))
 
@@ -49,14 +49,14 @@ def nasa_score(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     own text, which wants late predictions to cost more; the field uses them as here.
 
     Args:
-        predicted: Predicted RUL in cycles, shape (samples,).
-        true: True RUL in cycles, same shape.
+        predicted: predicted RUL in cycles, shape (samples,).
+        true: true RUL in cycles, same shape.
 
     Returns:
         The score, at least 0; infinity where a prediction is too late for the exponential.
 
     Raises:
-        ValueError: The shapes differ or there is no sample.
+        ValueError: the shapes differ or there is no sample.
     """
     with np.errstate(over="ignore"):
         return float(np.sum(nasa_penalties(_errors(predicted, true))))
@@ -66,7 +66,7 @@ def nasa_penalties(errors: npt.ArrayLike) -> Floats:
     """Return what each error adds to ``nasa_score``.
 
     Args:
-        errors: Predicted minus true RUL in cycles, any shape.
+        errors: predicted minus true RUL in cycles, any shape.
 
     Returns:
         Penalties, at least 0, without a unit, float64, the shape of ``errors``.
@@ -80,11 +80,11 @@ def late_share(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     """Return the share of samples, between 0 and 1, whose predicted end of life is too late.
 
     Args:
-        predicted: Predicted RUL in cycles, shape (samples,).
-        true: True RUL in cycles, same shape.
+        predicted: predicted RUL in cycles, shape (samples,).
+        true: true RUL in cycles, same shape.
 
     Raises:
-        ValueError: The shapes differ or there is no sample.
+        ValueError: the shapes differ or there is no sample.
     """
     return float(np.mean(_errors(predicted, true) > 0))
 
@@ -93,11 +93,11 @@ def health_accuracy(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     """Return the share of samples whose health class is right, between 0 and 1.
 
     Args:
-        predicted: Predicted classes, integers, shape (samples,).
-        true: True classes, same shape.
+        predicted: predicted classes, integers, shape (samples,).
+        true: true classes, same shape.
 
     Raises:
-        ValueError: The shapes differ or there is no sample.
+        ValueError: the shapes differ or there is no sample.
     """
     return float(np.mean(_errors(predicted, true) == 0))
 
@@ -108,15 +108,15 @@ def recall_per_class(
     """Return, for each class, the share of its samples that were found.
 
     Args:
-        predicted: Predicted classes, integers, shape (samples,).
-        true: True classes, same shape.
-        n_classes: Number of classes.
+        predicted: predicted classes, integers, shape (samples,).
+        true: true classes, same shape.
+        n_classes: number of classes.
 
     Returns:
         Recalls between 0 and 1, float64, shape (n_classes,); NaN for a class without samples.
 
     Raises:
-        ValueError: The shapes differ or there is no sample.
+        ValueError: the shapes differ or there is no sample.
     """
     is_right = _errors(predicted, true) == 0
     of_class = np.asarray(true) == np.arange(n_classes)[:, None]
@@ -132,12 +132,12 @@ def balanced_accuracy(
     """Return the mean recall of the classes that occur; chance is one over their number.
 
     Args:
-        predicted: Predicted classes, integers, shape (samples,).
-        true: True classes, same shape.
-        n_classes: Number of classes.
+        predicted: predicted classes, integers, shape (samples,).
+        true: true classes, same shape.
+        n_classes: number of classes.
 
     Raises:
-        ValueError: The shapes differ or there is no sample.
+        ValueError: the shapes differ or there is no sample.
     """
     return float(np.nanmean(recall_per_class(predicted, true, n_classes)))
 
@@ -146,7 +146,7 @@ def majority_share(true: npt.ArrayLike) -> float:
     """Return the accuracy, between 0 and 1, of always naming the most frequent class.
 
     Args:
-        true: True classes, integers, shape (samples,).
+        true: true classes, integers, shape (samples,).
     """
     _, counts = np.unique(np.asarray(true), return_counts=True)
     return float(counts.max() / counts.sum())
@@ -157,10 +157,10 @@ class Probe:
     """How well a linear classifier reads the health state from frozen features.
 
     Attributes:
-        accuracy: Share of test samples that are right, between 0 and 1.
-        balanced_accuracy: Mean recall of the classes that occur, between 0 and 1.
-        recall: Recall per class, shape (classes,).
-        majority_share: Accuracy of always naming the most frequent class of the test samples.
+        accuracy: share of test samples that are right, between 0 and 1.
+        balanced_accuracy: mean recall of the classes that occur, between 0 and 1.
+        recall: recall per class, shape (classes,).
+        majority_share: accuracy of always naming the most frequent class of the test samples.
     """
 
     accuracy: float
@@ -181,10 +181,10 @@ def linear_probe(
     with the training samples' statistics; the L2 penalty is scikit-learn's default.
 
     Args:
-        train_features: Features to fit on, shape (samples, features).
-        train_health: Their classes, integers, shape (samples,), at least two of them.
-        test_features: Features to test on, shape (other samples, features).
-        test_health: Their classes, shape (other samples,).
+        train_features: features to fit on, shape (samples, features).
+        train_health: their classes, integers, shape (samples,), at least two of them.
+        test_features: features to test on, shape (other samples, features).
+        test_health: their classes, shape (other samples,).
     """
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     probe.fit(np.asarray(train_features, dtype=np.float64), np.asarray(train_health))

@@ -23,7 +23,7 @@ def check_parameters(
     """Check the parameters of a chapter, which papermill passes on whatever they are.
 
     Raises:
-        UsageError: A name is unknown, or the seed is no whole number from 0 to ``LARGEST_SEED``.
+        UsageError: a name is unknown, or the seed is no whole number from 0 to ``LARGEST_SEED``.
     """
     for kind, name, known in (
         ("profile", profile, get_args(Profile)),

@@ -26,10 +26,10 @@ class Reads:
     """What a chapter read, and on what it computed.
 
     Attributes:
-        records: Whether it asked for the committed records.
-        data: Pairs of subset and source (``cmapss`` or ``simulated``) that it loaded.
-        devices: Types of the devices that it chose; none if it chose none.
-        versions: Version by name of Python and of the libraries in its process.
+        records: whether it asked for the committed records.
+        data: pairs of subset and source (``cmapss`` or ``simulated``) that it loaded.
+        devices: types of the devices that it chose; none if it chose none.
+        versions: version by name of Python and of the libraries in its process.
     """
 
     records: bool

@@ -72,11 +72,11 @@ class Estimate:
     """A value with its interval, in the unit of the data.
 
     Attributes:
-        value: The point estimate.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
-        standard_error: Standard error of ``value``.
-        n: Number of seeds or engines behind it.
+        value: the point estimate.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        standard_error: standard error of ``value``.
+        n: number of seeds or engines behind it.
     """
 
     value: float
@@ -91,13 +91,13 @@ class Comparison:
     """A difference with its interval and test, in the unit of the data.
 
     Attributes:
-        difference: First minus second.
-        low: Lower end of the interval of the difference.
-        high: Upper end of the interval of the difference.
-        p_value: Two-sided p-value of no difference.
-        smallest_detectable: Smallest true difference that a two-sided 5 % test would have found
+        difference: first minus second.
+        low: lower end of the interval of the difference.
+        high: upper end of the interval of the difference.
+        p_value: two-sided p-value of no difference.
+        smallest_detectable: smallest true difference that a two-sided 5 % test would have found
             with 80 % power at this noise.
-        n: Number of pairs: test engines or seeds.
+        n: number of pairs: test engines or seeds.
     """
 
     difference: float
@@ -117,7 +117,7 @@ def over_seeds(values: npt.ArrayLike) -> Estimate:
     """Return the mean over seeds with its t interval.
 
     Args:
-        values: One value a seed, shape (seeds,).
+        values: one value a seed, shape (seeds,).
 
     Returns:
         The mean; its interval and standard error are NaN for a single seed.
@@ -138,7 +138,7 @@ def rmse_over_engines(errors: npt.ArrayLike) -> Estimate:
     """Return the RMSE of seed-averaged squared errors with its bootstrap interval over engines.
 
     Args:
-        errors: Predicted minus true RUL in cycles, shape (seeds, engines).
+        errors: predicted minus true RUL in cycles, shape (seeds, engines).
 
     Returns:
         The RMSE in cycles, with the percentile interval over resampled engines.
@@ -174,14 +174,14 @@ def compare_over_engines(errors: npt.ArrayLike, other_errors: npt.ArrayLike) -> 
     level at which that interval would just reach 0.
 
     Args:
-        errors: Predicted minus true RUL of the first method in cycles, shape (seeds, engines).
-        other_errors: The same of the second, shape (its seeds, engines), engines in the same order.
+        errors: predicted minus true RUL of the first method in cycles, shape (seeds, engines).
+        other_errors: the same of the second, shape (its seeds, engines), engines in the same order.
 
     Returns:
         RMSE of the first minus RMSE of the second, in cycles.
 
     Raises:
-        ValueError: An input is no matrix, the engines differ in number, or there are fewer than
+        ValueError: an input is no matrix, the engines differ in number, or there are fewer than
             two.
     """
     first, second = _seed_averaged_squares(errors), _seed_averaged_squares(other_errors)
@@ -218,24 +218,24 @@ class CrossedComparison:
     and the smallest detectable difference are NaN.
 
     Attributes:
-        difference: First minus second, in the unit of the statistic.
-        low: Lower end of the interval of the difference, of this comparison alone.
-        high: Upper end of the interval of the difference, of this comparison alone.
-        p_value: Two-sided p-value of no difference, of this comparison alone.
-        p_holm: The same, corrected by Holm over the family.
-        p_no_worse: One-sided p-value of "higher by the margin or more", corrected over the family;
+        difference: first minus second, in the unit of the statistic.
+        low: lower end of the interval of the difference, of this comparison alone.
+        high: upper end of the interval of the difference, of this comparison alone.
+        p_value: two-sided p-value of no difference, of this comparison alone.
+        p_holm: the same, corrected by Holm over the family.
+        p_no_worse: one-sided p-value of "higher by the margin or more", corrected over the family;
             NaN without a margin.
-        p_equivalent: The larger one of the p-values of "higher" and of "lower by the margin or
+        p_equivalent: the larger one of the p-values of "higher" and of "lower by the margin or
             more", corrected over the family; NaN without a margin.
-        smallest_detectable: Smallest true difference that is found with 80 % power at this noise,
+        smallest_detectable: smallest true difference that is found with 80 % power at this noise,
             whatever the rest of the family shows: at the level over the number of comparisons.
-        seeds: Number of paired seeds.
-        engines: Number of engines.
-        resamples: Number of resamples behind the p-values.
-        outcome: What the tests say, corrected over the family.
-        is_no_worse: Whether the first is shown to be higher by less than the margin; ``None``
+        seeds: number of paired seeds.
+        engines: number of engines.
+        resamples: number of resamples behind the p-values.
+        outcome: what the tests say, corrected over the family.
+        is_no_worse: whether the first is shown to be higher by less than the margin; ``None``
             without a margin, with too few seeds, or where it hangs on the random state.
-        is_equivalent: Whether the two are shown to differ by less than the margin; ``None`` as
+        is_equivalent: whether the two are shown to differ by less than the margin; ``None`` as
             before.
     """
 
@@ -259,8 +259,8 @@ def estimate_crossed(losses: npt.ArrayLike, statistic: Statistic = "root_mean") 
     """Return a statistic with its interval by the crossed bootstrap over engines and seeds.
 
     Args:
-        losses: Loss of every engine under every seed, shape (seeds, engines).
-        statistic: What is made of the losses, as for ``compare_crossed``.
+        losses: loss of every engine under every seed, shape (seeds, engines).
+        statistic: what is made of the losses, as for ``compare_crossed``.
 
     Returns:
         The statistic, whose ``n`` is the number of seeds. Interval and standard error are NaN with
@@ -312,21 +312,21 @@ def compare_crossed(
     Equivalence is shown by two one-sided tests (Schuirmann, 1987), non-inferiority by one of them.
 
     Args:
-        family: The pairs that Holm's correction is over: losses of the first and of the second
+        family: the pairs that Holm's correction is over: losses of the first and of the second
             method, each of shape (seeds, engines), seeds and engines in the same order. Pairs may
             differ in seeds, but not in engines.
-        statistic: What is made of the mean loss over seeds and engines: its root (squared errors
+        statistic: what is made of the mean loss over seeds and engines: its root (squared errors
             to RMSE), itself (a share), or the sum over engines (a score).
-        margin: Largest difference that does not matter, in the unit of the statistic. Without one,
+        margin: largest difference that does not matter, in the unit of the statistic. Without one,
             equivalence and non-inferiority are not tested.
-        random_state: Seed of the resampling.
+        random_state: seed of the resampling.
 
     Returns:
         One comparison a pair. Pairs with fewer than ``MINIMUM_SEEDS`` seeds have no outcome and do
         not count in the correction of the others.
 
     Raises:
-        ValueError: Losses are no matrix of finite numbers, the shapes of a pair differ, the pairs
+        ValueError: losses are no matrix of finite numbers, the shapes of a pair differ, the pairs
             differ in engines, or there are fewer than two engines.
     """
     pairs = [_pair_of_losses(first, second) for first, second in family]
@@ -344,14 +344,14 @@ def compare_over_seeds(values: npt.ArrayLike, other_values: npt.ArrayLike) -> Co
     """Compare two methods by a paired t test over seeds.
 
     Args:
-        values: One value a seed of the first method, shape (seeds,).
-        other_values: The same of the second, same seeds in the same order.
+        values: one value a seed of the first method, shape (seeds,).
+        other_values: the same of the second, same seeds in the same order.
 
     Returns:
         Mean of the first minus mean of the second.
 
     Raises:
-        ValueError: The shapes differ or there are fewer than two seeds.
+        ValueError: the shapes differ or there are fewer than two seeds.
     """
     first, second = _vector(values), _vector(other_values)
     if first.size != second.size or first.size < 2:
@@ -384,7 +384,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     any false rejection in the family at or below that level.
 
     Args:
-        p_values: The p-values of one family of comparisons.
+        p_values: the p-values of one family of comparisons.
 
     Returns:
         Corrected p-values in the order of the input.
@@ -406,8 +406,8 @@ def smallest_detectable_difference(
     infinitely many degrees of freedom, the sum of the normal quantiles 1.96 and 0.84.
 
     Args:
-        standard_error: Standard error of the difference, in the unit of the data.
-        degrees_of_freedom: Of the t test; infinite for the bootstrap.
+        standard_error: standard error of the difference, in the unit of the data.
+        degrees_of_freedom: of the t test; infinite for the bootstrap.
     """
     level = 1 - CONFIDENCE
     if math.isinf(degrees_of_freedom):

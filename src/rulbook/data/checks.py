@@ -20,12 +20,12 @@ def check_rows(engines: pd.DataFrame, features: Sequence[str], what: str) -> Non
     """Check one table of engines, row by row.
 
     Args:
-        engines: One row a cycle.
-        features: Names of the columns that become features.
-        what: What the message calls the table, for instance "training engines of 'FD001'".
+        engines: one row a cycle.
+        features: names of the columns that become features.
+        what: what the message calls the table, for instance "training engines of 'FD001'".
 
     Raises:
-        FleetError: The table is empty or lacks a column, or a value is not a finite number.
+        FleetError: the table is empty or lacks a column, or a value is not a finite number.
     """
     needed = ("unit", "cycle", *features)
     if engines.columns.has_duplicates:
@@ -57,11 +57,11 @@ def check_cycles(engines: pd.DataFrame, what: str) -> None:
     """Check that the cycles of each engine are whole, without gap or repetition.
 
     Args:
-        engines: Rows sorted by unit and cycle that passed ``check_rows``.
-        what: What the message calls the table.
+        engines: rows sorted by unit and cycle that passed ``check_rows``.
+        what: what the message calls the table.
 
     Raises:
-        FleetError: A unit or a cycle is no whole number, or a cycle is missing or there twice.
+        FleetError: a unit or a cycle is no whole number, or a cycle is missing or there twice.
     """
     unit, cycle = engines["unit"].to_numpy(), engines["cycle"].to_numpy()
     for name, numbers in (("unit", unit), ("cycle", cycle)):
@@ -92,11 +92,11 @@ def check_rul(rul: pd.Series, units: npt.NDArray[np.int64], what: str) -> None:
 
     Args:
         rul: RUL in cycles of each engine at its last row, indexed by unit.
-        units: Numbers of the engines, ascending.
-        what: What the message calls the engines.
+        units: numbers of the engines, ascending.
+        what: what the message calls the engines.
 
     Raises:
-        FleetError: An engine has none or two, an RUL has no engine, or one is not finite or below
+        FleetError: an engine has none or two, an RUL has no engine, or one is not finite or below
             0.
     """
     if not isinstance(rul, pd.Series) or not pd.api.types.is_numeric_dtype(rul):

@@ -67,13 +67,13 @@ class Fleet:
     """One subset as it is published: nothing scaled, windowed or labelled.
 
     Attributes:
-        subset: One of ``SUBSETS``, or the name of a fleet of one's own.
+        subset: one of ``SUBSETS``, or the name of a fleet of one's own.
         source: ``"cmapss"`` for the real files, ``"simulated"`` for the embedded fleet, ``"own"``
             for tables of one's own.
         digest: SHA-256 (64 hexadecimal digits) that identifies the data.
-        train: Run-to-failure engines, one row a cycle, columns ``COLUMNS`` (``unit`` and ``cycle``
+        train: run-to-failure engines, one row a cycle, columns ``COLUMNS`` (``unit`` and ``cycle``
             int64 and counted from 1, the rest float64), sorted by unit and cycle.
-        test: Test engines, same columns, each cut off before it fails.
+        test: test engines, same columns, each cut off before it fails.
         test_rul: RUL in cycles of each test engine at its last row, int64, indexed by unit.
     """
 
@@ -90,10 +90,10 @@ class FileStatus:
     """What is known of one of the twelve files.
 
     Attributes:
-        name: Unpacked file name, for instance ``train_FD001.txt``.
-        path: The file that was found (``.txt`` or ``.txt.gz``), or ``None``.
-        verified: Whether it was found, can be unpacked and has the published SHA-256.
-        problem: One sentence that says what is wrong, or ``None``.
+        name: unpacked file name, for instance ``train_FD001.txt``.
+        path: the file that was found (``.txt`` or ``.txt.gz``), or ``None``.
+        verified: whether it was found, can be unpacked and has the published SHA-256.
+        problem: one sentence that says what is wrong, or ``None``.
     """
 
     name: str
@@ -107,9 +107,9 @@ class DataStatus:
     """Where real data is looked for, and what is there.
 
     Attributes:
-        folder: The folder that is used, or ``None`` if there is no real data at all.
+        folder: the folder that is used, or ``None`` if there is no real data at all.
         named_by: ``RULBOOK_DATA``, ``"cache"`` or ``None``.
-        files: One entry for each of the twelve files, in the order of ``SHA256``.
+        files: one entry for each of the twelve files, in the order of ``SHA256``.
     """
 
     folder: Path | None
@@ -181,12 +181,12 @@ def read(subset: str, folder: Path | None = None) -> Fleet:
     """Read and verify one real subset.
 
     Args:
-        subset: One of ``SUBSETS``.
-        folder: Where the files are; by default the folder that ``locate`` finds.
+        subset: one of ``SUBSETS``.
+        folder: where the files are; by default the folder that ``locate`` finds.
 
     Raises:
         UsageError: ``subset`` is unknown.
-        RulbookError: There is no real data, or a file is missing, cannot be unpacked, has the
+        RulbookError: there is no real data, or a file is missing, cannot be unpacked, has the
             wrong number of columns or other content than the published one.
     """
     names = file_names(subset)
@@ -213,7 +213,7 @@ def read_engines(content: bytes) -> pd.DataFrame:
     Numbers are separated by single spaces, as published, and may be followed by more.
 
     Raises:
-        RulbookError: The content is no such table.
+        RulbookError: the content is no such table.
     """
     integers = dict.fromkeys(COLUMNS[:2], "int64")
     floats = dict.fromkeys(COLUMNS[2:], "float64")
@@ -224,7 +224,7 @@ def read_rul(content: bytes) -> pd.Series:
     """Return the RUL of an RUL file, int64, in cycles, indexed by unit from 1.
 
     Raises:
-        RulbookError: The content is no such list.
+        RulbookError: the content is no such list.
     """
     rul = _parse(content, ("rul",), {"rul": "int64"})["rul"]
     rul.index = pd.RangeIndex(1, len(rul) + 1, name="unit")
@@ -282,7 +282,7 @@ def verify(folder: Path, name: str) -> Path:
     Each file is hashed once per process, and again only if it changes.
 
     Raises:
-        RulbookError: The file is missing, cannot be unpacked, has the wrong number of columns or
+        RulbookError: the file is missing, cannot be unpacked, has the wrong number of columns or
             other content than the published one.
     """
     path = _found(folder, name)
@@ -311,7 +311,7 @@ def read_verified(folder: Path, name: str) -> bytes:
     """Return the content of ``name`` in ``folder``, the very bytes that were hashed.
 
     Raises:
-        RulbookError: As ``verify``.
+        RulbookError: as ``verify``.
     """
     path = _found(folder, name)
     content = _unpacked(path)

@@ -67,7 +67,7 @@ def fetch(*, progress: bool = True) -> Path:
     so none is ever half there.
 
     Args:
-        progress: Whether to show a progress bar on standard error.
+        progress: whether to show a progress bar on standard error.
 
     Returns:
         The folder that ``cmapss.locate`` finds: that of ``RULBOOK_DATA`` if it is set and
@@ -162,7 +162,7 @@ def _collect(archive: bytes, found: dict[str, bytes], allowance: int, *, depth: 
         How many bytes of ``allowance`` may still be inflated.
 
     Raises:
-        _SourceError: More would be inflated than that, or the zip has too many members.
+        _SourceError: more would be inflated than that, or the zip has too many members.
     """
     if _directory_bytes(archive) > _LARGEST_DIRECTORY_BYTES:
         raise _SourceError("gave a zip of far too many members")

@@ -37,12 +37,12 @@ def load(subset: str, source: RequestedSource = "auto") -> Fleet:
     Subset and source are noted, so that the status page of the book knows what a chapter loaded.
 
     Args:
-        subset: One of ``cmapss.SUBSETS``.
+        subset: one of ``cmapss.SUBSETS``.
         source: ``"auto"`` (see ``resolve_source``), ``"cmapss"`` or ``"simulated"``.
 
     Raises:
         UsageError: ``subset`` or ``source`` is unknown.
-        RulbookError: Real data is asked for or found, and is absent, incomplete or altered.
+        RulbookError: real data is asked for or found, and is absent, incomplete or altered.
     """
     cmapss.check_subset(subset)
     resolved = resolve_source(source)
@@ -69,10 +69,10 @@ def own_fleet(
     Nothing is checked here: ``prepare`` does, for the columns that its recipe names.
 
     Args:
-        train: Run-to-failure engines, one row a cycle: ``unit``, ``cycle`` and any other columns.
-        test: Engines that stop before they fail, same columns.
+        train: run-to-failure engines, one row a cycle: ``unit``, ``cycle`` and any other columns.
+        test: engines that stop before they fail, same columns.
         test_rul: RUL in cycles of each test engine at its last row, indexed by unit.
-        name: What the fleet is called; a name of C-MAPSS promises its operating conditions.
+        name: what the fleet is called; a name of C-MAPSS promises its operating conditions.
     """
     identity = hashlib.sha256()
     for table in (train, test, test_rul.to_frame("rul")):

@@ -43,22 +43,22 @@ class Recipe(BaseModel):
     Attributes:
         features: ``"settings+sensors"`` (3 settings and 14 sensors, 17 in all) or ``"sensors"``
             (the 14).
-        window: Cycles in a window.
-        rul_cap: Highest RUL, in cycles, that a capped target takes; none for no cap.
-        health_thresholds: An engine is normal above the first RUL (cycles) and critical at or
+        window: cycles in a window.
+        rul_cap: highest RUL, in cycles, that a capped target takes; none for no cap.
+        health_thresholds: an engine is normal above the first RUL (cycles) and critical at or
             below the second.
-        validation_fraction: Share of the training engines held out for validation.
-        split_seed: Seed of that split; the seeds of a study leave it alone.
+        validation_fraction: share of the training engines held out for validation.
+        split_seed: seed of that split; the seeds of a study leave it alone.
         split_by: ``"unit"`` keeps all windows of an engine on one side. ``"window"`` draws windows
             at random, which lets neighbouring windows of one engine fall on both sides: the leaky
             split that one study measures.
-        cap_training_rul: Whether ``rul`` of the training and validation windows is capped. Test
+        cap_training_rul: whether ``rul`` of the training and validation windows is capped. Test
             windows carry the capped and the uncapped RUL either way.
-        stride: Cycles from one window of an engine to the next, counted from its last cycle, so
+        stride: cycles from one window of an engine to the next, counted from its last cycle, so
             that the last window is always there.
-        settings: Names of the columns that tell the operating condition.
-        sensors: Names of the sensor columns.
-        n_conditions: Number of operating conditions; those of the subset where there is none.
+        settings: names of the columns that tell the operating condition.
+        sensors: names of the sensor columns.
+        n_conditions: number of operating conditions; those of the subset where there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -109,17 +109,17 @@ class Windows:
     The features of a cycle are kept once, whatever the number of windows that it is in.
 
     Attributes:
-        cycle_features: Scaled features of every cycle, float32, shape (rows, features), engine by
+        cycle_features: scaled features of every cycle, float32, shape (rows, features), engine by
             engine, oldest cycle first. Windows that were cut together share them.
-        first_row: Row of ``cycle_features`` at which a window begins, int64, shape (windows,).
-        length: Cycles in a window.
-        rul: Target RUL at the last cycle, in cycles, float32, shape (windows,), capped unless the
+        first_row: row of ``cycle_features`` at which a window begins, int64, shape (windows,).
+        length: cycles in a window.
+        rul: target RUL at the last cycle, in cycles, float32, shape (windows,), capped unless the
             recipe says otherwise.
         rul_uncapped: RUL at the last cycle, in cycles, float32, shape (windows,).
-        health: Health class at the last cycle, int64, shape (windows,): 0 normal, 1 degrading,
+        health: health class at the last cycle, int64, shape (windows,): 0 normal, 1 degrading,
             2 critical.
-        unit: Engine number, int64, shape (windows,).
-        cycle: Number of the last cycle, int64, shape (windows,).
+        unit: engine number, int64, shape (windows,).
+        cycle: number of the last cycle, int64, shape (windows,).
     """
 
     cycle_features: SingleFloats
@@ -143,7 +143,7 @@ class Windows:
         """Return the features of the windows that ``index`` picks, in its order.
 
         Args:
-            index: Positions, a mask or a slice of the windows.
+            index: positions, a mask or a slice of the windows.
 
         Returns:
             A copy, float32, shape (picked windows, cycles, features), oldest cycle first.
@@ -174,15 +174,15 @@ class Prepared:
     """One subset, ready to train on.
 
     Attributes:
-        subset: Name of the fleet.
-        source: Where its data are from.
+        subset: name of the fleet.
+        source: where its data are from.
         digest: SHA-256 of the data, from the fleet.
-        recipe: The choices that made it.
-        train: Windows to train on.
-        validation: Windows of the held-out engines, for selection.
-        test: The last window of every test engine, ordered by unit.
-        test_every_window: All windows of the test engines.
-        scaler: Fitted on the training engines; scales engines that the fleet does not hold.
+        recipe: the choices that made it.
+        train: windows to train on.
+        validation: windows of the held-out engines, for selection.
+        test: the last window of every test engine, ordered by unit.
+        test_every_window: all windows of the test engines.
+        scaler: fitted on the training engines; scales engines that the fleet does not hold.
     """
 
     subset: str
@@ -209,14 +209,14 @@ class Prepared:
         """Return what a network needs to predict the RUL of engines that the fleet does not hold.
 
         Args:
-            engines: One row a cycle, with the columns of the recipe, in any order.
+            engines: one row a cycle, with the columns of the recipe, in any order.
 
         Returns:
             The numbers of the engines, ascending, int64, shape (engines,), and the last window of
             each, float32, shape (engines, cycles, features).
 
         Raises:
-            FleetError: The table is not what ``prepare`` takes, or an engine flies an operating
+            FleetError: the table is not what ``prepare`` takes, or an engine flies an operating
                 condition that no training engine flew.
         """
         rows = _checked(engines, self.recipe, "new engines")
@@ -232,7 +232,7 @@ def health_state(
 
     Args:
         rul: RUL in cycles, any shape; capping it first changes nothing.
-        thresholds: Normal above the first, critical at or below the second, degrading between.
+        thresholds: normal above the first, critical at or below the second, degrading between.
 
     Returns:
         Classes, int64, same shape: 0 normal, 1 degrading, 2 critical.
@@ -251,13 +251,13 @@ def prepare(fleet: Fleet, recipe: Recipe | None = None) -> Prepared:
     window is padded in front by repeating its first cycle.
 
     Args:
-        fleet: What ``load`` returns, or a ``Fleet`` of one's own (``own_fleet``) with the columns
+        fleet: what ``load`` returns, or a ``Fleet`` of one's own (``own_fleet``) with the columns
             that the recipe names.
-        recipe: The choices; the locked protocol if left out.
+        recipe: the choices; the locked protocol if left out.
 
     Raises:
-        UsageError: Neither the subset nor the recipe says how many operating conditions there are.
-        FleetError: A table is not what it should be: a column or an RUL is missing, a value is not
+        UsageError: neither the subset nor the recipe says how many operating conditions there are.
+        FleetError: a table is not what it should be: a column or an RUL is missing, a value is not
             a finite number, a cycle is missing or there twice, a test or validation engine flies
             a condition that no training engine flew, or the tables are those of another subset.
     """
@@ -315,7 +315,7 @@ def _n_conditions(subset: str, recipe: Recipe) -> int:
     """Return the number of operating conditions that the recipe gives, or the subset is known by.
 
     Raises:
-        UsageError: The recipe gives none and the subset is not one of ``cmapss.SUBSETS``.
+        UsageError: the recipe gives none and the subset is not one of ``cmapss.SUBSETS``.
     """
     if recipe.n_conditions is not None:
         return recipe.n_conditions
@@ -408,9 +408,9 @@ def _cut(
 
     Args:
         engines: ``unit`` and ``cycle`` of each row, sorted, without gaps.
-        features: Scaled features of the same rows, float32, shape (rows, features).
-        recipe: Window, stride, cap and thresholds.
-        capped: Whether the target is capped.
+        features: scaled features of the same rows, float32, shape (rows, features).
+        recipe: window, stride, cap and thresholds.
+        capped: whether the target is capped.
         rul_at_end: RUL of each engine at its last row, indexed by unit; 0 if left out.
     """
     unit, cycle = engines["unit"].to_numpy(), engines["cycle"].to_numpy()

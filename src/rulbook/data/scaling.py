@@ -30,10 +30,10 @@ class ConditionScaler:
     changes becomes 0.
 
     Attributes:
-        settings: Names of the operational settings.
-        sensors: Names of the sensors.
-        centres: Mean settings of each condition, shape (conditions, settings).
-        reach: Largest deviation from the centre of its condition, in each setting, that counts as
+        settings: names of the operational settings.
+        sensors: names of the sensors.
+        centres: mean settings of each condition, shape (conditions, settings).
+        reach: largest deviation from the centre of its condition, in each setting, that counts as
             known, shape (settings,).
         setting_mean, setting_scale: Shape (settings,).
         sensor_mean, sensor_scale: Shape (conditions, sensors).
@@ -56,13 +56,13 @@ class ConditionScaler:
         """Return the scaler of some engines.
 
         Args:
-            engines: Checked training engines, one row a cycle.
-            settings: Names of the columns that tell the operating condition, and are scaled.
-            sensors: Names of the columns scaled within each condition.
-            conditions: How many operating conditions there are; without settings 1.
+            engines: checked training engines, one row a cycle.
+            settings: names of the columns that tell the operating condition, and are scaled.
+            sensors: names of the columns scaled within each condition.
+            conditions: how many operating conditions there are; without settings 1.
 
         Raises:
-            FleetError: There are fewer different settings than conditions.
+            FleetError: there are fewer different settings than conditions.
         """
         flown = _columns(engines, settings)
         readings = _columns(engines, sensors)
@@ -97,7 +97,7 @@ class ConditionScaler:
         """Return the operating condition of each row, int64, shape (rows,), counted from 0.
 
         Raises:
-            FleetError: A row flies a condition that no training engine flew.
+            FleetError: a row flies a condition that no training engine flew.
         """
         return self._condition(engines, _columns(engines, self.settings))
 
@@ -105,10 +105,10 @@ class ConditionScaler:
         """Return the scaled features of each row, float32, shape (rows, features).
 
         Args:
-            engines: One row a cycle, of any engine of this type; other columns are ignored.
+            engines: one row a cycle, of any engine of this type; other columns are ignored.
 
         Raises:
-            FleetError: A column is missing, a value is not finite, or a row flies a condition that
+            FleetError: a column is missing, a value is not finite, or a row flies a condition that
                 no training engine flew.
         """
         check_rows(engines, self.feature_names, "engines to be scaled")
@@ -166,7 +166,7 @@ def _k_means(flown: Floats, conditions: int, n_init: int) -> KMeans:
     """Return fitted k-means.
 
     Raises:
-        FleetError: There are fewer different settings than conditions.
+        FleetError: there are fewer different settings than conditions.
     """
     try:
         with warnings.catch_warnings():

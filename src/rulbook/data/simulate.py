@@ -63,8 +63,8 @@ def simulate(subset: str, seed: int = 0) -> Fleet:
     subsets stay at sea level. Test engines stop at a random cycle before failure.
 
     Args:
-        subset: One of ``cmapss.SUBSETS``.
-        seed: Fleets with the same seed are equal on every call.
+        subset: one of ``cmapss.SUBSETS``.
+        seed: fleets with the same seed are equal on every call.
 
     Raises:
         UsageError: ``subset`` is unknown.

@@ -313,8 +313,9 @@ def _last_cycle(windows: Windows) -> Tensor:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute on one thread: tensors this small gain nothing from more, and their sums then come
-    out the same whatever the machine has.
+    """Compute on one thread, where sums come out the same whatever the machine has.
+
+    Tensors this small gain nothing from more threads.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

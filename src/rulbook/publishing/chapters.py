@@ -17,9 +17,9 @@ class Chapter:
     """One chapter.
 
     Attributes:
-        text: Its MyST text, ``book/NN-name.md``, the source of truth.
-        notebook: Its notebook without outputs, ``notebooks/NN-name.ipynb``.
-        executed: Its notebook with outputs.
+        text: its MyST text, ``book/NN-name.md``, the source of truth.
+        notebook: its notebook without outputs, ``notebooks/NN-name.ipynb``.
+        executed: its notebook with outputs.
     """
 
     text: Path
@@ -59,7 +59,7 @@ def choose(layout: Layout, names: Sequence[str]) -> list[Chapter]:
     """Return the chapters called ``names``, or all of them if ``names`` is empty.
 
     Raises:
-        UsageError: There is no chapter of one of the names.
+        UsageError: there is no chapter of one of the names.
     """
     known = {chapter.name: chapter for chapter in chapters(layout)}
     for name in names:

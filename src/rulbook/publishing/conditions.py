@@ -17,13 +17,13 @@ class Conditions:
     """How an execution went, and on what.
 
     Attributes:
-        finished: Day on which it ended, as ``YYYY-MM-DD``.
-        seconds: How long it took.
-        parameters: Values of the ``parameters`` cell by name, as they were asked for.
-        records: Whether committed records were read.
-        data: Source by subset that was loaded, ``cmapss`` or ``simulated``.
-        devices: Types of the devices that computed.
-        versions: Version by name of Python and of the libraries that compute, as its kernel has
+        finished: day on which it ended, as ``YYYY-MM-DD``.
+        seconds: how long it took.
+        parameters: values of the ``parameters`` cell by name, as they were asked for.
+        records: whether committed records were read.
+        data: source by subset that was loaded, ``cmapss`` or ``simulated``.
+        devices: types of the devices that computed.
+        versions: version by name of Python and of the libraries that compute, as its kernel has
             them.
     """
 

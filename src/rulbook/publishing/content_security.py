@@ -32,7 +32,7 @@ def protect(html: Path) -> None:
     """Give every page in a folder its policy.
 
     Raises:
-        RulbookError: A page has a handler in an attribute for which there is no script of ours.
+        RulbookError: a page has a handler in an attribute for which there is no script of ours.
     """
     for page in paths.files_in(html, "*.html"):
         page.write_text(protected(page.read_text(encoding="utf-8"), page.name), encoding="utf-8")
@@ -45,7 +45,7 @@ def protected(page: str, name: str) -> str:
     """Return a page with its policy first in its head, and no script in an attribute.
 
     Raises:
-        RulbookError: A handler in an attribute has no script of ours; ``name`` is in the message.
+        RulbookError: a handler in an attribute has no script of ours; ``name`` is in the message.
     """
     page, handlers = _KNOWN_HANDLER.subn(r' data-action="\1"', page)
     left = _ANY_HANDLER.search(_SCRIPT.sub("", page))

@@ -38,13 +38,13 @@ class Dependency:
     """One package of the locked set.
 
     Attributes:
-        package: Its name, as the registry spells it.
-        version: The version that ``constraints.txt`` pins.
-        licence: What the package says of its licence, or ``NOT_STATED``.
-        named: Whether ``pyproject.toml`` names it; else another package brings it along.
-        last_release: The newest version that there was.
-        released: The day on which that version was released.
-        looked_up: The day on which the registry was asked.
+        package: its name, as the registry spells it.
+        version: the version that ``constraints.txt`` pins.
+        licence: what the package says of its licence, or ``NOT_STATED``.
+        named: whether ``pyproject.toml`` names it; else another package brings it along.
+        last_release: the newest version that there was.
+        released: the day on which that version was released.
+        looked_up: the day on which the registry was asked.
     """
 
     package: str
@@ -70,7 +70,7 @@ def read(layout: Layout) -> list[Dependency]:
     """Return the committed table, in the order of names.
 
     Raises:
-        RulbookError: There is none, or a row of it is not such a dependency.
+        RulbookError: there is none, or a row of it is not such a dependency.
     """
     path = layout.root / TABLE
     try:
@@ -103,9 +103,9 @@ def write(layout: Layout, newest: Path, looked_up: date) -> None:
     """Write the table anew.
 
     Args:
-        layout: The checkout, whose ``constraints.txt`` says which packages there are.
-        newest: A ``pylock.toml`` (PEP 751) with the newest release of each of them.
-        looked_up: The day on which that was made.
+        layout: the checkout, whose ``constraints.txt`` says which packages there are.
+        newest: a ``pylock.toml`` (PEP 751) with the newest release of each of them.
+        looked_up: the day on which that was made.
     """
     rows = list(_dependencies(layout, newest, looked_up))
     with (layout.root / TABLE).open("w", encoding="utf-8", newline="") as file:

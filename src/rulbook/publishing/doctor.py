@@ -33,10 +33,10 @@ class Observation:
     """One thing that was looked at.
 
     Attributes:
-        name: What it is.
-        state: What was found.
-        remedy: What to do about it, or nothing if it is well.
-        needed: Whether the book cannot be built while it is not well.
+        name: what it is.
+        state: what was found.
+        remedy: what to do about it, or nothing if it is well.
+        needed: whether the book cannot be built while it is not well.
     """
 
     name: str

@@ -48,7 +48,7 @@ def write_records(layout: Layout) -> None:
     """Write what the records of the book say, by run and by epoch, into the staged folder.
 
     Raises:
-        RulbookError: A record cannot be read.
+        RulbookError: a record cannot be read.
     """
     folder = layout.staged / ROOT / FOLDER
     records = archive.carried_records()

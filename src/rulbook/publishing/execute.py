@@ -48,10 +48,10 @@ class Parameters:
     """What papermill puts into the ``parameters`` cell of every chapter.
 
     Attributes:
-        profile: How much a chapter computes.
-        data: The data that chapters load; see ``rulbook.data.load``.
-        device: Where chapters compute; see ``rulbook.training.device.choose_device``.
-        seed: The seed of everything random in a chapter.
+        profile: how much a chapter computes.
+        data: the data that chapters load; see ``rulbook.data.load``.
+        device: where chapters compute; see ``rulbook.training.device.choose_device``.
+        seed: the seed of everything random in a chapter.
     """
 
     profile: Profile = "quick"
@@ -63,8 +63,8 @@ class Parameters:
         """Raise the error that every chapter would meet, before any starts.
 
         Raises:
-            UsageError: A name is unknown, or the seed is no such number.
-            RulbookError: The device is not there, or real data is named and is not complete.
+            UsageError: a name is unknown, or the seed is no such number.
+            RulbookError: the device is not there, or real data is named and is not complete.
         """
         from rulbook import data
 
@@ -84,8 +84,8 @@ class Outcome:
     """What became of the chapters that were asked for.
 
     Attributes:
-        executed: Names of the chapters that ran.
-        up_to_date: Names of the chapters that did not have to.
+        executed: names of the chapters that ran.
+        up_to_date: names of the chapters that did not have to.
     """
 
     executed: tuple[str, ...]
@@ -108,16 +108,16 @@ def execute(
     Another build of the same checkout is waited for.
 
     Args:
-        layout: The checkout.
-        chapters: The chapters that are wanted.
-        parameters: The values of their ``parameters`` cell.
-        jobs: How many chapters run at a time.
-        figures: Whether a chapter also runs again if a figure that it saved is gone.
-        cell_seconds: How long one cell may take.
-        console: Where progress is shown; standard error by default.
+        layout: the checkout.
+        chapters: the chapters that are wanted.
+        parameters: the values of their ``parameters`` cell.
+        jobs: how many chapters run at a time.
+        figures: whether a chapter also runs again if a figure that it saved is gone.
+        cell_seconds: how long one cell may take.
+        console: where progress is shown; standard error by default.
 
     Raises:
-        RulbookError: A chapter failed; one sentence for each names the chapter, its cell and the
+        RulbookError: a chapter failed; one sentence for each names the chapter, its cell and the
             exception. Or the data that is asked for is not complete.
     """
     console = console or Console(stderr=True)
@@ -296,7 +296,7 @@ def _run(chapter: Chapter, task: _Task) -> float:
         How many seconds it took.
 
     Raises:
-        RulbookError: It failed; the sentence names the cell and the exception.
+        RulbookError: it failed; the sentence names the cell and the exception.
     """
     import nbformat
 

@@ -42,10 +42,10 @@ class LookingChannel(AsyncZMQSocketChannel):
         """Return the next message.
 
         Args:
-            timeout: How many seconds to wait for it; without end by default.
+            timeout: how many seconds to wait for it; without end by default.
 
         Raises:
-            queue.Empty: None came.
+            queue.Empty: none came.
         """
         deadline = float("inf") if timeout is None else monotonic() + timeout
         while True:
@@ -69,10 +69,10 @@ class BoundedChannel(AsyncZMQSocketChannel):
         """Return the next message, its text cut at the bound and empty beyond it.
 
         Args:
-            timeout: How many seconds to wait for it; without end by default.
+            timeout: how many seconds to wait for it; without end by default.
 
         Raises:
-            queue.Empty: None came.
+            queue.Empty: none came.
         """
         message = await super().get_msg(timeout)
         if message["msg_type"] == "stream":

@@ -12,7 +12,7 @@ class Layout:
     """The folders of one checkout.
 
     Attributes:
-        root: The root of the checkout.
+        root: the root of the checkout.
     """
 
     root: Path
@@ -72,7 +72,7 @@ def of_checkout() -> Layout:
     """Return the layout of the checkout that this package runs from.
 
     Raises:
-        UsageError: The package was installed from a wheel, which carries no chapters.
+        UsageError: the package was installed from a wheel, which carries no chapters.
     """
     root = paths.checkout()
     if root is None:

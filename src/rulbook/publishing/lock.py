@@ -17,8 +17,8 @@ def building(layout: Layout, console: Console) -> Iterator[None]:
     The system gives the lock back when the process ends, however it ends.
 
     Args:
-        layout: The checkout that is built.
-        console: Where a wait is announced.
+        layout: the checkout that is built.
+        console: where a wait is announced.
     """
     layout.build.mkdir(parents=True, exist_ok=True)
     # One object a path, so that building pages inside a build does not wait for itself.

@@ -21,7 +21,7 @@ def to_read(chapter: Chapter) -> int:
     """Return the minutes that the prose of a chapter takes; code, formulas and tables not counted.
 
     Raises:
-        RulbookError: The text is not a MyST notebook.
+        RulbookError: the text is not a MyST notebook.
     """
     prose = (cell.source for cell in to_notebook(chapter).cells if cell.cell_type == "markdown")
     words = sum(len(_WORD.findall(_without_displays(text))) for text in prose)

@@ -26,7 +26,7 @@ def number(notebook: NotebookNode, chapter: str) -> None:
         chapter: the number of the chapter, two digits; ``04`` makes the first table Table 4.1.
 
     Raises:
-        RulbookError: The text refers to a table or figure that no cell of the chapter shows.
+        RulbookError: the text refers to a table or figure that no cell of the chapter shows.
     """
     found = _number_captions(notebook, int(chapter))
 

@@ -60,7 +60,7 @@ def read_text(chapter: Chapter) -> str:
     """Return the text of a chapter.
 
     Raises:
-        RulbookError: It is not UTF-8.
+        RulbookError: it is not UTF-8.
     """
     try:
         return chapter.text.read_text(encoding="utf-8")
@@ -74,11 +74,11 @@ def to_notebook(chapter: Chapter, text: str | None = None) -> NotebookNode:
     """Return the notebook of a chapter, without outputs.
 
     Args:
-        chapter: The chapter.
-        text: Its text, where it has been read already.
+        chapter: the chapter.
+        text: its text, where it has been read already.
 
     Raises:
-        RulbookError: The text is not a MyST notebook, or has no ``parameters`` cell.
+        RulbookError: the text is not a MyST notebook, or has no ``parameters`` cell.
     """
     try:
         notebook: NotebookNode = jupytext.reads(
@@ -116,13 +116,13 @@ def to_public_notebook(
     On Colab it installs the package, where there is a ``repository_url`` to install it from.
 
     Args:
-        chapter: The chapter.
-        references: What the texts refer to.
-        repository_url: Where the package can be installed from.
-        text: The chapter's text, where it is not that of the file.
+        chapter: the chapter.
+        references: what the texts refer to.
+        repository_url: where the package can be installed from.
+        text: the chapter's text, where it is not that of the file.
 
     Raises:
-        RulbookError: As ``to_notebook``, or a role or directive of the text has no plain form.
+        RulbookError: as ``to_notebook``, or a role or directive of the text has no plain form.
     """
     notebook = to_notebook(chapter, text)
     in_solutions = plain_markdown.solution_cells(notebook)
@@ -177,14 +177,14 @@ def pair(layout: Layout, overwrite: Sequence[str] = ()) -> list[Chapter]:
     """Write the notebook of every chapter whose text was changed.
 
     Args:
-        layout: The checkout.
-        overwrite: Names of chapters whose notebooks are written although they were edited.
+        layout: the checkout.
+        overwrite: names of chapters whose notebooks are written although they were edited.
 
     Returns:
         The chapters whose notebooks were written.
 
     Raises:
-        RulbookError: A notebook was edited; the message names both things that can be done. All
+        RulbookError: a notebook was edited; the message names both things that can be done. All
             others have been written.
     """
     url = addresses(layout).repository_url
@@ -207,7 +207,7 @@ def to_text(layout: Layout, chapter: Chapter) -> None:
     word for word; what stands for a role or a directive of the text can only be changed there.
 
     Raises:
-        RulbookError: There is no notebook, it cannot be read, or would be no chapter; the text was
+        RulbookError: there is no notebook, it cannot be read, or would be no chapter; the text was
             edited too; or an edit touches what the text has a role or a directive for. The message
             names the place, and the text is left as it was.
     """
@@ -246,7 +246,7 @@ def _with_prose_of_text(
     """Return the edited notebook with the prose as the text is to have it.
 
     Raises:
-        RulbookError: An edit cannot be taken into the text.
+        RulbookError: an edit cannot be taken into the text.
     """
     source = to_notebook(chapter)
     pieces = iter(plain_markdown.plain_cells(source, chapter.name, references))

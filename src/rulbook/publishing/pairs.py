@@ -14,9 +14,9 @@ class Pairs:
     """How notebooks and texts stand to each other, by name of chapter.
 
     Attributes:
-        behind: The text was changed, the notebook was not: ``pair`` writes it.
-        edited: The notebook has changes that the text has not, or cannot be read.
-        without_text: Notebooks beside those of the chapters; they are left alone.
+        behind: the text was changed, the notebook was not: ``pair`` writes it.
+        edited: the notebook has changes that the text has not, or cannot be read.
+        without_text: notebooks beside those of the chapters; they are left alone.
     """
 
     behind: tuple[str, ...]

@@ -71,12 +71,12 @@ def plain_cells(notebook: NotebookNode, chapter: str, references: References) ->
     """Return the pieces of every Markdown cell of a chapter, in order.
 
     Args:
-        notebook: The chapter as its text has it.
-        chapter: Its name.
-        references: What the texts refer to.
+        notebook: the chapter as its text has it.
+        chapter: its name.
+        references: what the texts refer to.
 
     Raises:
-        RulbookError: A role, directive or reference has no plain form.
+        RulbookError: a role, directive or reference has no plain form.
     """
     return list(_Chapter(notebook, chapter, references).cells())
 
@@ -102,7 +102,7 @@ def take_back(pieces: Sequence[Piece], changed: str) -> str:
     """Return the text of which ``changed`` would be the plain Markdown.
 
     Raises:
-        ProseChangeError: The change touches what stands for a role or a directive.
+        ProseChangeError: the change touches what stands for a role or a directive.
     """
     starts = list(accumulate((len(piece.plain) for piece in pieces), initial=0))
     in_text = list(accumulate((len(piece.text) for piece in pieces), initial=0))

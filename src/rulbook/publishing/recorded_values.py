@@ -41,7 +41,7 @@ def read(layout: Layout) -> Values:
     """Return all recorded values.
 
     Raises:
-        RulbookError: The file is not JSON.
+        RulbookError: the file is not JSON.
     """
     path = file_of(layout)
     if not path.is_file():

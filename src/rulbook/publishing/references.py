@@ -23,9 +23,9 @@ class References:
 
     Attributes:
         numbers: ``4.2`` by the label of an exercise or equation, as on the pages.
-        pages: Title and address by the name of a page; an address is empty where nobody can go.
-        papers: Authors with year, and address, by key of the bibliography.
-        values: What texts quote, see ``recorded_values``.
+        pages: title and address by the name of a page; an address is empty where nobody can go.
+        papers: authors with year, and address, by key of the bibliography.
+        values: what texts quote, see ``recorded_values``.
     """
 
     numbers: Mapping[str, str]

@@ -37,7 +37,7 @@ def build_site(layout: Layout, *, console: Console | None = None) -> bool:
         Whether they had to be built.
 
     Raises:
-        RulbookError: A chapter was not executed, the table of contents and the pages differ,
+        RulbookError: a chapter was not executed, the table of contents and the pages differ,
             npm is not reachable, or Jupyter Book reports an error or a warning.
     """
     console = console or Console(stderr=True)

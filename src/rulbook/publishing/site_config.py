@@ -23,9 +23,9 @@ class Addresses:
     """Where the book and its source are public; empty while they are not.
 
     Attributes:
-        site_url: The address of the front page.
-        repository_url: The address of the repository, ``https://HOST/OWNER/NAME``.
-        jupyterhub_url: A hub with nbgitpuller on which readers may open the notebooks.
+        site_url: the address of the front page.
+        repository_url: the address of the repository, ``https://HOST/OWNER/NAME``.
+        jupyterhub_url: a hub with nbgitpuller on which readers may open the notebooks.
     """
 
     site_url: str
@@ -37,8 +37,8 @@ def site_config(layout: Layout, assets: Path) -> dict[str, Any]:
     """Return the whole configuration as Jupyter Book reads it.
 
     Args:
-        layout: The checkout whose ``_config.yml`` is read.
-        assets: The folder of ``web_assets.provide``, copied to the root of the site.
+        layout: the checkout whose ``_config.yml`` is read.
+        assets: the folder of ``web_assets.provide``, copied to the root of the site.
 
     Raises:
         RulbookError: ``_config.yml`` is not YAML or lacks the block with the addresses, or the

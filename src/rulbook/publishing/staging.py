@@ -36,7 +36,7 @@ def stage(layout: Layout, assets: Path) -> None:
     Pages of the reference of the package are written where the table of contents names them.
 
     Raises:
-        RulbookError: A chapter was not executed, or the table of contents and the pages differ.
+        RulbookError: a chapter was not executed, or the table of contents and the pages differ.
     """
     shutil.rmtree(layout.staged, ignore_errors=True)
     shutil.copytree(layout.book, layout.staged, ignore=_not_copied)

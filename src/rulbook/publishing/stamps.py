@@ -28,8 +28,8 @@ class Inputs:
     """What every chapter of one run is made of, apart from its own code.
 
     Attributes:
-        shared: Digest by name of input: parameters, data, ledger.
-        records: Digest of the records.
+        shared: digest by name of input: parameters, data, ledger.
+        records: digest of the records.
     """
 
     shared: Mapping[str, str]
@@ -40,7 +40,7 @@ class Inputs:
         """Return the inputs as they are at this moment.
 
         Raises:
-            RulbookError: Real data is named and is not there.
+            RulbookError: real data is named and is not there.
         """
         from rulbook import data
 
@@ -66,8 +66,8 @@ class Code:
     Prose is none of it: a page shows the text as it is, with the outputs of its code.
 
     Attributes:
-        digest: Digest of the code cells, in their order.
-        imports: Names of the modules of this package that they import.
+        digest: digest of the code cells, in their order.
+        imports: names of the modules of this package that they import.
     """
 
     digest: str
@@ -91,10 +91,10 @@ class Stamp:
     """What is kept beside an executed notebook.
 
     Attributes:
-        inputs: Digest by name of what it was made of.
-        figures: Names of the files that it saved among the figures.
-        text: Digest of its whole text: while it holds, the code need not be looked at.
-        imports: Names of the modules of this package that its code imports.
+        inputs: digest by name of what it was made of.
+        figures: names of the files that it saved among the figures.
+        text: digest of its whole text: while it holds, the code need not be looked at.
+        imports: names of the modules of this package that its code imports.
     """
 
     inputs: Mapping[str, str]

@@ -20,7 +20,7 @@ def status_table(layout: Layout) -> str:
     """Return one row a chapter: time, profile, data, device and number of verdicts, as HTML.
 
     Raises:
-        RulbookError: An executed notebook cannot be read.
+        RulbookError: an executed notebook cannot be read.
     """
     verdict = {row["id"]: row["verdict"] for row in claims_table(layout.executed)}
     verdicts = {name: [verdict[claim.id] for claim in rows_of(name)] for name in CHAPTERS}

@@ -25,7 +25,7 @@ def substitutions(layout: Layout) -> dict[str, Any]:
     """Return the value of every substitution by name: a number, text in MyST, or some by name.
 
     Raises:
-        RulbookError: An executed notebook cannot be read.
+        RulbookError: an executed notebook cannot be read.
     """
     rows = claims_table(layout.executed)
     return {

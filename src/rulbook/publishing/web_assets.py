@@ -37,12 +37,12 @@ class _Package:
     """One npm package and what is kept of it.
 
     Attributes:
-        name: Its name on npm.
-        version: The exact version.
+        name: its name on npm.
+        version: the exact version.
         integrity: SHA-512 of its archive as npm writes it.
-        kept: Pairs of a pattern for files of the package and the folder of the site they go to,
+        kept: pairs of a pattern for files of the package and the folder of the site they go to,
             below which they keep the part of their path that is not in ``stripped``.
-        stripped: The folder of the package whose name is left off.
+        stripped: the folder of the package whose name is left off.
     """
 
     name: str

@@ -11,6 +11,7 @@ from rulbook.errors import unknown_name
 from rulbook.models import ARCHITECTURES, Architecture
 from rulbook.studies.competence_search import competence_trials
 from rulbook.studies.conditions import training_condition
+from rulbook.studies.equal_tuning import TUNED_SUBSETS, tuning_runs
 from rulbook.studies.methods import AMNL_SWEEP, METHODS, method
 from rulbook.studies.tuning import chosen_config
 from rulbook.training.config import RunConfig
@@ -221,6 +222,11 @@ def _competence(subset: str) -> Iterator[RunConfig]:
         yield from runs
 
 
+def _tuned(subset: str) -> Iterator[RunConfig]:
+    """Yield every method's trials, and its seeds once they are known."""
+    return tuning_runs([base_config(subset, seed) for seed in SEEDS])
+
+
 def _book_batch(subsets: tuple[str, ...]) -> Iterator[RunConfig]:
     yield from _under("book-batch", _BOOK_BATCH_METHODS[subsets], subsets)
 
@@ -285,6 +291,14 @@ _ALL = (
             partial(_competence, subset),
         )
         for subset in _ONE_OPERATING_CONDITION
+    ),
+    *(
+        Study(
+            f"tuned-{subset.lower()}",
+            f"How do the weighting methods compare on {subset} when all are tuned alike?",
+            partial(_tuned, subset),
+        )
+        for subset in TUNED_SUBSETS
     ),
     Study(
         "window-split-fd002",

@@ -9,7 +9,7 @@ Each trial is a pair of recorded runs, so the search is resumed by replaying it:
 random state is fixed, is told of the recorded trials in their order and asked for the next one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import mean
 from typing import Any
@@ -57,7 +57,7 @@ def competence_trials(base: RunConfig) -> Iterator[tuple[RunConfig, ...]]:
             trial = search.ask(_SPACE)
             runs = _runs(base, trial.params)
             yield runs
-            score = _score(runs)
+            score = mean_validation_rmse(runs)
             if score is None:
                 return
             search.tell(trial, score)
@@ -68,7 +68,11 @@ def best_trial(base: RunConfig) -> RunConfig | None:
 
     ``None`` until every trial is recorded.
     """
-    scored = [(score, runs) for runs in competence_trials(base) if (score := _score(runs))]
+    scored = [
+        (score, runs)
+        for runs in competence_trials(base)
+        if (score := mean_validation_rmse(runs)) is not None
+    ]
     if len(scored) < MAX_TRIALS:
         return None
     _, runs = min(scored, key=lambda pair: pair[0])
@@ -91,7 +95,7 @@ def _rounded(value: object) -> object:
     return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
-def _score(runs: tuple[RunConfig, ...]) -> float | None:
+def mean_validation_rmse(runs: Sequence[RunConfig]) -> float | None:
     """Return the mean validation RMSE, cycles; ``None`` while a run is missing.
 
     A run that diverged counts as one that is off by the whole cap.

@@ -18,7 +18,7 @@ def choose_device(name: RequestedDevice = "auto") -> torch.device:
 
     Raises:
         UsageError: ``name`` is unknown.
-        RulbookError: This machine, or this build of PyTorch, has no such device.
+        RulbookError: this machine, or this build of PyTorch, has no such device.
     """
     if name not in get_args(RequestedDevice):
         raise unknown_name("device", name, get_args(RequestedDevice))

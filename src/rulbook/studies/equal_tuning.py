@@ -1,0 +1,228 @@
+"""Equal tuning: every method gets the same six trials before methods are compared.
+
+A method that was tuned is no fair opponent of one that was not (Kurin et al. 2022, Xin et al.
+2022). So on one seed and on the validation engines alone each method is tried with four settings
+of what it leaves open, the one as printed among them, at the rate of the settings that all share,
+and the best of them at two other rates. The best of the six then trains on every seed. The setting
+as printed trains on every seed beside it.
+
+Each trial is a recorded run, so the tuning is resumed by asking again: the rates follow once the
+four settings are recorded, the seeds once all six trials are.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rulbook.studies.competence_search import METHODS_SEARCHED, best_trial, mean_validation_rmse
+from rulbook.studies.conditions import condition_of, training_condition
+from rulbook.studies.methods import METHODS, fixed_name, method
+from rulbook.studies.sweep import record_file
+from rulbook.studies.tuning import chosen_config
+from rulbook.training.config import OptionValue, RunConfig
+
+TRIALS = 6
+"""Trials a method: four settings, then two more rates for the best of them."""
+
+RATE_FACTORS = (0.3, 3.0)
+"""The two other learning rates, as multiples of the first one."""
+
+TUNED_SUBSETS = ("FD001", "FD002")
+"""The subsets on which methods are tuned, one of one and one of six operating conditions."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One choice of what a method leaves open.
+
+    Attributes:
+        label: what readers see.
+        weighting: registry name of the weighting method.
+        options: its options, in the form of ``RunConfig.weighting_options``.
+
+    """
+
+    label: str
+    weighting: str
+    options: tuple[tuple[str, OptionValue], ...] = ()
+
+
+@dataclass(frozen=True)
+class TunedMethod:
+    """A method and the settings that it is tried with.
+
+    Attributes:
+        name: its name in ``METHODS``, as printed.
+        label: name that readers see.
+        option: what the settings are settings of.
+        settings: four, the first one as printed.
+
+    """
+
+    name: str
+    label: str
+    option: str
+    settings: tuple[Setting, ...]
+
+    def applied_to(self, config: RunConfig, setting: Setting) -> RunConfig:
+        """Return ``config`` with this method under one of its settings."""
+        return (
+            method(self.name)
+            .applied_to(config)
+            .with_changes(weighting=setting.weighting, weighting_options=setting.options)
+        )
+
+    def setting_of(self, config: RunConfig) -> Setting:
+        """Return the setting that a run of this method was made with.
+
+        Raises:
+            ValueError: it is none of them.
+
+        """
+        for setting in self.settings:
+            if (config.weighting, config.weighting_options) == (setting.weighting, setting.options):
+                return setting
+        raise ValueError(f"{config.weighting} is no setting of {self.label}")
+
+
+_RUL_WEIGHTS = tuple(
+    Setting(f"{weight:g}/{1 - weight:.3g}", fixed_name(weight))
+    for weight in (0.5, 0.002, 0.05, 0.9)
+)
+_FLOORS = (
+    Setting("0.05", "gaba"),
+    Setting("none", "gaba_no_floor"),
+    Setting("0.01", "gaba", (("min_weight", 0.01),)),
+    Setting("0.2", "gaba", (("min_weight", 0.2),)),
+)
+
+_ALL = (
+    TunedMethod("fixed_050", "Fixed weights", "weights", _RUL_WEIGHTS),
+    TunedMethod("amnl", METHODS["amnl"].label, "weights", _RUL_WEIGHTS),
+    TunedMethod("gaba", METHODS["gaba"].label, "floor", _FLOORS),
+    TunedMethod("grace", METHODS["grace"].label, "floor", _FLOORS),
+    TunedMethod(
+        "dwa",
+        METHODS["dwa"].label,
+        "temperature",
+        (
+            Setting("2", "dwa"),
+            *(Setting(f"{t:g}", "dwa", (("temperature", t),)) for t in (0.5, 1.0, 5.0)),
+        ),
+    ),
+    TunedMethod(
+        "uncertainty",
+        METHODS["uncertainty"].label,
+        "rate of the log-variances",
+        (
+            Setting("the network's", "uncertainty"),
+            *(
+                Setting(f"{rate:g}", "uncertainty", (("log_var_lr", rate),))
+                for rate in (0.01, 0.03, 0.1)
+            ),
+        ),
+    ),
+    TunedMethod(
+        "gradnorm",
+        METHODS["gradnorm"].label,
+        "form and α",
+        (
+            Setting("as printed, 1.5", "gradnorm"),
+            *(
+                Setting(
+                    f"Chen et al.'s, {alpha:g}",
+                    "gradnorm_original",
+                    (("alpha", alpha), ("descent", "adam")),
+                )
+                for alpha in (0.12, 0.5, 1.5)
+            ),
+        ),
+    ),
+)
+
+TUNED_METHODS: Mapping[str, TunedMethod] = {tuned.name: tuned for tuned in _ALL}
+"""The methods that are tuned, in the order in which they are run.
+
+Uncertainty gets a rate of its own for its log-variances, and GradNorm the form that its authors
+ran, since with the printed ones neither moves as its formula asks.
+
+:meta hide-value:
+"""
+
+
+def option_trials(tuned: TunedMethod, settings: RunConfig) -> list[RunConfig]:
+    """Return the runs of a method under its four settings, the one as printed first."""
+    return [tuned.applied_to(settings, setting) for setting in tuned.settings]
+
+
+def trials(tuned: TunedMethod, settings: RunConfig) -> list[RunConfig]:
+    """Return a method's trials: four, and all six once the four are recorded."""
+    first = option_trials(tuned, settings)
+    best = chosen_config(first)
+    if best is None:
+        return first
+    rates = (float(f"{best.learning_rate * factor:.3g}") for factor in RATE_FACTORS)
+    return first + [best.with_changes(learning_rate=rate) for rate in rates]
+
+
+def tuned_config(tuned: TunedMethod, settings: RunConfig) -> RunConfig | None:
+    """Return the trial with the lowest validation RMSE, ``None`` until all six are recorded."""
+    tried = trials(tuned, settings)
+    return chosen_config(tried) if len(tried) == TRIALS else None
+
+
+def tuning_settings(base: RunConfig) -> RunConfig:
+    """Return what every method shares in its trials: network, batch, rate, patience and the like.
+
+    They are those of the search for competent settings, once it is over and where they have a lower
+    validation RMSE than ``book-batch``, over the single task and equal weights; else those of
+    ``book-batch``. A tuning that began under ``book-batch`` stays there, whatever the search finds
+    later.
+
+    Args:
+        base: the protocol on one subset and seed.
+
+    """
+    book_batch = training_condition("book-batch").applied_to(base)
+    found = best_trial(base)
+    if found is None or _has_begun(book_batch):
+        return book_batch
+    ours, theirs = (
+        mean_validation_rmse([method(name).applied_to(config) for name in METHODS_SEARCHED])
+        for config in (found, book_batch)
+    )
+    return found if ours is not None and theirs is not None and ours < theirs else book_batch
+
+
+def tuning_runs(bases: Sequence[RunConfig]) -> Iterator[RunConfig]:
+    """Yield the runs of every method as far as they are known: trials, then seeds.
+
+    Args:
+        bases: the protocol on one subset, a seed each; the trials are on the first.
+
+    """
+    settings = [tuning_settings(bases[0]).with_changes(seed=base.seed) for base in bases]
+    yielded = set()
+    for tuned in TUNED_METHODS.values():
+        known = trials(tuned, settings[0])
+        if chosen := tuned_config(tuned, settings[0]):
+            known += [chosen.with_changes(seed=base.seed) for base in bases]
+        for config in known:
+            if config not in yielded:
+                yielded.add(config)
+                yield config
+    for tuned in TUNED_METHODS.values():
+        for of_seed in settings:
+            config = tuned.applied_to(of_seed, tuned.settings[0])
+            if config not in yielded:
+                yielded.add(config)
+                yield config
+
+
+def _has_begun(settings: RunConfig) -> bool:
+    """Return whether a trial is recorded that no other study asks for."""
+    return any(
+        record_file(config.key())
+        for tuned in TUNED_METHODS.values()
+        for config in trials(tuned, settings)
+        if condition_of(config) is None
+    )

@@ -1,0 +1,188 @@
+import pytest
+
+from rulbook.studies import SEEDS, study, sweep
+from rulbook.studies.catalogue import base_config
+from rulbook.studies.competence_search import METHODS_SEARCHED, competence_trials
+from rulbook.studies.conditions import training_condition
+from rulbook.studies.equal_tuning import (
+    TRIALS,
+    TUNED_METHODS,
+    TUNED_SUBSETS,
+    trials,
+    tuned_config,
+    tuning_runs,
+    tuning_settings,
+)
+from rulbook.studies.methods import method
+from rulbook.training.config import RunConfig
+from rulbook.weighting.registry import get_loss
+
+from .conftest import believable, epoch
+
+BASES = [base_config("FD001", seed) for seed in SEEDS]
+BOOK_BATCH = training_condition("book-batch").applied_to(BASES[0])
+
+
+def lowest_at(weighting, rate):
+    """Return a validation RMSE that is lowest at one setting and rate."""
+    return lambda c: 12.0 + (c.weighting != weighting) + abs(c.learning_rate - rate) * 1e3
+
+
+@pytest.fixture
+def train(make_record, results):
+    """Record runs in place of training them."""
+
+    def run(configs, rmse):
+        for config in configs:
+            made = make_record(subset=config.subset, epochs=(epoch(rmse(config)),))
+            believable(made, config).write(sweep.runs_folder())
+
+    return run
+
+
+def runs_of(name, configs):
+    tuned = TUNED_METHODS[name]
+    settings = {(s.weighting, s.options) for s in tuned.settings}
+    loss = method(name).inner_loss
+    return [
+        c
+        for c in configs
+        if (c.weighting, c.weighting_options) in settings and c.inner_loss == loss
+    ]
+
+
+@pytest.mark.parametrize("tuned", TUNED_METHODS.values(), ids=TUNED_METHODS)
+def test_every_method_has_four_settings_that_can_be_built_the_printed_one_first(tuned):
+    assert len(tuned.settings) == len(set(tuned.settings)) == TRIALS - 2
+    printed = method(tuned.name).applied_to(BOOK_BATCH)
+    assert tuned.applied_to(BOOK_BATCH, tuned.settings[0]) == printed
+    for setting in tuned.settings:
+        get_loss(setting.weighting, **dict(setting.options))
+        run = tuned.applied_to(BOOK_BATCH, setting)
+        assert RunConfig.model_validate(run.model_dump()) == run
+        assert tuned.setting_of(run) is setting
+    with pytest.raises(ValueError, match="no setting"):
+        tuned.setting_of(method("imtl_g").applied_to(BOOK_BATCH))
+
+
+def test_uncertainty_and_gradnorm_are_tuned_in_the_forms_that_act():
+    rates = [dict(s.options).get("log_var_lr") for s in TUNED_METHODS["uncertainty"].settings]
+    assert rates[0] is None
+    assert min(rates[1:]) > BOOK_BATCH.learning_rate
+    for setting in TUNED_METHODS["gradnorm"].settings[1:]:
+        built = get_loss(setting.weighting, **dict(setting.options))
+        assert (built.edition, built.descent) == ("original", "adam")
+
+
+def test_the_trials_are_four_settings_then_two_rates_of_the_best_on_one_seed(train):
+    tuned = TUNED_METHODS["gaba"]
+    first = trials(tuned, BOOK_BATCH)
+    assert len(first) == 4
+    assert {(c.learning_rate, c.seed) for c in first} == {(1e-3, 42)}
+    rmse = lowest_at("gaba_no_floor", 3e-3)
+    train(first[:3], rmse)
+    assert trials(tuned, BOOK_BATCH) == first
+    assert tuned_config(tuned, BOOK_BATCH) is None
+    train(first[3:], rmse)
+    six = trials(tuned, BOOK_BATCH)
+    assert six[:4] == first
+    assert len(six) == TRIALS
+    assert [(c.weighting, c.learning_rate) for c in six[4:]] == [
+        ("gaba_no_floor", 3e-4),
+        ("gaba_no_floor", 3e-3),
+    ]
+    assert tuned_config(tuned, BOOK_BATCH) is None
+    train(six[4:], rmse)
+    assert tuned_config(tuned, BOOK_BATCH) == six[5]
+
+
+def test_the_study_ends_with_five_seeds_of_every_choice_and_of_every_printed_setting(train):
+    rmse = lowest_at("gaba_no_floor", 3e-4)
+    lengths = []
+    while True:
+        configs = list(tuning_runs(BASES))
+        assert len({c.key() for c in configs}) == len(configs)
+        missing = [c for c in configs if not sweep.record_file(c.key())]
+        if not missing:
+            break
+        lengths.append(len(configs))
+        train(missing, rmse)
+    assert len(lengths) == 3  # settings, rates, seeds
+    assert lengths == sorted(lengths)
+    for name, tuned in TUNED_METHODS.items():
+        of_method = runs_of(name, configs)
+        chosen = tuned_config(tuned, BOOK_BATCH)
+        assert {c.seed for c in of_method if c.with_changes(seed=42) == chosen} == set(SEEDS)
+        printed = tuned.applied_to(BOOK_BATCH, tuned.settings[0])
+        assert {c.seed for c in of_method if c.with_changes(seed=42) == printed} == set(SEEDS)
+        assert len([c for c in of_method if c.seed == 42]) == TRIALS
+    assert tuned_config(TUNED_METHODS["grace"], BOOK_BATCH).learning_rate == 3e-4
+
+
+def test_it_is_resumed_wherever_it_was_stopped(train):
+    rmse = lowest_at("fixed_090", 1e-3)
+    done = []
+    while missing := [c for c in tuning_runs(BASES) if not sweep.record_file(c.key())]:
+        train(missing[:3], rmse)
+        done += missing[:3]
+    assert len(done) == len(set(done))
+    assert set(done) == set(tuning_runs(BASES))
+
+
+def test_a_setting_that_diverges_is_not_chosen(make_record, train):
+    tuned = TUNED_METHODS["dwa"]
+    *rest, last = trials(tuned, BOOK_BATCH)
+    train(rest, lambda _: 15.0)
+    made = make_record(diverged=True, epochs=(epoch(3.0),))
+    made.model_copy(update={"config": last, "message": "not finite"}).write(sweep.runs_folder())
+    assert {c.weighting_options for c in trials(tuned, BOOK_BATCH)[4:]} == {()}
+
+
+def test_the_printed_settings_are_runs_of_book_batch_where_it_has_the_method():
+    asked = {c.key() for c in study("book-batch-fd001-fd003").configs()}
+    for tuned in TUNED_METHODS.values():
+        for base in BASES:
+            settings = training_condition("book-batch").applied_to(base)
+            assert tuned.applied_to(settings, tuned.settings[0]).key() in asked
+
+
+# Which settings all methods share ------------------------------------------------------------
+
+
+def search(train, rmse):
+    for _ in range(20):
+        train(list(competence_trials(BASES[0]))[-1], rmse)
+
+
+def pair(config):
+    return [method(name).applied_to(config) for name in METHODS_SEARCHED]
+
+
+def test_methods_are_tuned_under_what_the_search_found_where_it_is_better(train):
+    assert tuning_settings(BASES[0]) == BOOK_BATCH
+    search(train, lambda c: 13.0 + c.weight_decay)
+    assert tuning_settings(BASES[0]) == BOOK_BATCH, "there is nothing to hold it against"
+    train(pair(BOOK_BATCH), lambda _: 14.0)
+    found = tuning_settings(BASES[0])
+    assert found in [run for runs in competence_trials(BASES[0]) for run in runs]
+    assert {c.architecture for c in tuning_runs(BASES)} == {found.architecture}
+
+
+def test_they_stay_under_book_batch_where_the_search_found_nothing_better(train):
+    search(train, lambda c: 13.0 + c.weight_decay)
+    train(pair(BOOK_BATCH), lambda _: 12.0)
+    assert tuning_settings(BASES[0]) == BOOK_BATCH
+
+
+def test_a_tuning_that_has_begun_stays_where_it_was(train):
+    train(pair(BOOK_BATCH), lambda _: 14.0)
+    before = list(tuning_runs(BASES))
+    (own,) = [c for c in before if c.weighting_options == (("log_var_lr", 0.1),)]
+    train([own], lambda _: 14.0)
+    search(train, lambda c: 13.0 + c.weight_decay)
+    assert list(tuning_runs(BASES)) == before
+
+
+def test_there_is_a_study_for_every_tuned_subset():
+    for subset in TUNED_SUBSETS:
+        assert {c.subset for c in study(f"tuned-{subset.lower()}").configs()} == {subset}
