@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from rulbook.data import Fleet, FleetError, Recipe, own_fleet
@@ -214,21 +214,22 @@ class TestOwnFleet:
             "test_rul": pd.DataFrame({"rul": [5, 6]}, index=[1, 2]),
         }
         changed = tables[table].astype(object)
-        changed.iat[
-            row % len(changed), changed.columns.get_loc(column) if table != "test_rul" else 0
-        ] = value
+        place = 0 if table == "test_rul" else changed.columns.get_loc(column)
+        changed.iat[row % len(changed), place] = value
         tables[table] = changed.infer_objects()
+        rul = tables["test_rul"]["rul"]
+        told = "taken."
         try:
-            prepared = prepare(
-                own_fleet(tables["train"], tables["test"], tables["test_rul"]["rul"]), self.RECIPE
-            )
+            prepared = prepare(own_fleet(tables["train"], tables["test"], rul), self.RECIPE)
         except FleetError as fault:
-            assert "\n" not in str(fault)
-            assert str(fault).endswith(".")
+            told = str(fault)
         else:
             for windows in (prepared.train, prepared.validation, prepared.test_every_window):
                 assert np.isfinite(windows.x).all()
                 assert np.isfinite(windows.rul).all()
+        assert "\n" not in told
+        assert told.endswith(".")
+        event(told if told == "taken." else "refused")
 
     def test_conditions_are_the_users(self) -> None:
         six = simulate("FD002")
