@@ -20,7 +20,7 @@ help:
 	@echo "make book     execute the chapters that changed and build the pages"
 	@echo "make lab      open the notebooks in JupyterLab"
 	@echo "make test     run the tests; say how much of the package they reach, and which are slowest"
-	@echo "make test-all run the tests that need a cluster, another browser or two whole builds"
+	@echo "make test-all run the tests that need a cluster or another browser, or execute chapters again and again"
 	@echo "make check    lint, types, layers and the fast tests"
 	@echo "make fuzz     feed random bytes to what reads files, FUZZ_SECONDS (600) for each reader"
 	@echo "make lock     write requirements.lock and dependencies.csv anew from constraints.txt"

@@ -348,6 +348,15 @@ def test_a_relative_data_folder_means_the_same_everywhere(run, monkeypatch, tmp_
     assert os.environ[paths.DATA_VARIABLE] == str(tmp_path / "here")
 
 
+def test_a_relative_folder_of_records_means_the_same_everywhere(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(paths.RESULTS_VARIABLE, "mine")
+    code, _, _ = run("sweep", "protocol", "--status")
+    assert code == 0
+    monkeypatch.chdir(tmp_path.parent)  # as a chapter, which runs in the root of the checkout
+    assert paths.own_results() == tmp_path / "mine"
+
+
 def test_an_unforeseen_error_with_no_room_for_a_report_shows_it(run, monkeypatch, tmp_path):
     def broken(**_):
         raise ZeroDivisionError("a bug")
