@@ -67,8 +67,9 @@ def test_the_tables_beside_the_benchmarks_are_those_of_the_record(bench, record)
     assert tables.strip() == bench.in_markdown(record).strip()
 
 
-def test_half_the_time_is_twice_as_fast(layout: Layout):
+@pytest.mark.parametrize(("times_as", "ratio"), [("fast", "2.00"), ("long", "0.50")])
+def test_half_the_time_is_twice_as_fast_and_half_as_long(times_as, ratio):
     row = {"before": 0.2, "now": 0.1}
-    shown = scale_page._ratios({"compact": row}, "before", "Steps.")
+    shown = scale_page._against({"compact": row}, "before", "Steps.", times_as=times_as)
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", shown)
-    assert [cell.strip() for cell in cells][-2:] == ["100.0", "2.00"]
+    assert [cell.strip() for cell in cells][-2:] == ["100.0", ratio]

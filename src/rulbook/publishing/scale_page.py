@@ -60,14 +60,28 @@ def _growth(rows: Mapping[str, scale.Row]) -> str:
     return raw_html(drawing._repr_html_())
 
 
-def _ratios(rows: Mapping[str, scale.Row], against: str, caption: str) -> str:
-    """Return milliseconds of each way, and those of ``against`` in units of each."""
+def _against(rows: Mapping[str, scale.Row], way: str, caption: str, *, times_as: str) -> str:
+    """Return milliseconds of everything, and how many times as fast, or as long, it is as ``way``.
+
+    Args:
+        rows: seconds by row and way.
+        way: what the others are compared with.
+        caption: of the table.
+        times_as: ``"fast"`` or ``"long"``.
+
+    """
+    column = f"times as {times_as}"
     lines = [
-        {"": name, "way": way, "ms": 1e3 * seconds, f"{against} : it": row[against] / seconds}
+        {
+            "": name,
+            "way": other,
+            "ms": 1e3 * seconds,
+            column: row[way] / seconds if times_as == "fast" else seconds / row[way],
+        }
         for name, row in rows.items()
-        for way, seconds in row.items()
+        for other, seconds in row.items()
     ]
-    return _shown(lines, caption, {"ms": ".1f", f"{against} : it": ".2f"})
+    return _shown(lines, caption, {"ms": ".1f", column: ".2f"})
 
 
 def _loops(rows: Mapping[str, scale.Row]) -> str:
@@ -108,14 +122,15 @@ _SAYS: Mapping[str, Callable[[_Record], str]] = {
     "day": lambda record: str(record["day"]),
     "machine": _machine,
     "growth": lambda record: _growth(record["tables"]["scaling"]),
-    "step": lambda record: _ratios(
-        record["tables"]["step"],
-        "before",
-        "A plain training step: milliseconds, and times as fast.",
+    "step": lambda record: _against(
+        record["tables"]["step"], "before", "A plain training step.", times_as="fast"
     ),
     "loop": lambda record: _loops(record["tables"]["loop"]),
-    "gradients": lambda record: _ratios(
-        record["tables"]["gradients"], "plain", "A step with each task's gradient: milliseconds."
+    "gradients": lambda record: _against(
+        record["tables"]["gradients"],
+        "plain",
+        "A step with each of K tasks' own gradient.",
+        times_as="long",
     ),
     "data": lambda record: _data(record["tables"]["data"]),
     "programme": lambda record: _programme(record["tables"]),
