@@ -1,4 +1,4 @@
-// What every page of the book does beside showing itself. Without scripts folds open by hand.
+// What every page does beside showing itself. Without scripts folds open by hand.
 
 // A link to something that is folded unfolds it, and the code of the cell that it stands in.
 function unfoldTarget() {
@@ -7,6 +7,8 @@ function unfoldTarget() {
   for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) {
     fold.open = true;
   }
+  const closed = target.querySelector(":scope > details.rulbook-section");
+  if (closed) closed.open = true;
   for (const code of target.closest(".cell")?.querySelectorAll(":scope > details.hide") ?? []) {
     code.open = true;
   }

@@ -14,10 +14,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import CapturedIO, capture_output
 
 from rulbook.claims.collect import collect
-from rulbook.claims.decision import Decision
+from rulbook.claims.decision import Answer, Decision
 from rulbook.display import check, check_all, claims_of, glue
 from rulbook.display.badges import MARKS, Mark
 from rulbook.errors import RulbookError, UsageError
+from rulbook.studies.conditions import training_condition
 
 from ..ledger_rows import make_row
 
@@ -127,11 +128,11 @@ def test_values_json_lacks_survive_as_words(
 def test_a_badge_shows_both_numbers_and_the_verdict_in_words(use_ledger: UseLedger) -> None:
     use_ledger(make_row())
     html = badge_of(lambda: check("n24.1-mean", 6.815))
-    assert words(html) == "book: 6.82 · ours: 6.815 · ✓ reproduced · n24.1-mean"
+    assert words(html) == "printed: 6.82 · ours: 6.815 · ✓ reproduced · n24.1-mean"
     assert 'id="claim-n24.1-mean"' in html
     assert 'href="report.html#claim-n24.1-mean"' in html
     plain = outputs_of(lambda: check("n24.1-mean", 6.815))[0]["data"]["text/plain"]
-    assert plain == "n24.1-mean: book: 6.82 · ours: 6.815 · reproduced"
+    assert plain == "n24.1-mean: printed: 6.82 · ours: 6.815 · reproduced"
 
 
 def test_a_badge_says_when_the_verdict_moved_and_does_not_stop_the_notebook(
@@ -140,7 +141,8 @@ def test_a_badge_says_when_the_verdict_moved_and_does_not_stop_the_notebook(
     use_ledger(make_row())
     told = words(badge_of(lambda: check("n24.1-mean", 7.5)))
     assert (
-        told == "book: 6.82 · ours: 7.50 · ✗ refuted · the ledger expects reproduced · n24.1-mean"
+        told
+        == "printed: 6.82 · ours: 7.50 · ✗ refuted · the ledger expects reproduced · n24.1-mean"
     )
 
 
@@ -153,7 +155,7 @@ def test_a_badge_shows_interval_and_note(use_ledger: UseLedger) -> None:
 def test_a_claim_in_words_stands_in_its_badge(use_ledger: UseLedger) -> None:
     use_ledger(make_row(printed=True, statement="0.5 < 0.6 & so on."))
     html = badge_of(lambda: check("n24.1-mean", True))
-    assert "book: 0.5 &lt; 0.6 &amp; so on. · ours: holds" in html
+    assert "printed: 0.5 &lt; 0.6 &amp; so on. · ours: holds" in html
 
 
 def test_every_verdict_has_its_own_sign() -> None:
@@ -289,6 +291,25 @@ def test_a_claim_beside_the_table_has_a_row_of_its_own(use_ledger: UseLedger) ->
     opened, folded = html.split("<details")
     assert re.findall(r'id="claim-([^"]+)"', opened) == ["n24.1-u-shape"]
     assert re.findall(r'id="claim-([^"]+)"', folded) == list(FIGURES)
+
+
+def test_what_cannot_be_decided_is_folded_too(use_ledger: UseLedger) -> None:
+    undecidable = {"expected": "undecidable", "missing": "all", "printed": True}
+    use_ledger(make_row(), make_row(id="n24.1-u-shape", **undecidable))
+    html = badge_of(lambda: check_all({"n24.1-mean": 6.82, "n24.1-u-shape": None}))
+    assert line_of(html) == "2 claims, table, first row: ✓ 1 reproduced, ? 1 undecidable"
+    assert html.index("<details") < html.index("<table")
+
+
+def test_an_answer_brings_its_note_and_its_conditions(use_ledger: UseLedger) -> None:
+    use_ledger(make_row(), make_row(id="n24.1-other", **BY_CONDITION))
+    answers = {
+        "n24.1-mean": Answer(6.82, "five seeds"),
+        "n24.1-other": Answer(conditions={"protocol": True}),
+    }
+    html = words(badge_of(lambda: check_all(answers)))
+    assert "reproduced · five seeds" in html
+    assert f"✓ {training_condition('protocol').label}" in html
 
 
 def test_a_verdict_that_moved_is_never_folded(use_ledger: UseLedger) -> None:

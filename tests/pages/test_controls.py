@@ -166,6 +166,9 @@ def test_the_theme_switches_and_stays(page: Page, served: str) -> None:
 
 FOLDED = ".rulbook-fold [id^=claim-]"
 
+VERDICTS = ".cell:not(.rulbook-section *) .rulbook-fold:has([id^=claim-])"
+"""Folds of verdicts, outside the sections that are folded as a whole."""
+
 
 def folded_claim(page: Page, address: str) -> str:
     """Return the anchor of a claim that is folded on a page, in a cell whose code is hidden."""
@@ -192,7 +195,7 @@ def test_folded_verdicts_open_by_hand_without_scripts(browser: Browser, served: 
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         page.goto(f"{served}/04-what-it-costs.html")
-        fold = page.locator(".rulbook-fold").first
+        fold = page.locator(VERDICTS).first
         expect(fold.locator("[id^=claim-]").first).to_be_hidden()
         fold.locator("summary").click()
         expect(fold.locator("[id^=claim-]").first).to_be_visible()
@@ -207,15 +210,26 @@ def test_folded_verdicts_are_printed(page: Page, served: str) -> None:
         expect(claim).to_be_visible()
 
 
-def test_every_fold_of_verdicts_has_its_own_name(
-    visit_of: Callable[[str], Visit], chapter: str
-) -> None:
+def test_every_fold_has_its_own_name(visit_of: Callable[[str], Visit], chapter: str) -> None:
     names = (
         visit_of(chapter)
-        .page.locator(".rulbook-fold > summary")
-        .evaluate_all("folds => folds.map((fold) => fold.ariaLabel)")
+        .page.locator(".bd-article details > summary")
+        .evaluate_all("folds => folds.map((fold) => fold.ariaLabel ?? fold.textContent.trim())")
     )
+    assert all(names)
     assert len(set(names)) == len(names)
+
+
+def test_a_link_to_a_folded_section_or_into_it_unfolds_it(page: Page, served: str) -> None:
+    address = f"{served}/04-what-it-costs.html"
+    page.goto(address)
+    section = page.locator("section:has(> .rulbook-section)").first
+    inside = section.locator("[id^=claim-]").first
+    for anchor in (section.get_attribute("id"), inside.get_attribute("id")):
+        page.goto(address)
+        expect(inside).to_be_hidden()
+        page.goto(f"{address}#{anchor}")
+        expect(section.locator("> details")).to_have_attribute("open", "")
 
 
 SHOWN = "#claims-report tbody tr:visible"

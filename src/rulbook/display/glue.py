@@ -1,7 +1,7 @@
 """Store numbers of a notebook under a name, for the prose to quote with a ``{glue:text}`` role.
 
 The record is the one that ``myst_nb.glue`` writes. It is written here because a notebook must also
-run where the book's builder is not installed, and because that function stores a NumPy scalar as
+run where MyST-NB is not installed, and because that function stores a NumPy scalar as
 text that the role then fails to format.
 """
 
@@ -28,6 +28,18 @@ def glue(name: str, value: object) -> None:
         {f"{_HIDDEN}text/plain": repr(plain)},
         {"scrapbook": {"name": name, "mime_prefix": _HIDDEN}},
     )
+
+
+def glue_all(chapter: str, values: Mapping[str, object]) -> None:
+    """Store what a chapter quotes, each value as ``glue`` does, under ``<chapter>-<name>``.
+
+    Args:
+        chapter: beginning of the names, ``c04`` in chapter 04.
+        values: by the rest of their names.
+
+    """
+    for name, value in values.items():
+        glue(f"{chapter}-{name}", value)
 
 
 def publish(data: Mapping[str, str], metadata: Mapping[str, object]) -> None:

@@ -65,7 +65,7 @@ _STYLE: Mapping[str, Any] = {
 
 
 def panels(
-    rows: int = 1, columns: int = 1, *, height: float = 3.0, steady: bool = False, **options: Any
+    rows: int = 1, columns: int = 1, *, height: float = 2.6, steady: bool = False, **options: Any
 ) -> Any:
     """Return a figure in the house style and its axes, as ``Figure.subplots`` gives them.
 
@@ -137,7 +137,7 @@ def save_figure(
 
     Args:
         figure: a figure from ``panels``.
-        name: chapter number and a few words, for instance ``04-trajectories``; unique in the book.
+        name: chapter number and a few words, for instance ``04-trajectories``; unique.
         alt: what the figure shows, in a sentence or two.
         caption: text below the figure on the page.
         folder: where the files are written, by default the ``figures`` of where one works.

@@ -7,13 +7,22 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 
+from rulbook.claims.decision import Answer
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.display.results import in_words, number, spread
 from rulbook.display.tables import table
+from rulbook.experiments.trunk_maps import TrunkMaps
 from rulbook.optimisers import OPTIMISER_NAMES
-from rulbook.studies.claim_rules import final_health_accuracy
+from rulbook.studies.claim_rules import (
+    BOOK_SUBSETS,
+    adam_and_sgd_agree,
+    final_health_accuracy,
+    health_accuracy_reached,
+    is_near_chance,
+)
+from rulbook.studies.condition_rules import decide_all, weights_serving_both
 from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.methods import METHODS, method_of
@@ -23,6 +32,8 @@ from rulbook.studies.symptoms import (
     health_by_epoch,
     probe_scores,
     runs_by_optimiser,
+    share_of_clipped_steps,
+    stopped_while_improving,
 )
 from rulbook.training.record import RunRecord
 
@@ -189,12 +200,77 @@ def optimisers_table(runs: Mapping[str, Sequence[RunRecord]], rests_on: str) -> 
     )
 
 
+_BESIDE_THE_RUL = (
+    "n12.4-symptom-rul-trains",
+    "n12.4-symptom-hs-after-five-epochs",
+    "n12.4-symptom-critical-recall",
+    "n12.4-rare-class-below-guessing",
+)
+_PLATEAU = "n12.4-symptom-hs-plateau"
+
+
+def symptom_answers(
+    imbalance: Evidence, records: Mapping[str, Sequence[RunRecord]]
+) -> dict[str, Answer]:
+    """Return what decides the symptoms of the health task beside a RUL task that trains.
+
+    Args:
+        imbalance: the study whose accuracy is held against the printed plateau.
+        records: records by the name of the training condition that they were made under.
+
+    """
+    decided = decide_all((*_BESIDE_THE_RUL, _PLATEAU), records)
+    answers = {claim: Answer(conditions=conditions) for claim, conditions in decided.items()}
+    answers[_PLATEAU] = Answer(health_accuracy_reached(imbalance), conditions=decided[_PLATEAU])
+    return answers
+
+
+def map_answers(maps: TrunkMaps) -> dict[str, Answer]:
+    """Return what decides whether the map of the shared features shows no classes."""
+    agreement = maps.agreement["trained"]
+    note = f"nearest neighbours agree in {agreement:.2f}; one third is chance"
+    return {"n12.4-symptom-tsne-no-classes": Answer(is_near_chance(agreement), note)}
+
+
+def map_values(maps: TrunkMaps) -> dict[str, float]:
+    """Return how many windows are mapped, and how often neighbours agree on each trunk."""
+    told = {f"told-{trunk}": agreement for trunk, agreement in maps.agreement.items()}
+    return {"mapped": len(maps.windows)} | told
+
+
+def optimiser_answers(optimisers: Evidence) -> dict[str, Answer]:
+    """Return what decides whether Adam and SGD end alike."""
+    agree = Answer(adam_and_sgd_agree(optimisers), optimisers_note(optimisers))
+    return {"n12.4-symptom-adam-sgd-gap": agree}
+
+
+def sgd_values(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
+    """Return how many runs of SGD there are, stopped early, and how often it was clipped, %.
+
+    Args:
+        runs: what ``runs_by_optimiser`` returns.
+
+    """
+    sgd = runs.get("sgd", ())
+    return {
+        "sgd-runs": len(sgd),
+        "sgd-unfinished": stopped_while_improving(sgd),
+        "sgd-clipped": 100 * share_of_clipped_steps(sgd),
+    }
+
+
 def optimisers_note(optimisers: Evidence) -> str:
     """Say how Adam and SGD end, or what is missing of the study."""
     if not optimisers.complete:
         return optimisers.sentence()
     ends = final_health_accuracy(runs_by_optimiser((), optimisers))
     return f"Adam {ends['adam']:.3f}, SGD {ends['sgd']:.3f}, five seeds, FD002"
+
+
+def fixed_weights_reading(records: Sequence[RunRecord]) -> Markdown:
+    """Say which fixed weights serve both tasks under the protocol, by its ``records``."""
+    serving = {subset: weights_serving_both(records, subset) for subset in BOOK_SUBSETS}
+    return Markdown(f"Under the protocol. {serving_weights_reading(serving)}")
 
 
 def serving_weights_reading(serving: Mapping[str, Mapping[str, bool | None]]) -> str:
