@@ -4,13 +4,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Route
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Route, expect
 
 ELSEWHERE = re.compile(r"^(?!file:|data:|blob:|http://127\.0\.0\.1[:/])")
 """Every address that is neither a local file nor on this machine."""
 
 PATIENCE = 30_000
 """Milliseconds to wait for what must come, on a machine that may be busy."""
+
+expect.set_options(timeout=PATIENCE)
 
 
 @dataclass

@@ -311,7 +311,7 @@ def test_doctor_lists_the_dependencies_whole_and_names_the_unmaintained(run, tmp
 )
 def test_every_list_can_be_written_in_any_encoding(command, encoding, tmp_path, monkeypatch):
     monkeypatch.setenv("RULBOOK_DATA", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["rulbook", *command.split()])
+    monkeypatch.setattr(sys, "argv", ["rulbook", *command])
     written = [io.BytesIO(), io.BytesIO()]
     for name, bytes_written in zip(("stdout", "stderr"), written, strict=True):
         stream = io.TextIOWrapper(bytes_written, encoding, write_through=True)

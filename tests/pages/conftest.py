@@ -121,6 +121,7 @@ def _one_at_a_time(
         if name not in last:
             leave()
             last[name] = open_page(address_of(name))
+        last[name].page.bring_to_front()  # another may lie over it, and nothing moves behind
         return last[name]
 
     yield visit

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import NAMES, explorers_called, serving
+from .conftest import serving
+from .contents import NAMES, explorers_called
 from .engines import Engine, copy_that_notes, firefox, wait_for, webkit
 from .test_formulas import asked_for
 

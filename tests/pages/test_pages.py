@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from ..browsing import Visit
-from .conftest import CHAPTERS
+from .contents import CHAPTERS
 from .sizes import BUDGET, SHARED, compressed
 
 pytestmark = pytest.mark.slow

@@ -1,7 +1,7 @@
 """What the page on scale says that is computed from the recorded timings."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -20,37 +20,29 @@ RECORD = "speed.json"
 NETWORKS = (("compact", 256), ("paper", 64))
 """The networks that the programme is reckoned for, with the windows of a step."""
 
+_Record = Mapping[str, Any]
+
 _FIGURE = "scale-growth"
+_NOT_YET = "not measured yet"
 _HOURS_A_DAY = 24
 
 
 def substitutions(layout: Layout) -> dict[str, str]:
-    """Return what the page names, by name; nothing where no timings are recorded."""
+    """Return what the page names, by name; what the record lacks is said not to be measured."""
     file = layout.book / RECORD
-    if not file.is_file():
-        return {}
-    record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    tables = record["tables"]
-    return {
-        "day": record["day"],
-        "machine": _machine(record),
-        "growth": _growth(tables["scaling"]),
-        "step": _ratios(
-            tables["step"], "before", "A plain training step: milliseconds, and times as fast."
-        ),
-        "loop": _loops(tables["loop"]),
-        "gradients": _ratios(
-            tables["gradients"], "plain", "A step with each task's gradient: milliseconds."
-        ),
-        "data": _data(tables["data"]),
-        "programme": _programme(tables),
-        "experiments": str(scale.EXPERIMENTS),
-        "epochs": str(scale.EPOCHS),
-        "gpu_minutes": f"{scale.MINUTES_ON_A_GPU:.0f}",
-        "two_workers": f"{scale.times_as_fast(tables['sweep']['seconds'], 'two workers'):.2f}",
-        "two_of_dask": f"{scale.times_as_fast(tables['sweep']['seconds'], 'two of Dask'):.2f}",
-        "rebuild": f"{tables['rebuild']['seconds']['nothing changed']:.1f}",
-    }
+    record = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return {name: _said(say, record) for name, say in _SAYS.items()}
+
+
+def _said(say: Callable[[_Record], str], record: _Record) -> str:
+    try:
+        return say(record)
+    except KeyError:
+        return _NOT_YET
+
+
+def _sweeps(record: _Record, way: str) -> str:
+    return f"{scale.times_as_fast(record['tables']['sweep']['seconds'], way):.2f}"
 
 
 def _machine(record: Mapping[str, Any]) -> str:
@@ -68,14 +60,28 @@ def _growth(rows: Mapping[str, scale.Row]) -> str:
     return raw_html(drawing._repr_html_())
 
 
-def _ratios(rows: Mapping[str, scale.Row], against: str, caption: str) -> str:
-    """Return milliseconds of each way, and those of ``against`` in units of each."""
+def _against(rows: Mapping[str, scale.Row], way: str, caption: str, *, times_as: str) -> str:
+    """Return milliseconds of everything, and how many times as fast, or as long, it is as ``way``.
+
+    Args:
+        rows: seconds by row and way.
+        way: what the others are compared with.
+        caption: of the table.
+        times_as: ``"fast"`` or ``"long"``.
+
+    """
+    column = f"times as {times_as}"
     lines = [
-        {"": name, "way": way, "ms": 1e3 * seconds, f"{against} : it": row[against] / seconds}
+        {
+            "": name,
+            "way": other,
+            "ms": 1e3 * seconds,
+            column: row[way] / seconds if times_as == "fast" else seconds / row[way],
+        }
         for name, row in rows.items()
-        for way, seconds in row.items()
+        for other, seconds in row.items()
     ]
-    return _shown(lines, caption, {"ms": ".1f", f"{against} : it": ".2f"})
+    return _shown(lines, caption, {"ms": ".1f", column: ".2f"})
 
 
 def _loops(rows: Mapping[str, scale.Row]) -> str:
@@ -110,3 +116,29 @@ def _programme(tables: Mapping[str, Mapping[str, scale.Row]]) -> str:
 
 def _shown(lines: list[dict[str, Any]], caption: str, formats: Mapping[str, str]) -> str:
     return raw_html(table(pd.DataFrame(lines), caption, formats).data)
+
+
+_SAYS: Mapping[str, Callable[[_Record], str]] = {
+    "day": lambda record: str(record["day"]),
+    "machine": _machine,
+    "growth": lambda record: _growth(record["tables"]["scaling"]),
+    "step": lambda record: _against(
+        record["tables"]["step"], "before", "A plain training step.", times_as="fast"
+    ),
+    "loop": lambda record: _loops(record["tables"]["loop"]),
+    "gradients": lambda record: _against(
+        record["tables"]["gradients"],
+        "plain",
+        "A step with each of K tasks' own gradient.",
+        times_as="long",
+    ),
+    "data": lambda record: _data(record["tables"]["data"]),
+    "programme": lambda record: _programme(record["tables"]),
+    "experiments": lambda _: str(scale.EXPERIMENTS),
+    "epochs": lambda _: str(scale.EPOCHS),
+    "gpu_minutes": lambda _: f"{scale.MINUTES_ON_A_GPU:.0f}",
+    "two_workers": lambda record: _sweeps(record, "two workers"),
+    "two_of_dask": lambda record: _sweeps(record, "two of Dask"),
+    "rebuild": lambda record: f"{record['tables']['rebuild']['seconds']['nothing changed']:.1f}",
+}
+"""What the page says, by the name under which it does."""
