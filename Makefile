@@ -3,8 +3,7 @@
 
 PYTHON ?= python3
 FUZZ_SECONDS ?= 600
-# Where PyTorch's builds for the CPU are: for pip when LOCKED=1, and for uv when it writes the lock.
-TORCH_INDEX ?= --extra-index-url https://download.pytorch.org/whl/cpu
+# Where uv looks for PyTorch when it writes the lock.
 TORCH_FOR_LOCK ?= --torch-backend cpu
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,7 +30,8 @@ help:
 	@echo "make clean    remove everything that was made, except the environment"
 
 # constraints.txt fixes versions and pyproject.toml says what is needed, on any system. With LOCKED=1,
-# for Python 3.11 on Linux (x86-64, CPU), only files are installed whose hashes requirements.lock has.
+# for Python 3.11 on Linux (x86-64, CPU), only files are installed whose hashes requirements.lock has;
+# PIP_EXTRA_INDEX_URL then names the index of PyTorch's builds for the CPU, where pip does not know it.
 $(STAMP): pyproject.toml constraints.txt $(if $(LOCKED),requirements.lock)
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "There is no '$(PYTHON)' here: install Python 3.11 or newer, or name one, for instance: make PYTHON=python3.12" >&2; exit 1; }
@@ -41,7 +41,7 @@ $(STAMP): pyproject.toml constraints.txt $(if $(LOCKED),requirements.lock)
 	  echo "'$(PYTHON) -m venv' failed: install Python's venv module (on Debian: apt-get install python3-venv)." >&2; exit 1; }
 	@echo "Installing the locked set of packages into $(VENV)"
 ifdef LOCKED
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes $(TORCH_INDEX) -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
