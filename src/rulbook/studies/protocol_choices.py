@@ -202,7 +202,7 @@ def split_and_selection_table(records: Iterable[RunRecord]) -> pd.DataFrame:
         )
     rows = []
     for (split, subset, name), measured in sorted(groups.items()):
-        epochs, held_out, test, best = (list(column) for column in zip(*measured, strict=True))
+        epochs, *means = (np.asarray(column) for column in zip(*measured, strict=True))
         rows.append(
             {
                 "split": split,
@@ -210,10 +210,8 @@ def split_and_selection_table(records: Iterable[RunRecord]) -> pd.DataFrame:
                 "method": name,
                 "label": NAMED_METHODS[name].label,
                 "seeds": len(measured),
-                "epochs": min(epochs),
-                "held_out": float(np.mean(held_out)),
-                "test": float(np.mean(test)),
-                "best_on_test": float(np.mean(best)),
+                "epochs": int(epochs.min()),
+                **dict(zip(("held_out", "test", "best_on_test"), map(np.mean, means), strict=True)),
             }
         )
     columns = ["split", "subset", "method", "label", "seeds", "epochs"]

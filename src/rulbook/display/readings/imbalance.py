@@ -1,14 +1,22 @@
 """What chapter 03 shows and says of the gradient imbalance, as its tables come out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from IPython.display import HTML, Markdown
 
 from rulbook.display.results import in_words, number
 from rulbook.display.tables import table
+from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import Evidence
-from rulbook.studies.imbalance import gradients_by_epoch, ratio_summary, start_summary
+from rulbook.studies.imbalance import (
+    gradients_by_epoch,
+    ratio_counts,
+    ratio_quantile,
+    ratio_summary,
+    start_summary,
+)
+from rulbook.studies.methods import METHODS, method_of
 from rulbook.training.record import RunRecord
 
 _WHOLE = ".0f"
@@ -90,6 +98,56 @@ def paper_size_table(study: Evidence) -> HTML | Markdown:
         "Gradient ratio through training, network of the source's size, batches of 64, C-MAPSS, "
         f"weights 0.5/0.5, {len(large[0].epochs)} epochs. {study.sentence()}",
         _SUMMARY_FORMATS,
+    )
+
+
+def ratio_by_training_table(
+    by_condition: Mapping[str, Sequence[RunRecord]], *others: Evidence
+) -> HTML:
+    """Show the median ratio over whole trainings of equal weights, by how and how long they ran.
+
+    Args:
+        by_condition: records by the name of the training condition that they were made under.
+        others: studies of other lengths and networks, whose runs at equal weights are shown too.
+
+    """
+    equal = METHODS["fixed_050"]
+    groups = [
+        (
+            training_condition(name).label,
+            "compact",
+            [r for r in given if method_of(r.config) == equal],
+        )
+        for name, given in by_condition.items()
+    ] + [
+        (f"study {one.study}", run.config.network, [run])
+        for one in others
+        for run in one.records
+        if method_of(run.config) == equal
+    ]
+    rows = []
+    for training, network, runs in groups:
+        for subset in sorted({run.config.subset for run in runs}):
+            of_subset = [run for run in runs if run.config.subset == subset]
+            counts = ratio_counts(of_subset)
+            if counts.sum():
+                lengths = [len(run.epochs) for run in of_subset]
+                rows.append(
+                    {
+                        "training": training,
+                        "network": network,
+                        "batch": of_subset[0].config.batch_size,
+                        "subset": subset,
+                        "seeds": len(of_subset),
+                        "epochs": f"{min(lengths)} to {max(lengths)}",
+                        "median ratio": ratio_quantile(counts, 0.5),
+                    }
+                )
+    said = " ".join(one.sentence() for one in others)
+    return table(
+        pd.DataFrame(rows),
+        f"Median gradient ratio over all observed steps of trainings at equal weights. {said}",
+        {"median ratio": _WHOLE},
     )
 
 

@@ -250,8 +250,8 @@ def leak_reading(records: Sequence[RunRecord]) -> str:
     lines = []
     for subset in ("FD002", "FD004"):
         printed = printed_ablation(subset)
-        ours = ends[(ends["subset"] == subset) & ends["method"].isin(printed)]
-        ours = ours.set_index("method")["held_out"]
+        rows = ends[(ends["subset"] == subset) & ends["method"].isin(printed)]
+        ours = dict(zip(rows["method"], rows["held_out"], strict=True))  # rising
         missing = len(printed) - len(ours)
         if missing:
             lines.append(
@@ -259,9 +259,9 @@ def leak_reading(records: Sequence[RunRecord]) -> str:
                 f"{len(printed)} rows; nothing is said about their order."
             )
             continue
-        theirs = [float(printed[name]) for name in ours.index]
-        tau = float(stats.kendalltau(ours.to_numpy(), theirs).statistic)
-        labels = [NAMED_METHODS[name].label for name in ours.sort_values().index]
+        theirs = [float(printed[name]) for name in ours]
+        tau = float(stats.kendalltau(list(ours.values()), theirs).statistic)
+        labels = [NAMED_METHODS[name].label for name in ours]
         lines.append(
             f"* {subset}: from the lowest error to the highest, {', '.join(labels)}; the source "
             f"has {', '.join(_in_printed_order(printed))}. The rank correlation of the two orders "

@@ -9,21 +9,21 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
+from rulbook.data.cmapss import SUBSETS
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.display.results import in_words, number, spread
 from rulbook.display.tables import table
 from rulbook.optimisers import OPTIMISER_NAMES
-from rulbook.studies.claim_rules import final_health_accuracy
 from rulbook.studies.conditions import training_condition
-from rulbook.studies.evidence import Evidence
+from rulbook.studies.evidence import completed_runs, has_arrived
 from rulbook.studies.methods import METHODS, method_of
 from rulbook.studies.symptoms import (
     RECALLS,
     confusion,
     health_by_epoch,
     probe_scores,
-    runs_by_optimiser,
 )
+from rulbook.studies.tuning import selected_validation
 from rulbook.training.record import RunRecord
 
 
@@ -189,12 +189,34 @@ def optimisers_table(runs: Mapping[str, Sequence[RunRecord]], rests_on: str) -> 
     )
 
 
-def optimisers_note(optimisers: Evidence) -> str:
-    """Say how Adam and SGD end, or what is missing of the study."""
-    if not optimisers.complete:
-        return optimisers.sentence()
-    ends = final_health_accuracy(runs_by_optimiser((), optimisers))
-    return f"Adam {ends['adam']:.3f}, SGD {ends['sgd']:.3f}, five seeds, FD002"
+def arrived_optimisers_reading(records: Mapping[str, Sequence[RunRecord]]) -> str:
+    """Say how the health accuracies of AdamW and of an SGD that arrived differ, by subset.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+
+    """
+    lines = []
+    for subset in SUBSETS:
+        adamw, sgd = (
+            completed_runs(records.get(name, ())).get((subset, "fixed_050"), {})
+            for name in ("protocol", "sgd")
+        )
+        seeds = [seed for seed in adamw if seed in sgd]
+        if not seeds:
+            lines.append(f"* {subset}: waiting for records.")
+            continue
+        late = sum(not has_arrived(sgd[seed]) for seed in seeds)
+        ends = {
+            name: np.mean([selected_validation(runs[seed]).health_accuracy for seed in seeds])
+            for name, runs in (("AdamW", adamw), ("SGD", sgd))
+        }
+        lines.append(
+            f"* {subset}: AdamW ends at {ends['AdamW']:.2f}, SGD at {ends['SGD']:.2f}, over "
+            f"{in_words(len(seeds), 'seed')}"
+            f"{f'; on {late} of them SGD had not arrived' if late else ''}."
+        )
+    return "\n".join(lines)
 
 
 def serving_weights_reading(serving: Mapping[str, Mapping[str, bool | None]]) -> str:
