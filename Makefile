@@ -8,13 +8,15 @@ TORCH_FOR_LOCK ?= --torch-backend cpu
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# One worker a core and one thread a worker; tests of one file share what they set up.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -W error --numprocesses auto --dist loadfile
+# One worker a core and one thread a worker; tests of one file, or of one page of the book, share
+# what they set up, and come in the order of tests/conftest.py.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -W error --numprocesses auto \
+	--dist loadfile --no-loadscope-reorder
 # Markers of the tests that make test leaves to make test-all.
 BEYOND := cluster or other_browser or two_builds
 
 .DEFAULT_GOAL := help
-.PHONY: help book lab figures test test-all check fuzz lock links doctor clean
+.PHONY: help book lab figures test test-all check bench fuzz lock links doctor clean
 
 help:
 	@echo "make book     execute the chapters that changed and build the pages"
@@ -22,6 +24,7 @@ help:
 	@echo "make test     run the tests; say how much of the package they reach, and which are slowest"
 	@echo "make test-all run the tests that need a cluster, another browser or two whole builds"
 	@echo "make check    lint, types, layers and the fast tests"
+	@echo "make bench    measure speed and memory, and record it for the page on scale"
 	@echo "make fuzz     feed random bytes to what reads files, FUZZ_SECONDS (600) for each reader"
 	@echo "make lock     write requirements.lock and dependencies.csv anew from constraints.txt"
 	@echo "make figures  write all figures as SVG and PNG"
@@ -70,6 +73,10 @@ check: $(STAMP)
 	@$(BIN)/lint-imports
 	@$(BIN)/rulbook pair --check
 	@$(PYTEST) -q -m "not (slow or browser or $(BEYOND))"
+
+# RULBOOK_PEER names the Python of an environment that has rul-datasets, to be compared with.
+bench: $(STAMP)
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py --record book/speed.json
 
 # atheris has wheels for few versions of Python, so it is asked for here alone.
 fuzz: $(STAMP)

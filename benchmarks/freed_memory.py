@@ -18,8 +18,8 @@ from rich.table import Table
 
 from rulbook.data import load
 from rulbook.data.prepare import prepare
+from rulbook.studies.engines import KEEP_FREED_MEMORY
 from rulbook.studies.methods import method
-from rulbook.studies.sweep import KEEP_FREED_MEMORY
 from rulbook.training import RunConfig
 from rulbook.training.loop import watch_first_steps
 

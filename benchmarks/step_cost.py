@@ -157,9 +157,12 @@ def measure(
     rounds: int,
     clock: Callable[[], float],
     tasks: Sequence[str] = TASKS,
-    warm_up: int = 2,
 ) -> dict[str, list[Seconds]]:
-    """Return the times of ``rounds`` steps under each way, taken in turns."""
+    """Return the times of ``rounds`` steps under each way, taken in turns, some steps after start.
+
+    One round only tries everything.
+    """
+    warm_up = min(2, rounds - 1)
     steppers = {way: Stepper(size, backward, clock, tasks) for way, backward in ways(tasks).items()}
     taken: dict[str, list[Seconds]] = {way: [] for way in steppers}
     order = list(steppers)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from rulbook import paths
 from rulbook.data import Fleet, cmapss
@@ -17,17 +19,36 @@ from rulbook.data.simulate import simulate
 from rulbook.publishing.doctor import find_browser
 
 from .browsing import Visit, opener
+from .pages.contents import page_of, turn
 
 settings.register_profile("rulbook", derandomize=True, deadline=None)
 settings.load_profile("rulbook")
 
 
+class ByFileOrPage(LoadFileScheduling):
+    """Tests of one file go to one worker, and so do those of one page of the book, of any file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return page_of(nodeid) or super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFileOrPage | None:
+    """Give ``--dist loadfile`` our units of work."""
+    return ByFileOrPage(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that asks for the real files or for a browser."""
+    """Mark what asks for the real files or a browser; put tests of the book's pages last.
+
+    The pages are built while the other tests run, and then those of one page follow each other.
+    """
     for item in items:
         for name in ("real_data", "browser"):
             if name in getattr(item, "fixturenames", ()):
                 item.add_marker(name)
+    items.sort(key=lambda item: turn(item.nodeid))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,5 +1,6 @@
 """What the command line adds: sentences and exit codes. The work itself is tested elsewhere."""
 
+import io
 import json
 import os
 import shutil
@@ -250,14 +251,37 @@ def test_doctor_lists_the_dependencies_whole_and_names_the_unmaintained(run, tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_every_list_can_be_written_in_any_encoding(encoding, tmp_path):
-    environment = os.environ | {"PYTHONIOENCODING": encoding, "RULBOOK_DATA": str(tmp_path)}
-    for command in (["claims"], ["doctor"], ["doctor", "--dependencies"], ["execute", "99-…"]):
-        result = _rulbook(*command, env=environment)
-        said = result.stdout.decode(encoding) + result.stderr.decode(encoding)
-        assert result.returncode in {0, 1, 2}
-        assert "went wrong" not in said
-        assert "Traceback" not in said
+@pytest.mark.parametrize(
+    "command", [["claims"], ["doctor"], ["doctor", "--dependencies"], ["execute", "99-…"]], ids=str
+)
+def test_every_list_can_be_written_in_any_encoding(command, encoding, tmp_path, monkeypatch):
+    monkeypatch.setenv("RULBOOK_DATA", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["rulbook", *command.split()])
+    written = [io.BytesIO(), io.BytesIO()]
+    for name, bytes_written in zip(("stdout", "stderr"), written, strict=True):
+        stream = io.TextIOWrapper(bytes_written, encoding, write_through=True)
+        monkeypatch.setattr(sys, name, stream)
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as end:
+        code = end.code
+    assert code in {0, 1, 2}
+    said = "".join(bytes_written.getvalue().decode(encoding) for bytes_written in written)
+    assert said
+    assert "went wrong" not in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_a_process_writes_in_the_encoding_that_it_is_told(tmp_path):
+    told = os.environ | {"PYTHONIOENCODING": "ascii", "RULBOOK_DATA": str(tmp_path / "…")}
+    result = _rulbook("execute", "99-…", env=told)
+    said = (result.stdout + result.stderr).decode("ascii")
+    assert result.returncode in {1, 2}
+    assert "..." in said
+    assert "went wrong" not in said
+    assert "Traceback" not in said
 
 
 def _rulbook(*arguments, **options):

@@ -7,6 +7,8 @@ function unfoldTarget() {
   for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) {
     fold.open = true;
   }
+  const closed = target.querySelector(":scope > details.rulbook-section");
+  if (closed) closed.open = true;
   for (const code of target.closest(".cell")?.querySelectorAll(":scope > details.hide") ?? []) {
     code.open = true;
   }

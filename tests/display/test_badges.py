@@ -14,10 +14,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import CapturedIO, capture_output
 
 from rulbook.claims.collect import collect
-from rulbook.claims.decision import Decision
+from rulbook.claims.decision import Answer, Decision
 from rulbook.display import check, check_all, claims_of, glue
 from rulbook.display.badges import MARKS, Mark
 from rulbook.errors import RulbookError, UsageError
+from rulbook.studies.conditions import training_condition
 
 from ..ledger_rows import make_row
 
@@ -289,6 +290,25 @@ def test_a_claim_beside_the_table_has_a_row_of_its_own(use_ledger: UseLedger) ->
     opened, folded = html.split("<details")
     assert re.findall(r'id="claim-([^"]+)"', opened) == ["n24.1-u-shape"]
     assert re.findall(r'id="claim-([^"]+)"', folded) == list(FIGURES)
+
+
+def test_what_cannot_be_decided_is_folded_too(use_ledger: UseLedger) -> None:
+    undecidable = {"expected": "undecidable", "missing": "all", "printed": True}
+    use_ledger(make_row(), make_row(id="n24.1-u-shape", **undecidable))
+    html = badge_of(lambda: check_all({"n24.1-mean": 6.82, "n24.1-u-shape": None}))
+    assert line_of(html) == "2 claims, table, first row: ✓ 1 reproduced, ? 1 undecidable"
+    assert html.index("<details") < html.index("<table")
+
+
+def test_an_answer_brings_its_note_and_its_conditions(use_ledger: UseLedger) -> None:
+    use_ledger(make_row(), make_row(id="n24.1-other", **BY_CONDITION))
+    answers = {
+        "n24.1-mean": Answer(6.82, "five seeds"),
+        "n24.1-other": Answer(conditions={"protocol": True}),
+    }
+    html = words(badge_of(lambda: check_all(answers)))
+    assert "reproduced · five seeds" in html
+    assert f"✓ {training_condition('protocol').label}" in html
 
 
 def test_a_verdict_that_moved_is_never_folded(use_ledger: UseLedger) -> None:

@@ -40,6 +40,7 @@ def test_every_claim_is_one_of_the_chapter_and_no_two_functions_decide_the_same(
     groups = [
         section.scheme_claims(schemes, printed["rul"] / printed["health"]),
         section.class_claims(0),
+        section.formulation_claims(*gradients, *gradients),
         section.drift_claims(printed),
         section.conflict_claims(*gradients),
         section.balance_claims(course),
@@ -48,6 +49,12 @@ def test_every_claim_is_one_of_the_chapter_and_no_two_functions_decide_the_same(
     assert len(decided) == len(set(decided))
     ledger = read_ledger()
     assert {ledger[claim].chapter for claim in decided} == {"05-fixed-weight-loss"}
+
+
+def test_a_constant_moves_no_gradient_and_a_factor_does():
+    one, two = torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0])
+    assert all(section.formulation_claims(one, one, two, two).values())
+    assert not any(section.formulation_claims(one, two, one, two).values())
 
 
 def test_a_normalised_scheme_ignores_the_scale_if_it_leaves_the_ratio(schemes):

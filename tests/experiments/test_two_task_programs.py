@@ -42,6 +42,10 @@ def test_every_claim_is_one_of_the_chapter_and_no_two_functions_decide_the_same(
 ):
     shifts = programs.weight_decay_shifts((0.0, 0.01))
     groups = [
+        programs.fixed_point_claims((0.0,) * 5, (1.0,) * 5),
+        programs.learning_rate_claims([0.5, 0.5]),
+        programs.explorer_claims(as_printed),
+        programs.unasked_claims(),
         programs.table_claims(),
         programs.losses_at_rest_claims(),
         programs.first_output_claims(as_printed),
@@ -56,6 +60,22 @@ def test_every_claim_is_one_of_the_chapter_and_no_two_functions_decide_the_same(
     assert len(decided) == len(set(decided))
     ledger = read_ledger()
     assert {ledger[claim].chapter for claim in decided} == {CHAPTER}
+
+
+def test_the_formula_holds_where_the_fixed_points_are_those_that_were_found():
+    stars = [toy.fixed_point(rho) for rho in programs.TABLE_RATIOS]
+    assert programs.fixed_point_claims(stars, [1.0])["n12.4-fixed-point-rho"]
+    assert not programs.fixed_point_claims(stars[::-1], [1.0])["n12.4-fixed-point-rho"]
+    disagreeing = programs.fixed_point_claims(stars, [1.0, 0.9])
+    assert not disagreeing["n12.4-agreeing-tasks-hide-imbalance"]
+
+
+def test_the_learning_rate_moves_nothing_where_all_ends_are_the_fixed_point():
+    star = toy.fixed_point(programs.IMBALANCE)
+    assert all(programs.learning_rate_claims([star, star]).values())
+    elsewhere = programs.learning_rate_claims([0.5, 0.5])
+    assert elsewhere["n12.4-theta-independent-of-lr"]
+    assert not elsewhere["n12.4-structural-lr"]
 
 
 def test_claims_on_arrival_turn_with_the_learning_rate(as_printed, at_half_the_limit):

@@ -4,9 +4,9 @@ They are those of ``_build/html``, built first if they are not up to date, or th
 that ``RULBOOK_SITE`` names, built elsewhere.
 """
 
-import fcntl
 import os
-import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,26 +18,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext
 
 from ..browsing import Visit, opener
+from .contents import CHAPTERS, NAMES, WITH_EXPLORERS
 
-ROOT = Path(__file__).parents[2]
 NAMED_SITE = os.environ.get("RULBOOK_SITE")
-NOT_IN_THE_CONTENTS = ("404", "genindex", "py-modindex", "search")
-EXPLORER = re.compile(
-    r"^ *(?:\w+ = )?(?:explorer\($|figures\.\w+_explorer\()|^\{\{ tug_of_war \}\}$", re.MULTILINE
-)
-"""What brings an explorer to a page, in a cell or in text."""
-
-
-def explorers_called(name: str) -> int:
-    """Return how many explorers the text of a page asks for; written pages have none."""
-    text = ROOT / "book" / f"{name}.md"
-    return len(EXPLORER.findall(text.read_text(encoding="utf-8"))) if text.is_file() else 0
-
-
-_CONTENTS = (ROOT / "_toc.yml").read_text(encoding="utf-8")
-NAMES = [*re.findall(r"(?:root|file): (\S+)", _CONTENTS), *NOT_IN_THE_CONTENTS]
-CHAPTERS = [name for name in NAMES if re.match(r"\d\d-", name)]
-WITH_EXPLORERS = [name for name in NAMES if explorers_called(name)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -51,6 +34,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(fixture, names, scope="module")
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin to build the pages, in a process of their own, while tests of other things run."""
+    wanted = any("site" in getattr(item, "fixturenames", ()) for item in session.items)
+    is_first_worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
+    if wanted and is_first_worker and not NAMED_SITE and not session.config.option.collectonly:
+        builder = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("build_book.py")], stderr=subprocess.DEVNULL
+        )
+        session.config.add_cleanup(builder.wait)  # called after the next one
+        session.config.add_cleanup(builder.terminate)
+
+
 @pytest.fixture(scope="session")
 def site() -> Path:
     """The folder of the finished pages."""
@@ -58,22 +53,9 @@ def site() -> Path:
         named = Path(NAMED_SITE)
         assert (named / "index.html").is_file(), f"RULBOOK_SITE names no finished pages: {named}"
         return named
-    from rulbook.publishing import recorded_values
-    from rulbook.publishing.chapters import choose
-    from rulbook.publishing.execute import Parameters, execute
-    from rulbook.publishing.layout import of_checkout
-    from rulbook.publishing.site import build_site
+    from .build_book import build_book
 
-    layout = of_checkout()
-    layout.build.mkdir(exist_ok=True)
-    # Another worker may want the same pages; whoever comes second finds them up to date.
-    with (layout.build / "tests.lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # Another machine's last digits are no news: tests leave the committed values alone.
-        patch.setattr(recorded_values, "record", lambda *_: None)
-        execute(layout, choose(layout, []), Parameters())
-        build_site(layout)
-    return layout.html
+    return build_book()
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -113,11 +95,12 @@ def open_page(context: BrowserContext) -> Callable[[str], Visit]:
     return open_settled
 
 
-@pytest.fixture(scope="module")
-def visit_of(open_page: Callable[[str], Visit], served: str) -> Iterator[Callable[[str], Visit]]:
-    """Visit a page by its name; the one visited last stays open for the tests that follow.
+def _one_at_a_time(
+    open_page: Callable[[str], Visit], address_of: Callable[[str], str]
+) -> Iterator[Callable[[str], Visit]]:
+    """Yield what visits a page by its name and keeps the one visited last open.
 
-    The name is an argument, not a parameter of the fixture: with several workers pytest has handed
+    The name is an argument, not a parameter of a fixture: with several workers pytest has handed
     out the page of another parameter.
     """
     last: dict[str, Visit] = {}
@@ -129,8 +112,25 @@ def visit_of(open_page: Callable[[str], Visit], served: str) -> Iterator[Callabl
     def visit(name: str) -> Visit:
         if name not in last:
             leave()
-            last[name] = open_page(f"{served}/{name}.html")
+            last[name] = open_page(address_of(name))
         return last[name]
 
     yield visit
     leave()
+
+
+@pytest.fixture(scope="session")
+def visit_of(open_page: Callable[[str], Visit], served: str) -> Iterator[Callable[[str], Visit]]:
+    """Visit a page by its name; it stays open for all tests of it, in all files.
+
+    What one test unfolds or moves, the next one finds so.
+    """
+    yield from _one_at_a_time(open_page, lambda name: f"{served}/{name}.html")
+
+
+@pytest.fixture(scope="session")
+def visit_from_disk(
+    open_page: Callable[[str], Visit], site: Path
+) -> Iterator[Callable[[str], Visit]]:
+    """Visit a page by its name as ``visit_of`` does, from its file."""
+    yield from _one_at_a_time(open_page, lambda name: (site / f"{name}.html").as_uri())

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from ..browsing import opener
-from .conftest import CHAPTERS
+from ..browsing import Visit, opener
+from .contents import CHAPTERS
 
 pytestmark = pytest.mark.slow
 
@@ -48,10 +48,10 @@ def words_of(page: Path) -> Counter[str]:
 
 @pytest.fixture
 def page(browser: Browser, served: str) -> Iterator[Page]:
-    """A page of a reader who was never here before, and who lets pages use the clipboard."""
+    """An empty page of a reader who was never here, and who lets pages use the clipboard."""
     with browser.new_context(color_scheme="light", reduced_motion="reduce") as context:
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=served)
-        yield opener(context)(f"{served}/index.html").page
+        yield opener(context)("about:blank").page
 
 
 @pytest.mark.parametrize("origin", ["served", "from disk"])
@@ -66,7 +66,8 @@ def test_search_finds_a_chapter_by_a_word_of_it(
     expect(page.locator(f"#search-results a[href*='{chapter}.html']").first).to_be_visible()
 
 
-def test_search_starts_from_every_page(page: Page) -> None:
+def test_search_starts_from_every_page(page: Page, served: str) -> None:
+    page.goto(f"{served}/index.html")
     page.keyboard.press("Control+k")
     field = page.locator("input[type=search]:visible")
     expect(field).to_be_focused()
@@ -144,11 +145,12 @@ def test_copy_buttons_copy_the_code_that_they_stand_by(page: Page, served: str) 
         assert copied.strip() == (cell.locator("pre").text_content() or "").strip()
 
 
-def test_the_theme_switches_and_stays(page: Page) -> None:
+def test_the_theme_switches_and_stays(page: Page, served: str) -> None:
     def paper() -> int:
         colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
         return sum(map(int, re.findall(r"\d+", colour)[:3]))
 
+    page.goto(f"{served}/index.html")
     assert paper() > 700
     switch = page.locator("button.theme-switch-button:visible")
     for _ in range(3):
@@ -163,6 +165,9 @@ def test_the_theme_switches_and_stays(page: Page) -> None:
 
 
 FOLDED = ".rulbook-fold [id^=claim-]"
+
+VERDICTS = ".cell:not(.rulbook-section *) .rulbook-fold:has([id^=claim-])"
+"""Folds of verdicts, outside the sections that are folded as a whole."""
 
 
 def folded_claim(page: Page, address: str) -> str:
@@ -190,7 +195,7 @@ def test_folded_verdicts_open_by_hand_without_scripts(browser: Browser, served: 
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         page.goto(f"{served}/04-what-it-costs.html")
-        fold = page.locator(".rulbook-fold").first
+        fold = page.locator(VERDICTS).first
         expect(fold.locator("[id^=claim-]").first).to_be_hidden()
         fold.locator("summary").click()
         expect(fold.locator("[id^=claim-]").first).to_be_visible()
@@ -205,12 +210,26 @@ def test_folded_verdicts_are_printed(page: Page, served: str) -> None:
         expect(claim).to_be_visible()
 
 
-def test_every_fold_of_verdicts_has_its_own_name(page: Page, served: str, chapter: str) -> None:
-    page.goto(f"{served}/{chapter}.html")
-    names = page.locator(".rulbook-fold > summary").evaluate_all(
-        "folds => folds.map((fold) => fold.ariaLabel)"
+def test_every_fold_has_its_own_name(visit_of: Callable[[str], Visit], chapter: str) -> None:
+    names = (
+        visit_of(chapter)
+        .page.locator(".bd-article details > summary")
+        .evaluate_all("folds => folds.map((fold) => fold.ariaLabel ?? fold.textContent.trim())")
     )
+    assert all(names)
     assert len(set(names)) == len(names)
+
+
+def test_a_link_to_a_folded_section_or_into_it_unfolds_it(page: Page, served: str) -> None:
+    address = f"{served}/04-what-it-costs.html"
+    page.goto(address)
+    section = page.locator("section:has(> .rulbook-section)").first
+    inside = section.locator("[id^=claim-]").first
+    for anchor in (section.get_attribute("id"), inside.get_attribute("id")):
+        page.goto(address)
+        expect(inside).to_be_hidden()
+        page.goto(f"{address}#{anchor}")
+        expect(section.locator("> details")).to_have_attribute("open", "")
 
 
 SHOWN = "#claims-report tbody tr:visible"

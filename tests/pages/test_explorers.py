@@ -4,7 +4,6 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from ..browsing import Visit
-from .conftest import WITH_EXPLORERS, explorers_called
+from .contents import WITH_EXPLORERS, explorers_called
 from .test_formulas import PAGES as WITH_FORMULAS
 
 pytestmark = pytest.mark.slow
@@ -230,9 +229,9 @@ def test_on_a_phone_the_pointer_leads_to_every_value_and_nothing_below_moves(
 
 
 def test_from_disk_every_control_moves_to_the_right_frame_too(
-    site: Path, with_explorers: str, open_page: Callable[[str], Visit]
+    with_explorers: str, visit_from_disk: Callable[[str], Visit]
 ) -> None:
-    visit = open_page((site / f"{with_explorers}.html").as_uri())
+    visit = visit_from_disk(with_explorers)
     for explorer in visit.page.locator(".rulbook-explorer").all():
         place = [control["index"] for control in explorer.evaluate(STATE)["controls"]]
         for position, control in enumerate(controls_of(explorer)):
@@ -242,19 +241,15 @@ def test_from_disk_every_control_moves_to_the_right_frame_too(
             arrived(explorer, place)
     assert visit.asked_elsewhere == []
     assert visit.complaints == []
-    visit.page.close()
 
 
 def test_moved_in_a_hurry_it_shows_the_right_frame_and_nothing_fails(
-    served: str, with_explorers: str, open_page: Callable[[str], Visit]
+    explorers: list[Locator],
 ) -> None:
-    visit = open_page(f"{served}/{with_explorers}.html")
-    for explorer in visit.page.locator(".rulbook-explorer").all():
+    for explorer in explorers:
         explorer.evaluate(HURRY)
         place = [control["index"] for control in explorer.evaluate(STATE)["controls"]]
         arrived(explorer, place)
-    assert visit.complaints == []
-    visit.page.close()
 
 
 def arrived(explorer: Locator, place: Sequence[int]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from rulbook.publishing.chapters import choose
 from rulbook.publishing.execute import figures_saved
 from rulbook.publishing.layout import of_checkout
 
-from .conftest import NAMED_SITE, NAMES
+from .conftest import NAMED_SITE
+from .contents import NAMES
 from .sizes import compressed
 
 pytestmark = pytest.mark.slow

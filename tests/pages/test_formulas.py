@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from ..browsing import Visit
-from .conftest import NAMES, ROOT
+from .contents import NAMES, ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -39,10 +38,9 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def page(open_page: Callable[[str], Visit], served: str, name: str) -> Iterator[Page]:
-    visit = open_page(f"{served}/{name}.html")
+def page(visit_of: Callable[[str], Visit], name: str) -> Iterator[Page]:
+    visit = visit_of(name)
     yield visit.page
-    visit.page.close()
     assert visit.asked_elsewhere == []
     assert visit.complaints == []
 
@@ -83,10 +81,8 @@ def test_the_explorer_stands_in_the_place_of_its_still(page: Page, name: str) ->
         expect(still.locator(".rulbook-formula-caption")).to_be_visible()
 
 
-def test_from_disk_it_moves_too(
-    site: Path, name: str, open_page: Callable[[str], Visit], page: Page
-) -> None:
-    visit = open_page((site / f"{name}.html").as_uri())
+def test_from_disk_it_moves_too(name: str, visit_from_disk: Callable[[str], Visit]) -> None:
+    visit = visit_from_disk(name)
     for explorer in explorers_on(visit.page, name):
         reading = explorer.locator(".formula-reading")
         said = reading.inner_text()
@@ -94,7 +90,6 @@ def test_from_disk_it_moves_too(
         expect(reading).not_to_have_text(said)
     assert visit.asked_elsewhere == []
     assert visit.complaints == []
-    visit.page.close()
 
 
 def test_the_trajectory_opens_on_the_printed_setting_and_settles_below_the_limit(

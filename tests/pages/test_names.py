@@ -30,7 +30,7 @@ def test_folds_and_buttons_have_names_of_their_own(visit: Visit) -> None:
     article = visit.page.locator(".bd-article")
     expect(article.locator("button.copybtn:not([aria-label])")).to_have_count(0)
     copies = article.locator("button.copybtn").all()
-    folded = article.locator("details.hide > summary").all()
+    folded = article.locator("details.hide > summary, .rulbook-folded > summary").all()
     toggles = article.locator("button.toggle-button").all()
     names = [
         *((copy.get_attribute("aria-label") or "") for copy in copies),

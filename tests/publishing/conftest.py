@@ -65,6 +65,7 @@ ipywidgets.VBox([slider, stack, ipywidgets.Button(icon="play")])
 
 EXERCISES = """
 ## Exercises
+% fold
 
 $$
 a + b = 0

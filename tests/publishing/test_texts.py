@@ -54,6 +54,37 @@ def test_every_exercise_is_followed_by_its_closed_solution_and_other_boxes_are_f
     assert len(boxes) == 3 * len(pairs)
 
 
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*)(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def code_lines(text):
+    """Return the lines of all code cells, those of cells that hide something apart."""
+    lines = {True: [], False: []}
+    for options, code in CELL.findall(text):
+        hides = re.search(r"\b(hide|remove)-", options) is not None
+        lines[hides] += [line for line in code.splitlines() if line.strip()]
+    return lines[True], lines[False]
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_code_is_short_narrow_and_mostly_seen(name, record_property):
+    most, share = (300, 0.5) if name.startswith("07") else (250, 0.4)
+    hidden, seen = code_lines(CHAPTERS[name])
+    lines = hidden + seen
+    record_property(name, f"{len(lines)} lines, {len(hidden) / len(lines):.0%} hidden")
+    assert len(lines) <= most
+    assert len(hidden) < share * len(lines)
+    assert [line for line in lines if len(line) > 100] == []
+
+
+@each_chapter
+def test_only_whole_sections_are_folded(text):
+    """The comment of the Sphinx extension ``folded_sections`` is the line below a heading."""
+    marks = re.findall(r"^% fold$", text, flags=re.MULTILINE)
+    assert len(re.findall(r"^#{2,3} .+\n% fold\n\n", text, flags=re.MULTILINE)) == len(marks)
+    assert "## Exercises\n% fold\n" in text
+
+
 @each_chapter
 def test_what_is_numbered_is_referred_to(text):
     equations = re.findall(r"^\$\$ \(([a-z0-9-]+)\)$", text, flags=re.MULTILINE)

@@ -18,8 +18,8 @@ from rulbook.training.record import (
 
 
 @pytest.fixture(scope="module")
-def record(simulated, short_run):
-    return train(short_run, simulated)
+def record(trained):
+    return trained
 
 
 def test_a_record_is_read_back_as_it_was_written(record, tmp_path):

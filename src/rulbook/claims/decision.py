@@ -35,6 +35,29 @@ class Decision:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """Our value for a claim, with what its badge says beside it.
+
+    Attributes:
+        value: number, truth value or text; ``None`` where the text settles the claim or it waits.
+        note: a few words on how the value came about.
+        conditions: whether the claim holds, by training condition, where it was decided so.
+
+    """
+
+    value: object = None
+    note: str = ""
+    conditions: Mapping[str, bool | None] | None = None
+
+
+def answer(value: object) -> Answer:
+    """Return what is given for a claim as an ``Answer``: a mapping is one from conditions."""
+    if isinstance(value, Answer):
+        return value
+    return Answer(conditions=value) if isinstance(value, Mapping) else Answer(value)
+
+
 def decide(
     claim: Claim,
     value: object = None,

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rulbook.claims.collect import METADATA_KEY
-from rulbook.claims.decision import Decision, decide
+from rulbook.claims.decision import Decision, answer, decide
 from rulbook.claims.ledger import Claim, Verdict, find, rows_of
 from rulbook.claims.verdict import shown
 from rulbook.data.cmapss import Source
@@ -57,6 +57,9 @@ MARKS: Mapping[str | None, Mark] = {
     None: Mark("…", "#57606a", "#adbac7"),
 }
 """The mark of each verdict, and of a claim that waits."""
+
+_OPEN = (Verdict.REFUTED, Verdict.NOT_REPRODUCED, Verdict.INCONSISTENT, Verdict.DEPENDS)
+"""The verdicts of what does not hold: never folded."""
 
 _NAMED = 2
 """So many cells that do not hold are named in the line that sums up; more are counted."""
@@ -103,24 +106,23 @@ def check(
 def check_all(values: Mapping[str, object], *, source: Source | None = None) -> None:
     """Show several claims' verdicts: one line that sums up, below it those that do not hold.
 
-    What is reproduced is folded. Claims that are the cells of a printed table are shown as that
-    table, open where one of them does not hold.
+    What is reproduced, undecidable or waiting, as expected, is folded. Claims that are the cells of
+    a printed table are shown as that table, open where one of them does not hold.
 
     Args:
-        values: by claim id, our value, ``None`` for no value, or a mapping from training conditions
-            to whether the claim holds under them.
+        values: by claim id, our value, ``None`` for no value, a mapping from training conditions
+            to whether the claim holds under them, or an ``Answer`` that says more.
         source: as for ``check``.
 
     """
+    answers = {claim_id: answer(value) for claim_id, value in values.items()}
     decided = [
-        (claim, decide(claim, conditions=value, source=source))
-        if isinstance(value, Mapping)
-        else (claim, decide(claim, value, source=source))
-        for claim, value in ((find(claim_id), value) for claim_id, value in values.items())
+        (claim, decide(claim, one.value, source=source, note=one.note, conditions=one.conditions))
+        for claim, one in ((find(claim_id), one) for claim_id, one in answers.items())
     ]
     shown_values = [
-        decision.measured if isinstance(value, Mapping) else value
-        for (_, decision), value in zip(decided, values.values(), strict=True)
+        one.value if one.conditions is None else decision.measured
+        for (_, decision), one in zip(decided, answers.values(), strict=True)
     ]
     _publish(decided, shown_values, _checked(decided))
 
@@ -171,14 +173,15 @@ def _checked(decided: list[tuple[Claim, Decision]]) -> str:
     rows = {claim.id: _shown(claim, decision) for claim, decision in decided}
     grid = grid_of(claims)
     names = grid.names if grid else {}
-    failing = [row.id for row in rows.values() if not row.holds]
+    failing = [row.id for row in rows.values() if row.fails]
     grid_holds = grid is None or not set(grid.ids) & set(failing)
     in_rows = [row for row in rows.values() if not grid or row.id not in grid.ids]
-    is_open = not grid_holds or not all(row.holds for row in in_rows)
-    folded = [row.id for row in rows.values() if row.holds and (grid_holds or row in in_rows)]
+    is_open = not grid_holds or any(row.fails for row in in_rows)
+    folded = [row for row in rows.values() if not row.fails and (grid_holds or row in in_rows)]
     noun = "figure" if all(isinstance(claim.printed, str) for claim in claims) else "claim"
     title = f"{len(claims)} {noun}{'' if len(claims) == 1 else 's'}"
-    fold_title = f"{len(folded)} {Verdict.REPRODUCED.words}"
+    fold_counts = _counts(folded)
+    fold_title = ", ".join(f"{count} {words}" for _, words, count in fold_counts)
     places = [claim.where.split(", ") for claim in claims]
     return html_of(
         "checked_claims",
@@ -192,12 +195,13 @@ def _checked(decided: list[tuple[Claim, Decision]]) -> str:
         grid=grid,
         grid_holds=grid_holds,
         is_open=is_open,
-        open_rows=[row for row in in_rows if not row.holds],
+        open_rows=[row for row in in_rows if row.fails],
         # Its name is its own among the folds of a page.
-        fold_name=f"{'' if is_open else f'{title}: '}{fold_title}, {folded[0]}" if folded else "",
-        fold_title=fold_title,
-        reproduced=MARKS[Verdict.REPRODUCED],
-        folded_rows=[row for row in in_rows if row.holds],
+        fold_name=f"{'' if is_open else f'{title}: '}{fold_title}, {folded[0].id}"
+        if folded
+        else "",
+        fold_counts=fold_counts,
+        folded_rows=[row for row in in_rows if not row.fails],
     )
 
 
@@ -210,10 +214,7 @@ def _counts(shown_claims: list["_ShownClaim"]) -> list[tuple[Mark, str, int]]:
 
 def _worst(verdicts: list[str | None]) -> str | None:
     """Return the verdict that gives a place its colour."""
-    gravest_first = (
-        *(Verdict.REFUTED, Verdict.NOT_REPRODUCED, Verdict.INCONSISTENT, Verdict.DEPENDS),
-        *(Verdict.UNDECIDABLE, None),
-    )
+    gravest_first = (*_OPEN, Verdict.UNDECIDABLE, None)
     return next((one for one in gravest_first if one in verdicts), Verdict.REPRODUCED)
 
 
@@ -229,8 +230,8 @@ class _ShownClaim:
     mark: Mark
     words: str
     remarks: str
-    holds: bool
-    """Whether it is reproduced, as the ledger expects: it may be folded."""
+    fails: bool
+    """Whether it does not hold, or its verdict is not the expected one: it is never folded."""
 
 
 def _shown(claim: Claim, decision: Decision) -> _ShownClaim:
@@ -243,7 +244,7 @@ def _shown(claim: Claim, decision: Decision) -> _ShownClaim:
         mark=MARKS[decision.verdict],
         words=_words(decision.verdict),
         remarks=_remarks(claim, decision),
-        holds=decision.verdict == claim.expected == Verdict.REPRODUCED,
+        fails=decision.verdict != claim.expected or decision.verdict in _OPEN,
     )
 
 

@@ -30,6 +30,18 @@ def glue(name: str, value: object) -> None:
     )
 
 
+def glue_all(chapter: str, values: Mapping[str, object]) -> None:
+    """Store what a chapter quotes, each value as ``glue`` does, under ``<chapter>-<name>``.
+
+    Args:
+        chapter: beginning of the names, ``c04`` in chapter 04.
+        values: by the rest of their names.
+
+    """
+    for name, value in values.items():
+        glue(f"{chapter}-{name}", value)
+
+
 def publish(data: Mapping[str, str], metadata: Mapping[str, object]) -> None:
     """Write one output of the running cell: its content by MIME type, and its metadata."""
     display(dict(data), raw=True, metadata=dict(metadata))

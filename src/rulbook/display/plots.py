@@ -65,7 +65,7 @@ _STYLE: Mapping[str, Any] = {
 
 
 def panels(
-    rows: int = 1, columns: int = 1, *, height: float = 3.0, steady: bool = False, **options: Any
+    rows: int = 1, columns: int = 1, *, height: float = 2.6, steady: bool = False, **options: Any
 ) -> Any:
     """Return a figure in the house style and its axes, as ``Figure.subplots`` gives them.
 

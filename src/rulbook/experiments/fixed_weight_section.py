@@ -20,6 +20,24 @@ _LISTING_EXPLAINED = (1, 3, 6, 7, 10, 19, 21)
 """Lines of the listing that the page explains."""
 
 
+def formulation_claims(
+    of_sum: Tensor, sum_of: Tensor, rul: Tensor, shifted: Tensor
+) -> dict[str, object]:
+    """Return what decides what the gradient of a weighted sum is.
+
+    Args:
+        of_sum: gradient of the weighted sum, (parameters,).
+        sum_of: weighted sum of the two gradients.
+        rul: gradient of the RUL loss.
+        shifted: gradient of the RUL loss with a constant added to it.
+
+    """
+    return {
+        "l9.1-formulation-gradient": torch.allclose(of_sum, sum_of),
+        "l9.1-gradient-not-loss": torch.equal(shifted, rul),
+    }
+
+
 def scheme_claims(rows: pd.DataFrame, loss_ratios: pd.Series) -> dict[str, object]:
     """Return what decides the remarks on the four schemes.
 

@@ -54,6 +54,23 @@ def stable_run(opt_name: str, n_steps: int = toy.LISTING_STEPS) -> History:
     return toy.run(IMBALANCE, opt_name, n_steps, rate, dtype=torch.float64)
 
 
+def fixed_point_claims(opposed: ArrayLike, agreeing: ArrayLike) -> dict[str, object]:
+    """Return what decides the formula of the fixed point, and what happens when tasks agree.
+
+    Args:
+        opposed: fixed points of tasks that want +1 and −1, at ``TABLE_RATIOS``.
+        agreeing: those of tasks that both want +1.
+
+    """
+    star = toy.fixed_point(IMBALANCE)
+    formula = [toy.fixed_point(rho) for rho in TABLE_RATIOS]
+    return {
+        "n12.4-fixed-point-rho": np.allclose(formula, opposed),
+        "n12.4-agreeing-tasks-hide-imbalance": np.allclose(agreeing, 1),
+        "n12.4-gradient-zero-at-fixed-point": IMBALANCE * (star - 1) + star + 1,
+    }
+
+
 def table_claims() -> dict[str, object]:
     """Return what decides the table of the fixed point and of both losses at it."""
     claims: dict[str, object] = {}
@@ -191,6 +208,40 @@ def second_output_claims(as_printed: Mapping[str, History]) -> dict[str, object]
         ),
         "n12.4-listing2-step59-rul-trace": None,
     }
+
+
+def learning_rate_claims(ends: ArrayLike) -> dict[str, object]:
+    """Return what decides whether the learning rate moves the fixed point.
+
+    Args:
+        ends: where runs at ``IMBALANCE`` and different stable rates end.
+
+    """
+    return {
+        "n12.4-theta-independent-of-lr": bool(np.ptp(ends) < 1e-9),
+        "n12.4-structural-lr": np.allclose(ends, toy.fixed_point(IMBALANCE)),
+    }
+
+
+def explorer_claims(histories: Mapping[int, History]) -> dict[str, object]:
+    """Return what decides the figures of the section's interactive figure.
+
+    Args:
+        histories: what the first program returns, by ρ; 1 is one of them.
+
+    """
+    return {
+        "n12.4-explorer-losses-rho1": toy.hs_loss(histories[1]["theta"][-1]),
+        "n12.4-explorer-accuracy-rho1": None,
+        "n12.4-explorer-accuracy-rho500": None,
+    }
+
+
+def unasked_claims() -> dict[str, object]:
+    """Name the remarks that a model without data cannot answer."""
+    return dict.fromkeys(
+        ("n12.4-theta-independent-of-batch-size", "n12.4-amnl-rebalances-gradients")
+    )
 
 
 def turns(path: ArrayLike) -> int:

@@ -23,7 +23,7 @@ from rulbook.publishing.pairing import to_notebook
 from rulbook.publishing.site_config import addresses, site_config
 from rulbook.publishing.substitutions import substitutions
 
-_NOT_PAGES = ("*.md", "claims.yml", "values.json")
+_NOT_PAGES = ("*.md", "claims.yml", "values.json", "speed.json")
 """Files of ``book/`` that are not copied as they are: pages are chosen one by one."""
 
 _RECORDS_PAGE = "records"

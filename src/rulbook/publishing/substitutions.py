@@ -12,7 +12,7 @@ from rulbook.claims.collect import ClaimRow, claims_table
 from rulbook.claims.ledger import Verdict
 from rulbook.data import Recipe
 from rulbook.display.markup import raw_html
-from rulbook.publishing import front_page, minutes, status
+from rulbook.publishing import front_page, minutes, scale_page, status
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.site_config import addresses
@@ -43,6 +43,7 @@ def substitutions(layout: Layout) -> dict[str, Any]:
         "repository": _repository(layout),
         "method_sources": _method_sources(),
         "studies": _studies(),
+        "speed": scale_page.substitutions(layout),
     }
 
 

@@ -117,7 +117,7 @@ def test_maps_mark_every_window_by_its_state():
     )
     described = costs.feature_maps(maps)
     before, after = described.figure.axes
-    assert after.get_title(loc="left") == "trained trunk: nearest neighbours agree in 0.90"
+    assert after.get_title(loc="left") == "trained trunk:\nneighbours agree in 0.90"
     for number, state in enumerate(HEALTH_STATES):
         drawn = lines_by_label(before)[state].get_xydata()
         np.testing.assert_array_equal(drawn, points[health == number])

@@ -225,3 +225,56 @@ def test_the_overview_leaves_out_methods_with_fewer_seeds_and_the_baselines(
 
 def test_the_grid_has_all_of_its_methods():
     assert {name for cells in readings.GRID_ROWS.values() for name in cells} == set(GRID)
+
+
+def test_every_cell_of_the_table_has_the_runs_that_its_label_names(every_seed, make_evidence):
+    core = every_seed(amnl=10.0, fixed_075=20.0)
+    claims = readings.table_claims(core.records)
+    errors = estimates_table(core.records, "FD002").set_index("method")["rmse_mean"]
+    assert claims["n24.1-table-050-fd002"] == pytest.approx(errors["amnl"])
+    assert claims["n24.1-table-075-fd002"] == pytest.approx(errors["fixed_075"])
+    assert claims["n24.1-table-060-fd002"] is None
+    assert all(find(name) for name in claims)
+
+
+def test_statements_are_decided_by_their_rules_and_are_rows_of_the_ledger():
+    fixed, adaptive = readings.fixed_weight_claims({}), readings.adaptive_claims({}, [])
+    assert set(fixed) & set(adaptive) == set()
+    assert all(find(name) for name in (*fixed, *adaptive))
+    assert adaptive["n4.3-gaba-converged-weights"] is None
+
+
+def test_tables_are_folded_behind_what_they_show(every_seed):
+    core = every_seed(fixed_050=10.0, amnl=10.0, gaba=10.0, constant=60.0)
+    told = comparison_table(core.records, "FD002", methods=["amnl", "gaba"])["outcome"]
+    assert not told.isin(readings.TOLD_APART).any()
+    html = readings.method_tables(core, "FD002").data
+    assert html.startswith("<details")
+    assert (
+        "<summary>Tables: all 4 methods on FD002. On FD002 none of 2 are told from fixed 0.5/0.5"
+    ) in html
+    assert html.count("<caption>") == 2
+    cells = {"FD002": {"fixed_050": "7.37"}}
+    assert "7.37" in readings.sweep_tables(core, ["fixed_050"], cells).data
+    assert "four cells against fixed 0.5/0.5" in readings.grid_tables(core).data
+
+
+def test_the_floor_and_the_trace_are_quoted():
+    ends = pd.DataFrame({"ratio": [10, 500], "weighted_ratio": [1.0, 25.0]})
+    values = readings.floor_values(ends)
+    assert values["left-500"] == 25.0
+    assert values["lowest"] == pytest.approx(0.05 / 1.05)
+    trace = pd.DataFrame(
+        {
+            "step": [0, 1, 2],
+            "bound": [False, True, True],
+            "weight": [0.5, 0.05, 0.048],
+            "wanted": [0.01, 0.002, 0.004],
+        }
+    )
+    values = readings.trace_values(trace, "a fleet", 64)
+    assert (values["weight-low"], values["weight-high"]) == (0.048, 0.05)
+    assert (values["steps"], values["wanted"]) == (3, pytest.approx(0.003))
+    assert values["bound-at"] != "no"
+    never = readings.trace_values(trace.assign(bound=False), "a fleet", 64)
+    assert never["bound-at"] == "no"

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rulbook.claims.ledger import find
 from rulbook.display.readings import fixed_weights as readings
 from rulbook.experiments.weight_search import Searches
+from rulbook.experiments.weight_trade_off import typical_course
 from rulbook.statistics import Comparison
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.fixed_weights import FIRST_COURSE, BestWeights
@@ -46,7 +48,9 @@ def course():
 
 
 def test_recorded_losses_stand_beside_the_printed_ones_of_their_epoch(progression, course):
-    header, first, third = rows_of(readings.progression_table(progression, {FIRST_COURSE: course}))
+    header, first, third = rows_of(
+        readings.progression_table(progression, {FIRST_COURSE: course}, "All.")
+    )
     assert header[1:] == [
         "source, RUL",
         "source, health",
@@ -105,3 +109,59 @@ def test_a_course_is_told_by_its_first_tenth_and_last_epoch(course):
         "the health loss from 1.00 to 0.70 to 0.25 nats. Both are lower"
     )
     assert "is 4.0 times as large at the end" in reading
+
+
+def test_the_sum_is_dominated_by_a_loss_in_the_hundreds():
+    assert readings.domination_claims(100.0, 1.0)["l9.1-sum-dominated"]
+    assert not readings.domination_claims(50.0, 1.0)["l9.1-sum-dominated"]
+
+
+def test_the_best_weight_decides_both_sections():
+    claims = readings.best_weights_claims({})
+    assert claims["l9.1-optimal-weight-moves"] == claims["n4.3-optimal-weight-moves"] == {}
+    assert claims["l9.1-dataset-specific"] is None
+
+
+def test_searches_are_quoted_under_the_names_of_the_text():
+    weights = np.array([[0.2, 0.4], [0.6, 0.0005]])
+    searches = {"grid": Searches(weights, np.array([[10.0, 12.0], [14.0, 19.0]]))}
+    gap = Comparison(-0.5, -1.0, 0.25, 0.2, 0.7, 2)
+    values = readings.search_values(searches, {"grid": gap}, 4)
+    assert (values["lowest-chosen"], values["highest-chosen"]) == (0.2, 0.6)
+    assert (values["repeats"], values["trainings"], values["told-apart"]) == (2, 4, "none")
+    assert values["steepest"] == 7
+
+
+def test_balancing_weights_are_quoted_from_the_printed_losses():
+    progression = readings.printed_progression()
+    values = readings.progression_values(progression)
+    first = progression.loc[1]
+    assert values["balance-1"] == pytest.approx(first["health"] / first.sum())
+    assert values["balance-100"] > values["balance-1"]
+    assert 0 < values["share-at-100"] < 100
+
+
+def test_ratios_and_conflicts_are_quoted_from_the_course():
+    traced = pd.DataFrame(
+        {
+            "step": [0, 0, 20, 20],
+            "seed": [1, 2, 1, 2],
+            "rul_loss": 100.0,
+            "health_loss": 1.0,
+            "norm_rul": [10.0, 10.0, 100.0, 100.0],
+            "norm_health": 1.0,
+            "cosine": [-0.1, 0.1, -0.1, -0.1],
+        }
+    )
+    values = readings.course_values(traced, typical_course(traced))
+    assert (values["norm-ratio-start"], values["norm-ratio-end"]) == (10, 100)
+    assert (values["loss-ratio-start"], values["course-seeds"]) == (100, 2)
+    assert values["gradient-balance-min"] == pytest.approx(1 / 101)
+    assert values["left-over-low"] == pytest.approx(0.1)
+    shares = {0.5: pd.Series([40.0, 60.0]), "1/(1+ρ)": pd.Series([10.0, 20.0])}
+    quoted = readings.conflict_values(traced, shares)
+    assert (quoted["negative"], quoted["harm-half"], quoted["harm-balanced"]) == (75, 50, 15)
+
+
+def test_the_closing_table_is_settled_by_the_text():
+    assert not any(find(name).needs_value for name in readings.closing_table_claims())

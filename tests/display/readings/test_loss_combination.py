@@ -3,8 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from rulbook.claims.ledger import find
 from rulbook.display.readings import loss_combination
+from rulbook.experiments import loss_combination as combination
+from rulbook.studies.evidence import Evidence
+from rulbook.studies.sweep import Status
 from rulbook.weighting.registry import METHODS
 
 
@@ -47,3 +52,49 @@ def test_methods_that_need_less_come_first_in_both_tables():
     needs = list(dict.fromkeys(method.needs for method in order))
     assert needs == ["nothing", "losses", "epoch means", "task gradients"]
     assert order == _in_order(loss_combination.what_methods_cost().data)
+
+
+def test_weights_for_gaba_leave_what_they_do_not_balance():
+    values = loss_combination.gaba_values(np.array([0.005, 0.995]))
+    assert values["gaba-ratio"] == pytest.approx(199)
+    assert values["gaba-left-over"] == pytest.approx(500 / 199)
+
+
+def test_falls_are_those_of_the_whole_loop_and_of_its_steps():
+    losses = np.array([[100.0, 2.0, 51.0], [90.0, 1.5, 45.75], [80.0, 1.0, 40.5]])
+    loop = combination.PrintedLoop(losses, torch.tensor(1.0), torch.tensor([0]))
+    assert loss_combination.loop_values(loop) == pytest.approx({"fall-rul": 20, "fall-health": 50})
+    values = loss_combination.rate_values(np.array([9.0, 8.0]), np.array([9.0, 30.0]), 0.11)
+    assert list(values.values()) == [0.11, 9.0, 30.0, 8.0]
+
+
+def test_inner_points_are_those_of_the_concave_front():
+    fronts = {"convex": np.zeros((3, 2)), "concave": np.zeros((5, 2))}
+    chosen = {"convex": [1], "concave": [0, 4, 2, 2]}
+    assert loss_combination.frontier_values(fronts, chosen) == {"concave-inner": 1}
+
+
+@pytest.mark.parametrize(("slope", "trades"), [(-10.0, True), (10.0, False)])
+def test_a_trade_off_needs_a_loss_that_falls(slope, trades):
+    swept = pd.DataFrame(
+        [
+            (
+                seed,
+                weight,
+                100 + slope * weight + 0.01 * seed * weight,
+                1 + weight + 0.01 * seed**2 * weight,
+            )
+            for seed in range(4)
+            for weight in (0.01, 0.99)
+        ],
+        columns=["seed", "rul_weight", "train_rul_loss", "train_health_loss"],
+    )
+    (answer,) = loss_combination.sweep_answers(swept).values()
+    assert answer.value is trades
+
+
+def test_the_listings_and_the_long_runs_decide_rows_of_the_ledger():
+    waiting = Evidence("long", (), Status(0, 0, 2), (), ())
+    claims = loss_combination.listing_claims(waiting)
+    assert all(find(name) for name in claims)
+    assert claims["n4.3-ce-scale"] is None

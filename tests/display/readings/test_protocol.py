@@ -120,3 +120,37 @@ def test_a_printed_difference_is_held_against_the_noise(core, nothing, make_evid
     assert "not both recorded yet" in readings.difference_reading(nothing, 1.0)
     few = make_evidence(run for run in core.records if run.config.seed != 42)
     assert readings.difference_reading(few, 1.0) == ("Over 4 seeds the noise is not known yet.")
+
+
+def test_the_explorer_has_the_trees_and_a_network_where_one_is_recorded(core, nothing):
+    trees = pd.DataFrame({"predicted": [1.0]})
+    assert list(readings.predictions_to_explore(nothing, trees, "a fleet")) == [
+        "trees, live on a fleet"
+    ]
+    assert list(readings.predictions_to_explore(core, trees, "a fleet"))[1:] == [
+        f"network 0.5/0.5, seed {SEEDS[0]}"
+    ]
+
+
+def test_choices_are_quoted_on_the_first_subset():
+    names = (
+        *("the protocol", "14 sensors for 17 features", "uncapped test targets"),
+        *("uncapped targets throughout", "all windows for the last", "validation engines"),
+        *("validation windows", "trained on the random draw"),
+    )
+    choices = pd.DataFrame({"choice": names, "rmse": range(10, 18), "subset": "FD002"})
+    other = choices.assign(subset="FD004", rmse=99)
+    values = readings.choice_values(pd.concat([choices, other]), "a fleet")
+    assert (values["protocol"], values["engines"], values["windows"]) == (10, 15, 16)
+    assert values["leak"] == pytest.approx(100 * (1 - 16 / 15))
+    assert 99 not in values.values()
+
+
+def test_trees_are_quoted_as_chosen_and_as_best():
+    chosen, best = (pd.Series({"trees": n, "test_rmse": e}) for n, e in ((40, 13.5), (55, 13.2)))
+    assert readings.tree_values(chosen, best) == {
+        "trees-chosen": 40,
+        "trees-best": 55,
+        "test-chosen": 13.5,
+        "test-best": 13.2,
+    }

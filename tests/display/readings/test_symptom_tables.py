@@ -6,17 +6,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rulbook.claims.ledger import find
 from rulbook.data.prepare import HEALTH_STATES, health_state
 from rulbook.display.readings.symptom_tables import (
     arrived_optimisers_reading,
     both_tasks_table,
     confusion_table,
     early_ratios_table,
+    fixed_weights_reading,
+    map_answers,
+    map_values,
+    optimiser_answers,
     optimisers_table,
     probe_table,
     serving_weights_reading,
+    sgd_values,
+    symptom_answers,
 )
+from rulbook.experiments.trunk_maps import TrunkMaps
 from rulbook.studies.conditions import training_condition
+from rulbook.studies.evidence import Evidence
+from rulbook.studies.sweep import Status
 from rulbook.training.record import ProbeScores
 
 from ...studies.conftest import epoch, make_record
@@ -108,7 +118,7 @@ def test_early_ratios_are_shown_under_the_names_of_the_text():
 def test_an_sgd_that_arrived_stands_beside_adamw(run):
     sgd = dict(training_condition("sgd").changes) | {"learning_rate": 0.1, "max_epochs": 1}
     records = {"protocol": [run(10)], "sgd": [run(10, **sgd)]}
-    read = arrived_optimisers_reading(records)
+    read = arrived_optimisers_reading(records).data
     assert "FD002: AdamW ends at 0.80, SGD at 0.80, over 1 seed; on 1 of them SGD had not" in read
     assert read.count("waiting for records") == 3
 
@@ -123,3 +133,34 @@ def test_weights_that_serve_both_are_named_and_the_open_ones_counted():
         "way. On FD004, no weight is shown to serve both tasks, and 3 weights could be told "
         "neither way."
     )
+
+
+def test_symptoms_are_decided_by_condition_and_the_plateau_by_its_figure_too(run):
+    waiting = Evidence("imbalance", (), Status(0, 0, 20), (), ())
+    answers = symptom_answers(waiting, {"protocol": [run(10)]})
+    assert all(find(name) for name in answers)
+    assert all(answer.conditions == {"protocol": None} for answer in answers.values())
+    assert answers["n12.4-symptom-hs-plateau"].value is None
+
+
+@pytest.mark.parametrize(("agreement", "shows_none"), [(0.35, True), (0.6, False)])
+def test_a_map_shows_no_classes_where_neighbours_agree_by_chance(agreement, shows_none):
+    maps = TrunkMaps([0] * 7, {}, {"untrained": 0.34, "trained": agreement})
+    (answer,) = map_answers(maps).values()
+    assert answer.value is shows_none
+    assert f"{agreement:.2f}" in answer.note
+    assert map_values(maps) == {"mapped": 7, "told-untrained": 0.34, "told-trained": agreement}
+
+
+def test_sgd_is_quoted_with_how_often_it_was_cut_short(run):
+    late, early = run(12, 10, optimiser="sgd"), run(10, optimiser="sgd", seed=123)
+    values = sgd_values({"sgd": [late, early]})
+    assert values["sgd-runs"] == 2
+    assert values["sgd-clipped"] == 0
+    (answer,) = optimiser_answers({}).values()
+    assert answer.conditions == {}
+
+
+def test_fixed_weights_are_read_under_the_protocol():
+    read = fixed_weights_reading([]).data
+    assert read.startswith("Under the protocol. On FD002, no weight is shown")

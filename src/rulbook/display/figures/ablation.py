@@ -42,7 +42,7 @@ def weight_sweep(
 
     """
     figure: Figure
-    figure, panels = plots.panels(len(printed), sharex=True, height=2.6)
+    figure, panels = plots.panels(len(printed), sharex=True, height=2.0)
     places = {name: place for place, name in enumerate(weights.values())}
     read = []
     for axes, (subset, anchors) in zip(np.atleast_1d(panels), printed.items(), strict=True):
@@ -159,7 +159,7 @@ def methods_in_order(evidence: Evidence, subset: str, metric: str) -> tuple[Figu
     rows = estimates_of(evidence, subset)
     rows = rows[rows[measured].notna()].sort_values(measured, ignore_index=True)
     figure: Figure
-    figure, axes = plots.panels(height=0.23 * max(len(rows), 4) + 0.7)
+    figure, axes = plots.panels(height=0.18 * max(len(rows), 4) + 0.7)
     values = rows[measured]
     colours = [plots.COLOURS["health" if name == REFERENCE else "rul"] for name in rows["method"]]
     if metric == "rmse":
@@ -178,6 +178,7 @@ def methods_in_order(evidence: Evidence, subset: str, metric: str) -> tuple[Figu
         xlabel=METRIC_WORDS[metric],
         ylim=(len(rows) - 0.4, -0.6),
     )
+    axes.tick_params(axis="y", labelsize=9)
     if metric in ("rmse_uncapped", "nasa_score"):
         axes.set_xscale("log")
     else:
@@ -198,7 +199,7 @@ def gaba_floor(trace: pd.DataFrame, title: str, setting: str) -> DescribedFigure
     bound_at = first_bound_step(trace)
     step, ink = trace["step"], plots.COLOURS["ink"]
     figure: Figure
-    figure, (top, bottom) = plots.panels(2, sharex=True, height=2.6)
+    figure, (top, bottom) = plots.panels(2, sharex=True, height=1.9)
     top.semilogy(step, trace["ratio"], color=plots.COLOURS["other"], linewidth=0.9)
     top.set(ylabel="gradient ratio", title=title)
     bottom.semilogy(

@@ -103,7 +103,7 @@ def two_parameters(paths: Mapping[str, Floats], fixed_point: Floats) -> Describe
         fixed_point: where both end, (2,).
 
     """
-    figure, axes = plots.panels(height=3.4)
+    figure, axes = plots.panels(height=2.8)
     for name, colour, dash in (("SGD", "health", "--"), ("Adam", "rul", "-")):
         way = np.vstack([[0, 0], paths[name]])
         axes.plot(*way.T, color=plots.COLOURS[colour], linestyle=dash, label=name)
@@ -140,7 +140,7 @@ def gradient_ratios(norms: pd.DataFrame) -> DescribedFigure:
     subsets, seeds = (list(norms[column].unique()) for column in ("subset", "seed"))
     steps = list(norms["step"].unique())[:2]
     norms = norms[norms["norm_rul"] > 0]
-    figure, panels = plots.panels(len(subsets), sharex=True, height=2.3)
+    figure, panels = plots.panels(len(subsets), sharex=True, height=1.7)
     for axes, subset in zip(np.atleast_1d(panels), subsets, strict=True):
         for step, colour, marker, shift in zip(
             steps, ("rul", "health"), "o^", (0.12, -0.12), strict=True
@@ -181,8 +181,10 @@ def recall_by_epoch(epochs: pd.DataFrame, rests_on: str) -> DescribedFigure:
 
     """
     subsets = sorted(epochs["subset"].unique())
-    figure, panels = plots.panels(max(len(subsets), 1), sharex=True, height=1.9)
-    every_panel = np.atleast_1d(panels)
+    columns = 2 if len(subsets) > 1 else 1
+    rows = max(-(-len(subsets) // columns), 1)
+    figure, panels = plots.panels(rows, columns, sharex=True, sharey=True, height=1.8)
+    every_panel = np.atleast_1d(panels).ravel()
     for axes, subset in zip(every_panel, subsets, strict=False):
         means = epochs[epochs["subset"] == subset].groupby("epoch")[list(RECALLS)].mean()
         for state, column, (colour, dash, _) in zip(
@@ -190,10 +192,14 @@ def recall_by_epoch(epochs: pd.DataFrame, rests_on: str) -> DescribedFigure:
         ):
             axes.plot(means.index, means[column], dash, color=plots.COLOURS[colour], label=state)
         axes.axhline(1 / 3, color=INK, linewidth=0.8, linestyle=":")
-        axes.set(title=subset, ylabel="recall", ylim=(-0.03, 1.03))
+        axes.set(title=subset, ylim=(-0.03, 1.03))
     if subsets:
-        every_panel[0].legend(loc="lower right", ncols=3)
-    every_panel[-1].set_xlabel("epoch")
+        lines, states = every_panel[0].get_legend_handles_labels()
+        figure.legend(lines, states, loc="outside upper center", ncols=3)
+    for axes in every_panel[::columns]:
+        axes.set_ylabel("recall")
+    for axes in every_panel[-columns:]:
+        axes.set_xlabel("epoch")
     critical = epochs[epochs["selected"]].groupby("subset")[RECALLS[2]].mean()
     ends = [f"{subset}: the critical state ends at {end:.2f}." for subset, end in critical.items()]
     return DescribedFigure(
@@ -205,9 +211,9 @@ def recall_by_epoch(epochs: pd.DataFrame, rests_on: str) -> DescribedFigure:
 
 
 def feature_maps(maps: TrunkMaps) -> DescribedFigure:
-    """Draw the maps of the shared features, marked by health state, one below the other."""
+    """Draw the maps of the shared features, marked by health state, side by side."""
     health, agreement = maps.windows.health, maps.agreement
-    figure, panels = plots.panels(len(maps.points), height=3.0)
+    figure, panels = plots.panels(1, len(maps.points), height=2.9)
     for axes, (trunk, points) in zip(panels, maps.points.items(), strict=True):
         for number, (state, (colour, _, marker)) in enumerate(
             zip(HEALTH_STATES, _STATE_LOOKS, strict=True)
@@ -222,11 +228,12 @@ def feature_maps(maps: TrunkMaps) -> DescribedFigure:
                 linestyle="none",
             )
         axes.set(
-            title=f"{trunk} trunk: nearest neighbours agree in {agreement[trunk]:.2f}",
+            title=f"{trunk} trunk:\nneighbours agree in {agreement[trunk]:.2f}",
             xticks=[],
             yticks=[],
         )
-    panels[0].legend(loc="best", fontsize=8.5)
+    marks, states = panels[0].get_legend_handles_labels()
+    figure.legend(marks, states, loc="outside lower center", ncols=3)
     return DescribedFigure(
         figure,
         alt="Two t-SNE maps of the shared features of validation windows, marked by health state, "

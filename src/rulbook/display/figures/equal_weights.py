@@ -64,7 +64,7 @@ def sensitivity(
 
     """
     figure: Figure
-    figure, (above, below) = plots.panels(2, sharex=True, height=2.7)
+    figure, (above, below) = plots.panels(2, sharex=True, height=2.2)
     fine, rows = np.linspace(0.5, 1.0, 101), np.array(list(ABLATION_ROWS.values()))
     for subset, (colour_name, dash, marker, aside) in _LOOKS.items():
         colour = plots.COLOURS[colour_name]

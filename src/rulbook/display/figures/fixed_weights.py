@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rulbook.display import plots
-from rulbook.display.explorers import Slider, Toggle
+from rulbook.display.explorers import Explorer, Slider, Toggle, explorer
 from rulbook.display.plots import DescribedFigure
 from rulbook.display.svg import INK
 from rulbook.experiments.weight_search import Searches
@@ -24,7 +24,7 @@ def searches(by_kind: Mapping[str, Searches]) -> DescribedFigure:
         by_kind: the searches; their scores are validation RMSE in cycles.
 
     """
-    figure, (above, below) = plots.panels(2, height=2.9)
+    figure, (above, below) = plots.panels(2, height=2.2)
     looks = (("more", "D", ":"), ("rul", "o", "-"), ("health", "^", "--"), ("both", "s", "-."))
     for (name, of_kind), (colour, marker, dash) in zip(by_kind.items(), looks, strict=True):
         ratio = of_kind.rul_weights / (1 - of_kind.rul_weights)
@@ -67,7 +67,7 @@ def course(typical: pd.DataFrame) -> DescribedFigure:
 
     """
     steps = typical["step"]
-    figure, (above, below) = plots.panels(2, sharex=True, height=2.6)
+    figure, (above, below) = plots.panels(2, sharex=True, height=1.8)
     loss_ratio = typical["rul_loss"] / typical["health_loss"]
     above.semilogy(steps, loss_ratio, "--", color=plots.COLOURS["health"], label="losses")
     above.semilogy(steps, typical["norm_ratio"], color=plots.COLOURS["rul"], label="gradient norms")
@@ -122,13 +122,29 @@ def split_controls(courses: Mapping[str, pd.DataFrame]) -> list[Slider | Toggle]
     return controls
 
 
+def split_explorer(courses: Mapping[str, pd.DataFrame]) -> Explorer:
+    """Return the explorer of ``split_frames``; see there for the argument."""
+    return explorer(
+        split_frames(courses),
+        split_controls(courses),
+        name="05-split",
+        caption="Try: balance the gradients at the start, then at the end, and see which part of "
+        "the training each weight gets wrong. Then switch to the losses.",
+    )
+
+
+def split_still(courses: Mapping[str, pd.DataFrame]) -> DescribedFigure:
+    """Return the first frame of ``split_explorer`` with its description."""
+    return DescribedFigure(*split_frames(courses)(0, "gradients"))
+
+
 def _split(of_run: pd.DataFrame, run: str, moment: float, of: Balanced) -> tuple[Figure, str]:
     progress = of_run["progress"]
     chosen = (progress - moment).abs().argmin()
     weight = float(balancing_weight(of_run, of).iloc[chosen])
     share = rul_share(of_run, of, weight)
     figure: Figure
-    figure, (above, below) = plots.panels(2, sharex=True, height=2.5)
+    figure, (above, below) = plots.panels(2, sharex=True, height=1.9)
     looks: tuple[tuple[Balanced, str, str], ...] = (
         ("losses", "health", "--"),
         ("gradients", "rul", "-"),

@@ -73,12 +73,18 @@ def ratio_through_training(
     """
     subsets = list(summary["subset"])
     if subsets:
-        figure, panels = plots.panels(len(subsets), sharex=True, height=2.1)
-        every = np.atleast_1d(panels)
+        columns = 2 if len(subsets) > 1 else 1
+        rows = -(-len(subsets) // columns)
+        figure, panels = plots.panels(rows, columns, sharex=True, sharey=True, height=1.9)
+        every = np.atleast_1d(panels).ravel()
         for axes, subset in zip(every, subsets, strict=True):
             _epochs_of(axes, subset, epochs[epochs["subset"] == subset])
-        every[0].legend(loc="lower right")
-        every[-1].set_xlabel("epoch")
+        lines, words = every[0].get_legend_handles_labels()
+        figure.legend(lines, words, loc="outside upper center", ncols=3, fontsize=8.5)
+        for axes in every[::columns]:
+            axes.set_ylabel("gradient ratio")
+        for axes in every[-columns:]:
+            axes.set_xlabel("epoch")
     else:
         figure, axes = plots.panels()
         axes.semilogy(live["step"], live["ratio"], color=plots.COLOURS["rul"])
@@ -241,4 +247,4 @@ def _epochs_of(axes: Axes, subset: str, rows: pd.DataFrame) -> None:
         linewidth=1.0,
         label="the source's 500",
     )
-    axes.set(title=f"{subset}, {in_words(rows['seed'].nunique(), 'seed')}", ylabel="gradient ratio")
+    axes.set(title=f"{subset}, {in_words(rows['seed'].nunique(), 'seed')}")

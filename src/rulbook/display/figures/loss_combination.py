@@ -41,7 +41,7 @@ def frontier_points(mean: pd.DataFrame) -> list[dict[str, float]]:
 
 def weight_sweep(swept: pd.DataFrame) -> DescribedFigure:
     """Draw both test errors over the RUL weight; ``swept`` is what ``weight_sweep`` returns."""
-    figure, panels = plots.panels(2, sharex=True, height=2.4)
+    figure, panels = plots.panels(2, sharex=True, height=1.7)
     by_weight = swept.groupby("rul_weight")
     rul_weights = list(by_weight.groups)
     for axes, (column, label, colour, scale) in zip(panels, _SWEPT_PANELS, strict=True):
@@ -80,7 +80,7 @@ def measured_frontier(mean: pd.DataFrame) -> DescribedFigure:
     two_task = (mean.index > 0) & (mean.index < 1)
     both = losses[two_task]
     optimal = losses[two_task & toy.non_dominated(losses.to_numpy())]
-    figure, axes = plots.panels(height=3.4)
+    figure, axes = plots.panels(height=2.8)
     points = axes.scatter(
         *both.to_numpy().T,
         c=both.index,

@@ -46,7 +46,7 @@ def few_engines(error_difference: pd.DataFrame, gap_difference: pd.DataFrame) ->
             strict=True,
         )
     )
-    figure, panels = plots.panels(2, sharex=True, height=2.7)
+    figure, panels = plots.panels(2, sharex=True, height=2.0)
     differences = {"test error": error_difference, "test minus training error": gap_difference}
     for axes, (label, differing) in zip(panels, differences.items(), strict=True):
         axes.axhline(0, color=INK, linewidth=0.8)
@@ -77,7 +77,7 @@ def transfer(heads: pd.DataFrame) -> Drawing:
         heads: what ``representation_transfer`` returns.
 
     """
-    figure, axes = plots.panels(height=2.6)
+    figure, axes = plots.panels(height=2.2)
     for place, name in enumerate(mechanisms.TRUNKS):
         values = heads.loc[heads["trunk"] == name, "rmse"]
         estimate = over_seeds(values)
@@ -110,7 +110,7 @@ def second_tasks(differences: pd.DataFrame) -> Drawing:
         differences: what ``paired_differences`` returns of ``auxiliary_tasks``.
 
     """
-    figure, axes = plots.panels(height=3.2)
+    figure, axes = plots.panels(height=2.7)
     axes.axhline(0, color=INK, linewidth=0.8)
     looks = (("health", "s", 0.88), ("other", "^", 1.0), ("rul", "o", 1.13))
     for name, (colour, marker, shift) in zip(mechanisms.AUXILIARIES, looks, strict=True):
@@ -161,7 +161,7 @@ def single_or_multi(
     method: str, printed: Mapping[str, float], ours: Mapping[str, Estimate]
 ) -> tuple[Figure, str]:
     """Return one frame of ``single_or_multi_explorer`` and the sentence on it."""
-    figure, (net, bars) = plots.panels(2, height=2.4)
+    figure, (net, bars) = plots.panels(2, height=2.1)
     _network(net, method)
     _errors(bars, method, printed, ours)
     mine = "ours is not recorded yet"

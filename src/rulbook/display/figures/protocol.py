@@ -29,7 +29,7 @@ def one_model_eight_choices(
     """
     rows = choices.iloc[::-1].reset_index(drop=True)
     figure: Figure
-    figure, axes = plots.panels(height=3.6)
+    figure, axes = plots.panels(height=2.9)
     for value in printed:
         axes.axvline(value, color=plots.COLOURS["health"], linewidth=0.9, linestyle="--")
     axes.barh(rows.index, rows["rmse"], color=plots.COLOURS["rul"], height=0.6)
@@ -100,7 +100,7 @@ def predicted_against_true(frame: pd.DataFrame, limit: int | None) -> tuple[Figu
     true = frame["true_rul"].clip(upper=limit) if limit else frame["true_rul"]
     above = frame["true_rul"] > (limit or np.inf)
     figure: Figure
-    figure, axes = plots.panels(height=3.4)
+    figure, axes = plots.panels(height=2.8)
     axes.plot([0, 200], [0, 200], color=plots.COLOURS["ink"], linewidth=0.8)
     axes.plot(
         true[~above],

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -12,10 +12,13 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from rulbook.claims.ledger import find
+from rulbook.display.folds import folded
 from rulbook.display.results import (
+    error_table,
     in_words,
     number,
     p_value,
+    quality_table,
     rows_of,
     sentences,
     spread,
@@ -23,9 +26,16 @@ from rulbook.display.results import (
     within,
 )
 from rulbook.display.tables import table
+from rulbook.experiments.gaba_floor import first_bound_step
 from rulbook.statistics import CONFIDENCE, TOLD_APART, Outcome, rmse_over_engines
 from rulbook.studies.catalogue import SEEDS
-from rulbook.studies.claim_rules import BOOK_SUBSETS, every_seed_in, lowest_error
+from rulbook.studies.claim_rules import (
+    BOOK_SUBSETS,
+    every_seed_in,
+    gaba_last_rul_weight,
+    lowest_error,
+    mean_test_rmse,
+)
 from rulbook.studies.comparison import (
     compare_groups,
     comparisons_of,
@@ -33,13 +43,15 @@ from rulbook.studies.comparison import (
     estimates_table,
 )
 from rulbook.studies.competence import competence_sentence, competence_table
+from rulbook.studies.condition_rules import decide_all
 from rulbook.studies.evidence import Evidence, completed_runs, errors_by_engine, runs_table
-from rulbook.studies.grid import GRID_ROWS
+from rulbook.studies.grid import GRID, GRID_ROWS
 from rulbook.studies.imbalance import weights_by_epoch
 from rulbook.studies.methods import AMNL_SWEEP, FIXED_METHODS, METHODS, method_of
 from rulbook.studies.protocol_choices import sizing_table, variants_table
 from rulbook.training.config import RunConfig
 from rulbook.training.record import RunRecord
+from rulbook.weighting.gaba import GABALoss, floor_binding_step
 
 PRINTED_ROWS: Mapping[str, str] = {
     "fixed_050": "050",
@@ -59,6 +71,103 @@ def printed_sweep(subset: str) -> dict[str, Decimal]:
         name: find(f"n24.1-table-{row}-{subset.lower()}") for name, row in PRINTED_ROWS.items()
     }
     return {name: claim.printed_number for name, claim in claims.items() if claim.printed_number}
+
+
+_CELLS: Mapping[str, str] = {
+    "050": "amnl",
+    "060": "amnl_060",
+    "075": "fixed_075",
+    "090": "amnl_090",
+    "single-task": "single_task",
+}
+"""The method that each row of section 24.1's table is labelled as, by the ledger's ids."""
+
+_ABOUT_FIXED_WEIGHTS = (
+    "n24.1-empirical-winner",
+    "n24.1-clear-margins",
+    "n24.1-table-order",
+    "n24.1-too-much-health-measured",
+    "n24.1-cliff",
+    "l9.1-scheme-tuned",
+    "l9.1-dataset-specific-measured",
+)
+_ABOUT_ADAPTIVE_METHODS = (
+    "n24.1-keeps-pace-with-adaptive",
+    "n4.1-gradient-aware-measured",
+    "n4.3-gaba-beats-sweep",
+    "n4.3-dynamic-beats-static-measured",
+)
+
+
+def table_claims(records: Iterable[RunRecord]) -> dict[str, object]:
+    """Return what decides the cells of section 24.1's table, from runs of what its rows name."""
+    records = list(records)
+    return {
+        f"n24.1-table-{cell}-{subset.lower()}": mean_test_rmse(records, subset, method)
+        for cell, method in _CELLS.items()
+        for subset in BOOK_SUBSETS
+    }
+
+
+def fixed_weight_claims(by_condition: Mapping[str, Sequence[RunRecord]]) -> dict[str, object]:
+    """Return what decides the readings of the sweeps over fixed weights.
+
+    Args:
+        by_condition: records by the name of the training condition that they were made under.
+
+    """
+    return dict(decide_all(_ABOUT_FIXED_WEIGHTS, by_condition))
+
+
+def adaptive_claims(
+    by_condition: Mapping[str, Sequence[RunRecord]], records: Iterable[RunRecord]
+) -> dict[str, object]:
+    """Return what decides the statements about adaptive methods.
+
+    Args:
+        by_condition: as for ``fixed_weight_claims``.
+        records: of the core studies.
+
+    """
+    return decide_all(_ABOUT_ADAPTIVE_METHODS, by_condition) | {
+        "n4.3-gaba-converged-weights": gaba_last_rul_weight(records)
+    }
+
+
+def floor_values(ends: pd.DataFrame) -> dict[str, float | None]:
+    """Return when GABA's floor binds at a ratio of 500, and what it leaves.
+
+    Args:
+        ends: what ``floor_by_ratio`` returns; 500 is among the ratios.
+
+    """
+    floor = GABALoss().min_weight
+    return {
+        "left-500": float(ends.loc[ends["ratio"] == 500, "weighted_ratio"].item()),
+        "lowest": floor / (1 + floor),
+        "bind-500": floor_binding_step(500),
+    }
+
+
+def trace_values(trace: pd.DataFrame, data: str, batch: int) -> dict[str, object]:
+    """Return when the floor binds in a live training, and the weights from there on.
+
+    Args:
+        trace: what ``trace_gaba`` returns.
+        data: what a reader sees for the data.
+        batch: windows a batch.
+
+    """
+    bound = trace[trace["bound"]]
+    return {
+        "data": data,
+        "batch": batch,
+        "bound-at": first_bound_step(trace) or "no",
+        "steps": len(trace),
+        "weight-low": bound["weight"].min(),
+        "weight-high": bound["weight"].max(),
+        "wanted": bound["wanted"].median(),
+    }
 
 
 def recorded_so_far(evidence_of: Mapping[str, Evidence]) -> str:
@@ -187,6 +296,48 @@ def fixed_weights_reading(evidence_of: Mapping[str, Evidence]) -> str:
             f"the fixed weights, {apart or 'none is told apart'}."
         )
     return "\n".join(lines)
+
+
+def sweep_tables(
+    core: Evidence, methods: Sequence[str], printed: Mapping[str, Mapping[str, object]]
+) -> HTML:
+    """Return the errors of fixed weights on every subset behind one line.
+
+    Args:
+        core: what is recorded of the sweep.
+        methods: names of the fixed weights.
+        printed: the source's figures by method, for each subset.
+
+    """
+    told = "; ".join(_told_apart(core, subset, methods) for subset in printed)
+    tables = [error_table(core, subset, methods, cells) for subset, cells in printed.items()]
+    return folded(f"Tables: the sweep with the source's figures. {told}", *tables)
+
+
+def grid_tables(core: Evidence) -> HTML:
+    """Return the comparisons of the grid's cells with fixed 0.5/0.5 behind one line."""
+    told = "; ".join(_told_apart(core, subset, GRID) for subset in BOOK_SUBSETS)
+    tables = [error_table(core, subset, GRID) for subset in BOOK_SUBSETS]
+    return folded(f"Tables: the four cells against fixed 0.5/0.5. {told}", *tables)
+
+
+def method_tables(evidence: Evidence, subset: str) -> HTML:
+    """Return what is measured of every method on a subset behind one line."""
+    rows = estimates_of(evidence, subset)
+    return folded(
+        f"Tables: all {len(rows)} methods on {subset}. {_told_apart(evidence, subset)}",
+        error_table(evidence, subset),
+        quality_table(evidence, subset),
+    )
+
+
+def _told_apart(evidence: Evidence, subset: str, methods: Sequence[str] | None = None) -> str:
+    """Say how many networks are told from fixed 0.5/0.5 on a subset."""
+    compared = comparisons_of(evidence, subset, methods)
+    networks = compared[~compared["method"].isin(_BASELINES)]
+    apart = int(networks["outcome"].isin(TOLD_APART).sum())
+    verb = "is" if apart == 1 else "are"
+    return f"On {subset} {apart or 'none'} of {len(networks)} {verb} told from fixed 0.5/0.5"
 
 
 def grid_shown(core: Evidence) -> HTML:

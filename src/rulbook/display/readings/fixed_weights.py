@@ -1,6 +1,12 @@
-"""What is said of fixed weights: the printed progression, searches, and recorded courses."""
+"""What is said of fixed weights: the printed progression, searches, and recorded courses.
 
-from collections.abc import Mapping
+The functions that end in ``_values`` return what chapter 05 quotes, by its name there without the
+chapter; those that end in ``_claims`` return what decides claims, by the claim's id, and ``None``
+for a claim that the text settles.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -9,8 +15,15 @@ from IPython.display import HTML
 from rulbook.claims.ledger import find
 from rulbook.display.results import in_words, within
 from rulbook.display.tables import table
-from rulbook.experiments.weight_search import Searches
+from rulbook.experiments.fixed_weight_section import share_at_last_epoch
+from rulbook.experiments.weight_search import Searches, search_gains
+from rulbook.experiments.weight_trade_off import (
+    balancing_weight,
+    gradient_ratio_with_balanced_losses,
+    share_by_seed,
+)
 from rulbook.statistics import Comparison, over_seeds
+from rulbook.studies.condition_rules import decide_all
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.fixed_weights import (
     EARLY_EPOCH,
@@ -18,6 +31,19 @@ from rulbook.studies.fixed_weights import (
     BestWeights,
     Courses,
     change_of_balance,
+)
+from rulbook.training.record import RunRecord
+
+CONTRIBUTION_CAPTION = (
+    "It opens on the section's worked example, losses of 1000 and 1, and on the default weights of "
+    "its class, 0.7 and 0.3. Try: slide λ through the section's candidates, 0.1 to 0.9, and watch "
+    "how little happens; then press Balance."
+)
+"""What to try in the explorer of the contributions."""
+
+_SETTLED_BY_THE_TEXT = (
+    *("gpu-hours", "zero-hyperparameters", "amnl-per-batch", "fixed-inadequate"),
+    "uncertainty-principled",
 )
 
 PRINTED_EPOCHS = (1, 10, 50, 100)
@@ -38,12 +64,13 @@ def printed_progression() -> pd.DataFrame:
     )
 
 
-def progression_table(progression: pd.DataFrame, courses: Courses) -> HTML:
+def progression_table(progression: pd.DataFrame, courses: Courses, rests_on: str) -> HTML:
     """Return the printed losses beside the recorded ones of the same epochs.
 
     Args:
         progression: what ``printed_progression`` returns.
         courses: what ``courses_of`` returns.
+        rests_on: what the caption says that the table rests on.
 
     """
     shown = progression.rename(columns={"rul": "source, RUL", "health": "source, health"})
@@ -53,7 +80,7 @@ def progression_table(progression: pd.DataFrame, courses: Courses) -> HTML:
         shown[f"{name}, health"] = at_epochs["health_loss"].to_numpy()
     return table(
         shown.reset_index(),
-        "Mean training losses by epoch: the source's, and those recorded in the long study",
+        f"Mean training losses by epoch: the source's, and those recorded. {rests_on}",
         {column: ".0f" if column.endswith("RUL") else ".2f" for column in shown.columns},
     )
 
@@ -106,6 +133,17 @@ def harm_table(by_weight: Mapping[float | str, pd.Series]) -> HTML:
         "Steps of the trunk along the weighted sum that, with the heads held still, would raise "
         "the health loss of their own batch, to first order",
     )
+
+
+def best_weights_claims(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, object]:
+    """Return what decides whether the best weight moves, under every training condition.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+
+    """
+    moves = ("l9.1-optimal-weight-moves", "n4.3-optimal-weight-moves")
+    return {**decide_all(moves, records), "l9.1-dataset-specific": None}
 
 
 def best_weights_reading(best: BestWeights | None, core: Evidence) -> str:
@@ -163,3 +201,92 @@ def courses_reading(courses: Courses, long: Evidence) -> str:
             f"{drift:.1f} times as large at the end as at the first epoch on FD001.",
         ]
     )
+
+
+def domination_claims(rul_loss: float, health_loss: float) -> dict[str, object]:
+    """Return what decides whether a plain sum is nearly the RUL loss alone."""
+    share = rul_loss / (rul_loss + health_loss)
+    return {"l9.1-sum-dominated": share > 0.99, "l9.1-mse-scale-three-values": None}
+
+
+def search_values(
+    searches: Mapping[str, Searches], against_half: Mapping[str, Comparison], trainings: int
+) -> dict[str, object]:
+    """Return what the searches found and what it was worth.
+
+    Args:
+        searches: by kind; their scores are validation RMSE in cycles.
+        against_half: by kind, the test RMSE with the chosen weights minus that of 0.5/0.5.
+        trainings: how many were run for all of them.
+
+    """
+    gains = {
+        name.replace("_", "-"): value
+        for name, value in asdict(search_gains(searches, against_half)).items()
+    }
+    repeats = len(next(iter(searches.values())).chosen)
+    told_apart = str(gains["told-apart"] or "none")
+    return gains | {"repeats": repeats, "trainings": trainings, "told-apart": told_apart}
+
+
+def progression_values(progression: pd.DataFrame) -> dict[str, float]:
+    """Return the weights that balance the first and the last printed losses.
+
+    Args:
+        progression: what ``printed_progression`` returns.
+
+    """
+    balancing = progression["health"] / progression.sum(axis=1)
+    return {
+        "balance-1": balancing[PRINTED_EPOCHS[0]],
+        "balance-100": balancing[PRINTED_EPOCHS[-1]],
+        "share-at-100": 100 * share_at_last_epoch(progression),
+    }
+
+
+def course_values(traced: pd.DataFrame, typical: pd.DataFrame) -> dict[str, float]:
+    """Return where the small network's ratios start and end, and the weights that balance them.
+
+    Args:
+        traced: what ``gradient_course`` returns.
+        typical: what ``typical_course`` returns of it.
+
+    """
+    values: dict[str, float] = {"course-seeds": traced["seed"].nunique()}
+    for name, moment in (("start", typical.iloc[0]), ("end", typical.iloc[-1])):
+        values[f"loss-ratio-{name}"] = moment["rul_loss"] / moment["health_loss"]
+        values[f"norm-ratio-{name}"] = moment["norm_ratio"]
+    left_over = gradient_ratio_with_balanced_losses(traced)
+    balanced_at = balancing_weight(typical, "gradients")
+    return values | {
+        "left-over-low": left_over.min(),
+        "left-over-high": left_over.max(),
+        "gradient-balance-min": balanced_at.min(),
+        "gradient-balance-max": balanced_at.max(),
+    }
+
+
+def conflict_values(
+    traced: pd.DataFrame, by_weight: Mapping[float | str, pd.Series]
+) -> dict[str, float]:
+    """Return on how many steps the cosine is negative, and on how many the health loss rises, %.
+
+    Args:
+        traced: what ``gradient_course`` returns.
+        by_weight: see ``harm_table``; 0.5 is among the weights, and the balancing one is last.
+
+    """
+    negative = over_seeds(share_by_seed(traced, traced["cosine"] < 0))
+    balanced: pd.Series = list(by_weight.values())[-1]
+    return {
+        "negative": negative.value,
+        "negative-low": negative.low,
+        "negative-high": negative.high,
+        "harm-half": by_weight[0.5].mean(),
+        "harm-balanced": balanced.mean(),
+    }
+
+
+def closing_table_claims() -> dict[str, object]:
+    """Name the cells of the closing table that the text settles, or nothing does."""
+    return {f"l9.1-{claim}": None for claim in _SETTLED_BY_THE_TEXT}

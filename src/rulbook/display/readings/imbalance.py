@@ -1,20 +1,36 @@
-"""What chapter 03 shows and says of the gradient imbalance, as its tables come out."""
+"""What chapter 03 shows and says of the gradient imbalance, as its tables come out.
 
+The functions that end in ``_answers`` return what decides claims, by the claim's id. Those that end
+in ``_values`` return what the prose quotes, by its name there without the chapter.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
+from rulbook.claims.decision import Answer
+from rulbook.claims.ledger import find
+from rulbook.claims.verdict import figure_over_conditions
 from rulbook.display.results import in_words, number
 from rulbook.display.tables import table
+from rulbook.experiments.gradient_norms import PLACES
+from rulbook.studies.claim_rules import required_weight_quadruples
+from rulbook.studies.condition_rules import decide_all, median_ratios
 from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.imbalance import (
     gradients_by_epoch,
+    last_median_ratio,
+    protocol_runs,
     ratio_counts,
     ratio_quantile,
     ratio_summary,
+    required_weight_growth,
     start_summary,
+    typical_cosine,
 )
 from rulbook.studies.methods import METHODS, method_of
 from rulbook.training.record import RunRecord
@@ -151,17 +167,18 @@ def ratio_by_training_table(
     )
 
 
-def cosine_reading(records: Sequence[RunRecord], recorded: float, live: float) -> Markdown:
+def cosine_reading(records: Sequence[RunRecord], trace: pd.DataFrame) -> Markdown:
     """Say how the two gradients stand to each other.
 
     Args:
-        records: the trainings that ``recorded`` is of.
-        recorded: typical cosine of their steps.
-        live: median cosine of the short live run.
+        records: trainings with equal weights.
+        trace: a short live run.
 
     """
+    live = trace["cosine"].median()
     if not records:
         return Markdown(f"In the short live run above the median cosine is {live:+.2f}.")
+    recorded = typical_cosine(records)
     return Markdown(
         f"Over {in_words(len(records), 'recorded training')}, the median cosine of an "
         f"epoch's steps is {recorded:+.2f}: the two gradients "
@@ -188,25 +205,30 @@ def balancing_weight_table(study: Evidence, live: pd.DataFrame) -> HTML | Markdo
     )
 
 
-def growth_note(growth: pd.DataFrame | None, study: Evidence) -> str:
-    """Return the few words beside the verdict on the growth of the balancing weight.
+def growth_answers(study: Evidence) -> dict[str, Answer]:
+    """Return what decides how the balancing weight of the long runs grows."""
+    if not study.complete:
+        quadruples = Answer(note=study.sentence())
+    else:
+        growth = required_weight_growth(study.records)
+        factors = ", ".join(
+            f"{factor:.0f}-fold on {subset}" for subset, factor in growth.loc[30].items()
+        )
+        quadruples = Answer(
+            required_weight_quadruples(study.records),
+            f"epoch 30 over epoch 1, fixed 0.5/0.5, seed 42: {factors}",
+        )
+    return {
+        "n12.4-pitfall-required-weight-direction": Answer(),
+        "n12.4-pitfall-required-weight-grows": quadruples,
+    }
 
-    Args:
-        growth: what ``required_weight_growth`` returns.
-        study: the long runs.
 
-    """
-    if growth is None:
-        return study.sentence()
-    return "epoch 30 over epoch 1, fixed 0.5/0.5, seed 42: " + ", ".join(
-        f"{factor:.0f}-fold on {subset}" for subset, factor in growth.loc[30].items()
-    )
-
-
-def growth_reading(growth: pd.DataFrame | None, study: Evidence) -> Markdown:
-    """Say how the balancing weight of the long runs grows, and why; arguments as above."""
-    if growth is None:
+def growth_reading(study: Evidence) -> Markdown:
+    """Say how the balancing weight of the long runs grows, and why."""
+    if not study.complete:
         return Markdown(study.sentence())
+    growth = required_weight_growth(study.records)
     courses = " ".join(
         f"On {subset} it is largest at epoch {factor.idxmax()}, {factor.max():.0f} times its value "
         f"at epoch 1, and has fallen to {factor.loc[30]:.0f} times by epoch 30."
@@ -247,3 +269,130 @@ def unit_table(study: Evidence, in_cycles: pd.DataFrame) -> HTML | Markdown:
         f"Median gradient ratio by epoch and unit of the target, FD002. {study.sentence()}",
         {"ratio": ".2f"},
     )
+
+
+def output_values(outputs: pd.DataFrame, cap: float) -> dict[str, float]:
+    """Return the ratios on the outputs; ``outputs`` is what ``ratios_on_outputs`` returns.
+
+    Args:
+        outputs: of two predictions, zero and the mean, each in cycles and in caps.
+        cap: cycles in a cap.
+
+    """
+    names = ("outputs-zero", "outputs-zero-caps", "outputs-mean", "outputs-mean-caps")
+    return dict(zip(names, outputs["by PyTorch"], strict=True)) | {"cap": cap}
+
+
+def place_values(
+    by_place: pd.DataFrame, traces: Mapping[str, pd.DataFrame], cap: float
+) -> dict[str, float]:
+    """Return the ratios of the short runs by unit, moment and place, and their last errors, cycles.
+
+    Args:
+        by_place: what ``short_runs_by_unit`` returns of the places.
+        traces: what it returns of the steps, in cycles and in caps.
+        cap: cycles in a cap.
+
+    """
+    values: dict[str, float] = {"steps": len(traces["cycles"])}
+    for row in by_place.to_dict("records"):
+        moment = "end" if row["after steps"] else "start"
+        for place in PLACES:
+            values[f"{row['target in']}-{moment}-{place.split()[-1]}"] = row[place]
+    for unit, cycles in (("cycles", 1.0), ("caps", cap)):
+        last = traces[unit]["rul_loss"].tail(20).mean()
+        values[f"error-{unit}"] = float(cycles * np.sqrt(last))
+    return values
+
+
+def start_values(start: pd.DataFrame, networks: int) -> dict[str, float]:
+    """Return the range of the ratio before the first step, and how many networks start shut.
+
+    Args:
+        start: what ``starts_by_subset`` returns.
+        networks: how many were measured.
+
+    """
+    return {
+        "start-low": start["lowest"].min(),
+        "start-high": start["highest"].max(),
+        "start-dead": int(start["started shut"].sum()),
+        "start-networks": networks,
+    }
+
+
+def median_ratio(every_step: Evidence) -> float:
+    """Return the median ratio of all steps of the protocol's trainings; NaN until all are there."""
+    if not every_step.complete:
+        return math.nan
+    return ratio_quantile(ratio_counts(protocol_runs(every_step.records)), 0.5)
+
+
+def ratio_answers(
+    records: Mapping[str, Sequence[RunRecord]], live: pd.DataFrame
+) -> dict[str, Answer]:
+    """Return what decides the size of the imbalance.
+
+    The figure is held against trainings with AdamW at either batch, on the subset whose batches the
+    source counts.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+        live: the trace of a short training.
+
+    """
+    ratios = median_ratios(records)
+    shown = {name: ratios.get(name) for name in ("protocol", "book-batch")}
+    largest = live["ratio"].max()
+    answers = {
+        claim: Answer(
+            ratios["protocol"],
+            "FD001, five seeds, under the protocol",
+            figure_over_conditions(find(claim), shown),
+        )
+        if "protocol" in ratios
+        else Answer(note="waiting for records")
+        for claim in ("n12.4-gradient-ratio-median", "n4.1-imbalance-500")
+    }
+    return answers | {
+        "n4.1-imbalance-wild": Answer(
+            bool(largest > 10), f"largest ratio of the short run: {largest:.0f}"
+        ),
+    }
+
+
+def cosine_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
+    """Return what decides whether the two tasks disagree; ``records`` as for ``ratio_answers``."""
+    decided = decide_all(["n12.4-tasks-disagree-cosine"], records)
+    answers = {claim: Answer(conditions=holds) for claim, holds in decided.items()}
+    return {"n12.4-tasks-disagree": Answer()} | answers
+
+
+def batch_answers(batches: pd.DataFrame) -> dict[str, Answer]:
+    """Return what decides the number of batches; ``batches``: of ``batches_of_an_epoch``."""
+    (of_32,) = batches.loc[batches["subset"] == "FD001", "batches of 32"]
+    return {
+        "n12.4-batches-of-one-epoch": Answer(
+            int(of_32), "batches of 32, the smallest size that the book names"
+        ),
+        "n12.4-batches-measured": Answer(),
+    }
+
+
+def measured_values(
+    every_step: Evidence, long_runs: Evidence, windows: Mapping[str, int], batches: float
+) -> dict[str, float]:
+    """Return the recorded median ratio, the last one of the long run, and the windows of a batch.
+
+    Args:
+        every_step: see ``ratio_answers``.
+        long_runs: trainings of a hundred epochs.
+        windows: training windows by subset.
+        batches: how many batches the source says that an epoch of FD001 has.
+
+    """
+    return {
+        "median": median_ratio(every_step),
+        "late": last_median_ratio(long_runs.records, "FD001"),
+        "size-for-4120": windows["FD001"] / batches,
+    }

@@ -1,16 +1,50 @@
-"""What chapter 02 shows and quotes of adding up two losses."""
+"""What chapter 02 shows and quotes of adding up two losses.
+
+The functions that end in ``_values`` return what the prose quotes, by its name there without the
+chapter; ``_claims`` and ``_answers`` return what decides claims, by the claim's id.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
 from rulbook import toy
+from rulbook.claims.decision import Answer
 from rulbook.claims.ledger import find
 from rulbook.display.tables import table
+from rulbook.experiments import loss_combination as combination
 from rulbook.experiments.weight_trade_off import loss_rises
+from rulbook.studies.claim_rules import health_loss_stays_within
+from rulbook.studies.evidence import Evidence
 from rulbook.typing import Floats
 from rulbook.weighting.method import WeightingMethod
 from rulbook.weighting.registry import METHODS
+
+CONTRIBUTION_CAPTION = (
+    "It opens on the section's two losses at equal weights. Try: find by hand the weight at which "
+    "both losses contribute the same, then press Balance. Raise the RUL loss to 1000, as early in "
+    "a training, and see how far that weight moves."
+)
+"""What to try in the explorer of the contributions."""
+
+KNOBS_CAPTION = (
+    "Try: for how many tasks could you still afford the grid, if a training takes a minute? And "
+    "with a grid of three values?"
+)
+"""What to try in the explorer of the grid over free weights."""
+
+FRONTIER_CAPTION = (
+    "Two toy frontiers, and on the first the trained networks: one point a weight, each loss "
+    "scaled from its least to its largest. Try: slide λ and watch the dot go along the whole "
+    "convex frontier, but jump from end to end of the concave one. Point at a trained network to "
+    "see its weight: they lie nowhere near a frontier."
+)
+"""What to try in the explorer of the frontiers."""
+
+_COUPLE = 2.0
+"""The section says that a health loss stays below "a couple"."""
 
 _NEEDS = {
     "nothing": "nothing",
@@ -64,6 +98,67 @@ def sweep_values(swept: pd.DataFrame) -> dict[str, float]:
         "rise-rul-high": rises.rul.high,
         "rise-health": rises.health.difference,
     }
+
+
+def gaba_values(weights: Floats) -> dict[str, float]:
+    """Return what the weights that the section gives GABA, (2,), leave unbalanced."""
+    rul_pull, health_pull = combination.pulls_at_gaba_ratio(weights)
+    return {"gaba-left-over": rul_pull / health_pull, "gaba-ratio": weights[1] / weights[0]}
+
+
+def loop_values(loop: combination.PrintedLoop) -> dict[str, float]:
+    """Return by how much the loop's two losses fall from its first step to its last, %."""
+    rul, health, _ = combination.percent_falls(loop.losses[[0, -1]])[0]
+    return {"fall-rul": rul, "fall-health": health}
+
+
+def rate_values(printed_falls: Floats, falls: Floats, rate: float) -> dict[str, float]:
+    """Return the learning rate that gives the first printed fall, and the second falls, %.
+
+    Args:
+        printed_falls: of the RUL loss in the printed steps, (2,).
+        falls: the same of the loop at ``rate``.
+        rate: the learning rate.
+
+    """
+    return {
+        "needed-rate": rate,
+        "printed-fall": printed_falls[0],
+        "second-fall": falls[1],
+        "second-fall-printed": printed_falls[1],
+    }
+
+
+def listing_claims(long: Evidence) -> dict[str, object]:
+    """Return what decides the lines of the listings, and the size of a health loss.
+
+    Args:
+        long: two trainings of a hundred epochs.
+
+    """
+    stays = health_loss_stays_within(long, bound=_COUPLE)
+    return {**combination.listing_claims(), "n4.3-ce-scale": stays}
+
+
+def frontier_values(
+    fronts: Mapping[str, Floats], chosen: Mapping[str, Sequence[int]]
+) -> dict[str, int]:
+    """Return how many points between the ends of the concave front a weighted sum reaches.
+
+    Args:
+        fronts: pairs of losses, (points, 2), by shape.
+        chosen: the rows that weights select, by shape.
+
+    """
+    inner = combination.inner_points(chosen["concave"], len(fronts["concave"]))
+    return {"concave-inner": inner}
+
+
+def sweep_answers(swept: pd.DataFrame) -> dict[str, Answer]:
+    """Return what decides whether trained networks trade one loss for the other; see above."""
+    rises = loss_rises(swept, low=0.01, high=0.99)
+    note = "RUL loss at 0.99 against 0.01"
+    return {"n4.3-cmapss-frontier-shape": Answer(rises.trade_off, note)}
 
 
 def what_methods_need() -> HTML:

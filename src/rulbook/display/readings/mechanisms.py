@@ -1,20 +1,169 @@
-"""What chapter 01 shows of trainings beside a second task, right or wrong."""
+"""What chapter 01 shows of trainings beside a second task, right or wrong.
+
+The functions that end in ``_answers`` return what decides claims, by the claim's id. Those that end
+in ``_values`` return what the prose quotes, by its name there without the chapter.
+"""
 
 import pandas as pd
 from IPython.display import HTML, Markdown
 
+from rulbook.claims.decision import Answer, answer
+from rulbook.claims.ledger import find
 from rulbook.display.readings.imbalance import what_is_missing
 from rulbook.display.results import p_value, variants_reading, variants_shown
 from rulbook.display.tables import table
+from rulbook.experiments import mechanisms
 from rulbook.statistics import Estimate
-from rulbook.studies.claim_rules import FD002_GAIN
+from rulbook.studies.by_condition import records_by_condition
+from rulbook.studies.claim_rules import FD002_GAIN, gain_on_fd002_claims
 from rulbook.studies.comparison import rmse_by_seed
+from rulbook.studies.condition_rules import decide_all
 from rulbook.studies.evidence import Evidence, completed_runs
 from rulbook.studies.methods import method
 from rulbook.studies.protocol_choices import variants_table
 
 _LABELS = {"shuffled": "shuffled labels", "serial_number": "serial number"}
 _METHODS = ("fixed_050", "fixed_0002")
+_DOMAINS = "self-driving nlp speech vision drug medical recommenders same-structure"
+_CHILD = "slower catch-up advantage abstraction"
+_SEPARATE = "separate, against one trunk"
+_SHARED = "one trunk, against one head"
+
+
+def printed_gain() -> dict[str, float]:
+    """Return the RMSE on FD002, cycles, that the section prints, by method."""
+    return {name: float(str(find(claim).printed)) for name, claim in FD002_GAIN.items()}
+
+
+def heads_table(multiples: pd.DataFrame) -> HTML:
+    """Show what ``as_multiples`` returns."""
+    return table(
+        multiples,
+        "A forward pass of 8 rows: the time of many heads, as multiples",
+        {_SHARED: ".1f", _SEPARATE: ".1f"},
+    )
+
+
+def heads_values(multiples: pd.DataFrame) -> dict[str, float]:
+    """Return the multiples of a hundred heads, by trunk; ``multiples``: of ``as_multiples``."""
+    values: dict[str, float] = {}
+    for row in multiples[multiples["heads"] == 100].to_dict("records"):
+        trunk = row["trunk"].split()[0]
+        values |= {f"hundred-{trunk}": row[_SHARED], f"separate-{trunk}": row[_SEPARATE]}
+    return values
+
+
+def heads_answers(multiples: pd.DataFrame) -> dict[str, Answer]:
+    """Return what decides whether many heads share the cost of the trunk."""
+    hundred = multiples[multiples["heads"] == 100]
+    is_dearer = bool((hundred[_SEPARATE] > 1).all())
+    note = "timing of this machine, 100 heads, both trunks"
+    return {"n4.1-trunk-cost-amortised": Answer(is_dearer, note)}
+
+
+def few_engines_answers(
+    error_difference: pd.DataFrame, gap_difference: pd.DataFrame
+) -> dict[str, Answer]:
+    """Return what decides whether a second task regularises and augments.
+
+    Args:
+        error_difference: what ``paired_differences`` returns of the test error.
+        gap_difference: the same of test minus training error.
+
+    """
+    two_tasks = error_difference["training"].isin(mechanisms.LABELLINGS[1:3])
+    note = "2 to 32 engines"
+    return {
+        "n4.1-mechanism-regularisation": Answer(mechanisms.helps(gap_difference), note),
+        "n4.1-mechanism-augmentation": Answer(mechanisms.helps(error_difference[two_tasks]), note),
+    }
+
+
+def few_engines_table(trainings: pd.DataFrame) -> HTML:
+    """Show what ``label_efficiency`` returns, mean over seeds."""
+    means = trainings.groupby(["engines", "training"], sort=False)["test_rmse"].mean()
+    return table(
+        means.unstack().reset_index().rename_axis(columns=None),
+        "RMSE on the test engines, cycles, by number of training engines",
+        dict.fromkeys(mechanisms.LABELLINGS, ".2f"),
+    )
+
+
+def transfer_table(transfer: pd.DataFrame) -> HTML:
+    """Show what ``representation_transfer`` returns, mean over seeds."""
+    names = {"rmse": "RMSE of RUL, cycles", "balanced_accuracy": "balanced accuracy"}
+    by_trunk = transfer.groupby("trunk", sort=False)[list(names)].mean()
+    return table(
+        by_trunk.rename(columns=names).reset_index(),
+        "New linear heads on frozen trunks, mean over seeds",
+        dict(zip(names.values(), (".2f", ".3f"), strict=True)),
+    )
+
+
+def transfer_answers(transfer: pd.DataFrame) -> dict[str, Answer]:
+    """Return what decides whether features transfer."""
+    helps = mechanisms.helps(_of_the_health_trunk(transfer))
+    return {"n4.1-mechanism-transfer": Answer(helps, "against an untrained trunk")}
+
+
+def transfer_values(transfer: pd.DataFrame) -> dict[str, float]:
+    """Return what a trunk that knows the health states gains, cycles, and of how much, %."""
+    return {
+        "transfer-gain": -_of_the_health_trunk(transfer)["difference"].item(),
+        "transfer-share": mechanisms.share_of_the_gain(transfer),
+    }
+
+
+def _of_the_health_trunk(transfer: pd.DataFrame) -> pd.DataFrame:
+    against_untrained = mechanisms.paired_differences(
+        transfer, "rmse", variant="trunk", reference="untrained"
+    )
+    return against_untrained[against_untrained["trunk"] == "health only"]
+
+
+def second_tasks_answers(differences: pd.DataFrame) -> dict[str, Answer]:
+    """Return what decides whether a wrong second task hurts; arguments as for the table."""
+    serial = _serial_number(differences)
+    worst = mechanisms.serial_number_summary(serial)["negative-transfer-weight"]
+    return {
+        "n4.1-negative-transfer": Answer(
+            mechanisms.hurts(serial.loc[[worst]]), f"serial number at a RUL weight of {worst:g}"
+        ),
+        "n4.1-wrong-auxiliary": Answer(not mechanisms.helps(serial), "four RUL weights"),
+    }
+
+
+def second_tasks_values(differences: pd.DataFrame, auxiliary: pd.DataFrame) -> dict[str, float]:
+    """Return where the serial number hurts and helps, the single task's error, and shuffling's.
+
+    Args:
+        differences: as for the table.
+        auxiliary: what ``auxiliary_tasks`` returns.
+
+    """
+    alone = auxiliary.query("rul_weight == 1 and auxiliary == 'health'")["rmse"].mean()
+    return mechanisms.serial_number_summary(_serial_number(differences)) | {
+        "alone": alone,
+        "health-shuffled-max": mechanisms.largest_shuffling_effect(auxiliary),
+    }
+
+
+def _serial_number(differences: pd.DataFrame) -> pd.DataFrame:
+    return differences[differences["auxiliary"] == "serial number"].set_index("rul_weight")
+
+
+def gain_answers(evidence: Evidence) -> dict[str, Answer]:
+    """Return what decides the section's gain on FD002, from the study with equal weights."""
+    measured = decide_all(["n4.1-fd002-drop-measured"], records_by_condition())
+    decided = gain_on_fd002_claims(evidence.records) | measured
+    return {claim: answer(value) for claim, value in decided.items()}
+
+
+def beyond_engines_claims() -> dict[str, object]:
+    """Name the remarks on other domains and on children, which papers settle, or nothing does."""
+    claims = [f"n4.1-domain-{name}" for name in _DOMAINS.split()]
+    claims += [f"n4.1-bilingual-{name}" for name in _CHILD.split()]
+    return dict.fromkeys([*claims, "n4.1-promise-conditional"])
 
 
 def second_tasks_table(differences: pd.DataFrame) -> HTML:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from rulbook.claims.ledger import Claim, find
 from rulbook.data.cmapss import SUBSETS
-from rulbook.data.prepare import Recipe
+from rulbook.data.prepare import RUL_CAP, Recipe
 from rulbook.display.results import NOTHING, in_words, number, rows_of, spread, waiting, within
 from rulbook.display.tables import table
 from rulbook.statistics import TOLD_APART, Outcome, over_seeds
@@ -71,6 +71,60 @@ def printed_shown(claims: Iterable[Claim]) -> HTML:
         ),
         "Errors that the source prints for FD002, in rising order",
     )
+
+
+def predictions_to_explore(
+    core: Evidence, trees: pd.DataFrame, source: str
+) -> dict[str, pd.DataFrame]:
+    """Return what the explorer of the cap shows: the trees, and a recorded network where one is.
+
+    Args:
+        core: what is recorded of the core study.
+        trees: predictions of the trees on FD002.
+        source: what a reader sees for their data.
+
+    """
+    networks = {
+        f"network 0.5/0.5, seed {run.config.seed}": run.test.frame()
+        for run in _protocol_runs(core)[:1]
+        if run.test is not None
+    }
+    return {f"trees, live on {source}": trees} | networks
+
+
+def choice_values(choices: pd.DataFrame, source: str) -> dict[str, object]:
+    """Return what the prose quotes of the choices on FD002; arguments as for ``choices_shown``."""
+    rmse = choices[choices["subset"] == "FD002"].set_index("choice")["rmse"]
+    leaky, engines = rmse["validation windows"], rmse["validation engines"]
+    return {
+        "protocol": rmse["the protocol"],
+        "sensors": rmse["14 sensors for 17 features"],
+        "uncapped": rmse["uncapped test targets"],
+        "uncapped-all": rmse["uncapped targets throughout"],
+        "every": rmse["all windows for the last"],
+        "engines": engines,
+        "windows": leaky,
+        "leaky-test": rmse["trained on the random draw"],
+        "leak": 100 * (1 - leaky / engines),
+        "source": source,
+        "cap": RUL_CAP,
+    }
+
+
+def tree_values(chosen: pd.Series, best: pd.Series) -> dict[str, float]:
+    """Return how many trees validation chooses and how many are best on test, and their errors.
+
+    Args:
+        chosen: a row of ``boosted_by_trees``.
+        best: likewise.
+
+    """
+    return {
+        "trees-chosen": int(chosen["trees"]),
+        "trees-best": int(best["trees"]),
+        "test-chosen": chosen["test_rmse"],
+        "test-best": best["test_rmse"],
+    }
 
 
 def choices_shown(choices: pd.DataFrame, source: str) -> HTML:

@@ -7,21 +7,31 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 
+from rulbook.claims.decision import Answer
 from rulbook.data.cmapss import SUBSETS
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.display.results import in_words, number, spread
 from rulbook.display.tables import table
+from rulbook.experiments.trunk_maps import TrunkMaps
 from rulbook.optimisers import OPTIMISER_NAMES
+from rulbook.studies.claim_rules import BOOK_SUBSETS, health_accuracy_reached, is_near_chance
+from rulbook.studies.condition_rules import (
+    adam_and_sgd_agree,
+    decide_all,
+    weights_serving_both,
+)
 from rulbook.studies.conditions import training_condition
-from rulbook.studies.evidence import completed_runs, has_arrived
+from rulbook.studies.evidence import Evidence, completed_runs, has_arrived
 from rulbook.studies.methods import METHODS, method_of
 from rulbook.studies.symptoms import (
     RECALLS,
     confusion,
     health_by_epoch,
     probe_scores,
+    share_of_clipped_steps,
+    stopped_while_improving,
 )
 from rulbook.studies.tuning import selected_validation
 from rulbook.training.record import RunRecord
@@ -189,7 +199,65 @@ def optimisers_table(runs: Mapping[str, Sequence[RunRecord]], rests_on: str) -> 
     )
 
 
-def arrived_optimisers_reading(records: Mapping[str, Sequence[RunRecord]]) -> str:
+_BESIDE_THE_RUL = (
+    "n12.4-symptom-rul-trains",
+    "n12.4-symptom-hs-after-five-epochs",
+    "n12.4-symptom-critical-recall",
+    "n12.4-rare-class-below-guessing",
+)
+_PLATEAU = "n12.4-symptom-hs-plateau"
+
+
+def symptom_answers(
+    imbalance: Evidence, records: Mapping[str, Sequence[RunRecord]]
+) -> dict[str, Answer]:
+    """Return what decides the symptoms of the health task beside a RUL task that trains.
+
+    Args:
+        imbalance: the study whose accuracy is held against the printed plateau.
+        records: records by the name of the training condition that they were made under.
+
+    """
+    decided = decide_all((*_BESIDE_THE_RUL, _PLATEAU), records)
+    answers = {claim: Answer(conditions=conditions) for claim, conditions in decided.items()}
+    answers[_PLATEAU] = Answer(health_accuracy_reached(imbalance), conditions=decided[_PLATEAU])
+    return answers
+
+
+def map_answers(maps: TrunkMaps) -> dict[str, Answer]:
+    """Return what decides whether the map of the shared features shows no classes."""
+    agreement = maps.agreement["trained"]
+    note = f"nearest neighbours agree in {agreement:.2f}; one third is chance"
+    return {"n12.4-symptom-tsne-no-classes": Answer(is_near_chance(agreement), note)}
+
+
+def map_values(maps: TrunkMaps) -> dict[str, float]:
+    """Return how many windows are mapped, and how often neighbours agree on each trunk."""
+    told = {f"told-{trunk}": agreement for trunk, agreement in maps.agreement.items()}
+    return {"mapped": len(maps.windows)} | told
+
+
+def optimiser_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
+    """Return what decides whether Adam and SGD end alike; ``records`` as for symptoms."""
+    return {"n12.4-symptom-adam-sgd-gap": Answer(conditions=adam_and_sgd_agree(records))}
+
+
+def sgd_values(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
+    """Return how many runs of SGD there are, stopped early, and how often it was clipped, %.
+
+    Args:
+        runs: what ``runs_by_optimiser`` returns.
+
+    """
+    sgd = runs.get("sgd", ())
+    return {
+        "sgd-runs": len(sgd),
+        "sgd-unfinished": stopped_while_improving(sgd),
+        "sgd-clipped": 100 * share_of_clipped_steps(sgd),
+    }
+
+
+def arrived_optimisers_reading(records: Mapping[str, Sequence[RunRecord]]) -> Markdown:
     """Say how the health accuracies of AdamW and of an SGD that arrived differ, by subset.
 
     Args:
@@ -216,7 +284,13 @@ def arrived_optimisers_reading(records: Mapping[str, Sequence[RunRecord]]) -> st
             f"{in_words(len(seeds), 'seed')}"
             f"{f'; on {late} of them SGD had not arrived' if late else ''}."
         )
-    return "\n".join(lines)
+    return Markdown("\n".join(lines))
+
+
+def fixed_weights_reading(records: Sequence[RunRecord]) -> Markdown:
+    """Say which fixed weights serve both tasks under the protocol, by its ``records``."""
+    serving = {subset: weights_serving_both(records, subset) for subset in BOOK_SUBSETS}
+    return Markdown(f"Under the protocol. {serving_weights_reading(serving)}")
 
 
 def serving_weights_reading(serving: Mapping[str, Mapping[str, bool | None]]) -> str:

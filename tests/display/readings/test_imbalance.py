@@ -1,0 +1,130 @@
+"""What chapter 03 quotes and decides of the imbalance."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from rulbook.claims.ledger import find
+from rulbook.display.readings import imbalance as readings
+from rulbook.studies.catalogue import SEEDS
+from rulbook.studies.evidence import Evidence
+from rulbook.studies.sweep import Status
+
+from ..conftest import epoch
+
+WAITING = Evidence("imbalance", (), Status(0, 0, 2), (), ())
+
+
+def complete(records, study="imbalance"):
+    records = tuple(records)
+    return Evidence(study, records, Status(len(records), 0, 0), (), SEEDS)
+
+
+@pytest.fixture
+def every_step(make_record):
+    ratios = [100.0, 300.0, 700.0]
+    return complete(make_record(seed=seed, epochs=(epoch(12.0, ratios),)) for seed in SEEDS)
+
+
+@pytest.fixture
+def live():
+    return pd.DataFrame({"ratio": [5.0, 40.0], "rul_loss": 100.0, "cosine": [0.1, 0.3]})
+
+
+def test_ratios_on_the_outputs_keep_their_names():
+    outputs = pd.DataFrame({"by PyTorch": [180.0, 1.4, 90.0, 0.7]})
+    assert readings.output_values(outputs, 125.0) == {
+        "outputs-zero": 180.0,
+        "outputs-zero-caps": 1.4,
+        "outputs-mean": 90.0,
+        "outputs-mean-caps": 0.7,
+        "cap": 125.0,
+    }
+
+
+def test_places_are_quoted_by_unit_and_moment(live):
+    by_place = pd.DataFrame(
+        [
+            {"target in": unit, "after steps": steps, "outputs": 1, "z": 2, "shared trunk": 3}
+            for unit in ("cycles", "caps")
+            for steps in (0, 2)
+        ]
+    )
+    values = readings.place_values(by_place, {"cycles": live, "caps": live}, 125.0)
+    assert values["steps"] == 2
+    assert (values["cycles-start-outputs"], values["caps-end-trunk"]) == (1, 3)
+    assert (values["error-cycles"], values["error-caps"]) == (10, 1250)
+
+
+def test_starts_are_quoted_over_all_subsets():
+    start = pd.DataFrame({"lowest": [20, 10], "highest": [99, 50], "started shut": [1, 2]})
+    assert readings.start_values(start, 6) == {
+        "start-low": 10,
+        "start-high": 99,
+        "start-dead": 3,
+        "start-networks": 6,
+    }
+
+
+def test_the_median_waits_until_every_run_is_there(every_step, live):
+    assert math.isnan(readings.median_ratio(WAITING))
+    assert readings.median_ratio(every_step) == pytest.approx(300, rel=0.2)
+
+
+def on_every_seed(make_record, *epochs):
+    return {"protocol": [make_record("fixed_050", "FD001", s, epochs=epochs) for s in SEEDS]}
+
+
+def test_the_size_of_the_ratio_is_decided_on_fd001_under_either_batch(make_record, live):
+    assert readings.ratio_answers({}, live)["n4.1-imbalance-500"].value is None
+    records = on_every_seed(make_record, epoch(12.0, [900.0] * 9))
+    answers = readings.ratio_answers(records, live)
+    assert answers["n4.1-imbalance-500"].value == pytest.approx(900, rel=0.25)
+    assert answers["n4.1-imbalance-500"].conditions == {"protocol": False, "book-batch": None}
+    assert answers["n4.1-imbalance-wild"].value is True
+    assert answers["n4.1-imbalance-wild"].note.endswith(": 40")
+
+
+def test_ratios_are_shown_by_training_network_and_length(make_record):
+    records = on_every_seed(make_record, epoch(12.0, [500.0]), epoch(11.0, [500.0]))
+    long = complete([make_record(epochs=(epoch(12.0, [500.0]),))], "long")
+    html = readings.ratio_by_training_table(records, long).data
+    assert "2 to 2" in html
+    assert "study long" in html
+
+
+def test_the_cosine_decides_whether_the_tasks_disagree(make_record):
+    """The epoch's cosine is positive: one subset settles it."""
+    records = on_every_seed(make_record, epoch(12.0, [3.0] * 9))
+    waiting, decided = map(readings.cosine_answers, ({}, records))
+    assert waiting["n12.4-tasks-disagree-cosine"].conditions == {}
+    assert decided["n12.4-tasks-disagree-cosine"].conditions == {"protocol": False}
+
+
+def test_growth_is_that_of_the_balancing_weight(make_record):
+    epochs = tuple(epoch(12.0, [100.0 * min(number, 5)]) for number in range(1, 31))
+    long = complete([make_record(epochs=epochs)], "long")
+    answer = readings.growth_answers(long)["n12.4-pitfall-required-weight-grows"]
+    assert answer.value is True
+    assert answer.note.endswith("5-fold on FD002")
+    assert "largest at epoch 5, 5 times" in readings.growth_reading(long).data
+    waiting = readings.growth_answers(WAITING)["n12.4-pitfall-required-weight-grows"]
+    assert (waiting.value, waiting.note) == (None, WAITING.sentence())
+    assert readings.growth_reading(WAITING).data == WAITING.sentence()
+    values = readings.measured_values(WAITING, long, {"FD001": 8240}, 4120)
+    assert values["size-for-4120"] == 2
+
+
+def test_batches_are_counted_on_the_first_subset():
+    batches = pd.DataFrame({"subset": ["FD001", "FD002"], "batches of 32": [554, 1457]})
+    answers = readings.batch_answers(batches)
+    assert answers["n12.4-batches-of-one-epoch"].value == 554
+    assert all(find(name) for name in answers)
+
+
+def test_what_is_said_of_the_cosine_names_the_live_run(every_step, live):
+    assert readings.cosine_reading([], live).data.endswith("+0.20.")
+    recorded = readings.cosine_reading(every_step.records, live).data
+    assert "Over 5 recorded trainings" in recorded
+    assert "agree more often than not" in recorded
