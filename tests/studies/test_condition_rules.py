@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 
 from rulbook.claims.ledger import read_ledger
+from rulbook.claims.verdict import figure_over_conditions
+from rulbook.data.cmapss import SUBSETS
 from rulbook.data.prepare import health_state
 from rulbook.errors import RulbookError, UsageError
 from rulbook.studies import SEEDS
-from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SWEEP
+from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SUBSETS, BOOK_SWEEP
 from rulbook.studies.condition_rules import (
     CONDITION_RULES,
+    FIXED_SWEEP,
+    adam_and_sgd_agree,
     all_of,
     any_of,
     decide_all,
@@ -18,11 +22,12 @@ from rulbook.studies.condition_rules import (
     is_lower,
     is_no_worse,
     mean_is_at_most,
+    median_ratios,
     opposite,
     rule_of,
 )
 from rulbook.studies.conditions import training_condition
-from rulbook.training.record import ProbeScores
+from rulbook.training.record import ProbeScores, summarise_gradients
 
 from .conftest import epoch
 
@@ -243,6 +248,105 @@ def test_no_fixed_weight_serves_both(on_every_seed, served, holds):
     if served == "some weights missing":
         records = [r for r in records if r.config.weighting != "fixed_075"]
     assert rule.holds(records) is holds
+
+
+def validated(number):
+    """Return an epoch with these fields of its validation metrics."""
+    one = epoch(12.0)
+    return one.model_copy(update={"validation": one.validation.model_copy(update=number)})
+
+
+def by_optimiser(on_every_seed, sgd, late=False, seeds=SEEDS):
+    """Return AdamW at a health accuracy of 0.8 on every subset, and SGD at those given."""
+    records = {"protocol": [], "sgd": []}
+    length = 100 if late else 2
+    for subset, accuracy in sgd.items():
+        adamw = (validated({"health_accuracy": 0.8}),)
+        records["protocol"] += on_every_seed("fixed_050", subset, epochs=adamw)
+        ends = (validated({"health_accuracy": accuracy}),) * length
+        records["sgd"] += on_every_seed("fixed_050", subset, seeds=seeds, epochs=ends, **SGD)
+    return records
+
+
+@pytest.mark.parametrize(
+    ("sgd", "agrees"),
+    [
+        (dict.fromkeys(SUBSETS, 0.796), True),
+        (dict.fromkeys(SUBSETS, 0.796) | {"FD003": 0.3}, False),
+        ({"FD001": 0.3}, False),
+        ({"FD001": 0.796}, None),
+    ],
+)
+def test_adam_and_sgd_agree_within_a_hundredth_on_every_subset(on_every_seed, sgd, agrees):
+    assert adam_and_sgd_agree(by_optimiser(on_every_seed, sgd)) == {"sgd": agrees}
+
+
+def test_an_sgd_that_did_not_arrive_or_lacks_seeds_says_nothing(on_every_seed):
+    far = {"FD001": 0.3}
+    assert adam_and_sgd_agree(by_optimiser(on_every_seed, far, late=True)) == {"sgd": None}
+    assert adam_and_sgd_agree(by_optimiser(on_every_seed, far, seeds=SEEDS[:4])) == {"sgd": None}
+    assert adam_and_sgd_agree({"protocol": on_every_seed("fixed_050")}) == {}
+
+
+def test_the_two_optimisers_must_come_from_their_conditions(on_every_seed):
+    with pytest.raises(RulbookError, match="not under sgd"):
+        adam_and_sgd_agree({"sgd": on_every_seed("fixed_050")})
+
+
+@pytest.mark.parametrize(("cosine", "holds"), [(-0.2, True), (0.6, False)])
+def test_the_tasks_disagree_where_the_typical_cosine_is_negative(on_every_seed, cosine, holds):
+    seen = summarise_gradients(np.full(9, 3.0), np.ones(9), np.full(9, cosine))
+    one = epoch(12.0).model_copy(update={"gradients": seen})
+    records = [r for s in SUBSETS for r in on_every_seed("fixed_050", s, epochs=(one,))]
+    rule = rule_of("n12.4-tasks-disagree-cosine")
+    assert rule.holds(records) is holds
+    few = [r for r in records if r.config.seed != SEEDS[0]]
+    assert rule.holds(few) is None
+
+
+def test_median_ratios_are_those_of_the_conditions_with_every_seed(on_every_seed):
+    seen = summarise_gradients(np.full(50, 400.0), np.ones(50), np.ones(50))
+    one = epoch(12.0).model_copy(update={"gradients": seen})
+    records = {
+        "protocol": on_every_seed("fixed_050", "FD001", epochs=(one,)),
+        "book-batch": on_every_seed("fixed_050", "FD001", SEEDS[:4], epochs=(one,), **BOOK_BATCH),
+    }
+    ratios = median_ratios(records)
+    assert ratios == {"protocol": pytest.approx(400, rel=0.25)}
+    claim = read_ledger()["n12.4-gradient-ratio-median"]
+    assert figure_over_conditions(claim, {"protocol": 828.0, "book-batch": 499.4, "sgd": None}) == {
+        "protocol": False,
+        "book-batch": True,
+        "sgd": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("early", "final", "holds"),
+    [
+        ("fixed_0002", "fixed_090", True),
+        ("fixed_050", "fixed_050", False),
+        ("fixed_0002", "fixed_005", False),
+    ],
+)
+def test_the_best_weight_moves_where_it_is_told_apart_early_and_late(
+    on_every_seed, early, final, holds
+):
+    """In the last case the early one is in the end 0.2 ± 0.25 cycles off, within the margin."""
+    rule = rule_of("n4.3-optimal-weight-moves")
+    noise = dict(zip(SEEDS, (0.2, -0.2, 0.2, -0.2, 0.0), strict=True))
+    records = []
+    for name in FIXED_SWEEP:
+        for subset in BOOK_SUBSETS:
+            for run in on_every_seed(name, subset):
+                at_first = 20.0 if name == early else 30.0
+                at_last = 12.0 if name == final else 15.0
+                if final == "fixed_005" and name == early:
+                    at_last = 12.2 + noise[run.config.seed]
+                course = [epoch(40.0), epoch(40.0), epoch(at_first), epoch(at_last)]
+                records.append(run.model_copy(update={"selected_epoch": 3, "epochs": course}))
+    assert rule.holds(records) is holds
+    assert rule.holds(records[:-1]) is (False if holds is False else None)
 
 
 # Decisions ------------------------------------------------------------------------------------

@@ -3,9 +3,7 @@
 import pytest
 
 from rulbook.studies.claim_rules import (
-    adam_and_sgd_agree,
     chance_is_one_third,
-    final_health_accuracy,
     health_accuracy_reached,
     health_loss_stays_within,
     is_near_chance,
@@ -62,17 +60,6 @@ def test_near_chance_and_one_third_are_told_from_more():
     assert not is_near_chance(0.4)
     assert chance_is_one_third([0.3, 0.36])
     assert not chance_is_one_third([0.33, 0.6])
-
-
-@pytest.mark.parametrize(("sgd", "agree"), [(0.796, True), (0.78, False)])
-def test_adam_and_sgd_agree_within_a_hundredth_of_adam(run, sgd, agree):
-    records = [
-        run("FD002", validated(10.0, accuracy=0.8), optimiser="adam"),
-        run("FD002", validated(10.0, accuracy=sgd), optimiser="sgd"),
-    ]
-    assert adam_and_sgd_agree(study_of(records)) is agree
-    assert adam_and_sgd_agree(study_of(records, missing=1)) is None
-    assert final_health_accuracy(runs_by_optimiser((), study_of(records)))["sgd"] == sgd
 
 
 def test_the_protocol_stands_beside_the_other_optimisers_on_their_subset(run):

@@ -68,6 +68,23 @@ def over_conditions(holds: Mapping[str, bool | None]) -> Verdict | None:
     return Verdict.REPRODUCED if counted == {True} else Verdict.NOT_REPRODUCED
 
 
+def figure_over_conditions(claim: Claim, values: Mapping[str, object]) -> dict[str, bool | None]:
+    """Return whether a printed figure agrees with ours under each training condition.
+
+    Args:
+        claim: a claim with a printed figure.
+        values: our value by training condition, ``None`` where it is not known yet.
+
+    Raises:
+        RulbookError: a value is of another type than the printed figure.
+
+    """
+    return {
+        name: None if value is None else agrees(claim, normalise(value))
+        for name, value in values.items()
+    }
+
+
 def agrees(claim: Claim, value: Value) -> bool:
     """Return whether a normalised value agrees with the printed figure."""
     number = claim.printed_number

@@ -4,7 +4,7 @@ Statements about methods, which may turn round with the optimiser, the batch or 
 training, are decided under every training condition, by ``rulbook.studies.condition_rules``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -14,10 +14,7 @@ from rulbook.studies.comparison import rmse_by_seed
 from rulbook.studies.evidence import Evidence, completed_runs
 from rulbook.studies.imbalance import protocol_runs, required_weight_growth
 from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name, method_of
-from rulbook.studies.symptoms import (
-    health_by_epoch,
-    runs_by_optimiser,
-)
+from rulbook.studies.symptoms import health_by_epoch
 from rulbook.training.record import RunRecord
 
 BOOK_SUBSETS = ("FD002", "FD004")
@@ -137,17 +134,6 @@ def health_accuracy_reached(imbalance: Evidence) -> float | None:
     return float(100 * selected.groupby("subset")["health_accuracy"].mean().mean())
 
 
-def adam_and_sgd_agree(optimisers: Evidence) -> bool | None:
-    """Return whether both end within 1 % of Adam's health accuracy, mean over seeds, on FD002.
-
-    It is ``None`` while a run of the study *optimisers* is missing.
-    """
-    if not optimisers.complete:
-        return None
-    ends = final_health_accuracy(runs_by_optimiser((), optimisers))
-    return bool(abs(ends["adam"] - ends["sgd"]) <= 0.01 * ends["adam"])
-
-
 def health_loss_stays_within(long: Evidence, bound: float) -> bool | None:
     """Say whether no epoch of the hundred-epoch trainings has a health loss over ``bound`` nats.
 
@@ -156,15 +142,6 @@ def health_loss_stays_within(long: Evidence, bound: float) -> bool | None:
     if not long.complete:
         return None
     return max(epoch.health_loss for run in long.records for epoch in run.epochs) <= bound
-
-
-def final_health_accuracy(runs: Mapping[str, Iterable[RunRecord]]) -> dict[str, float]:
-    """Return the mean health accuracy at the selected epoch of each group's completed runs."""
-    accuracies = {}
-    for name, group in runs.items():
-        epochs = health_by_epoch(run for run in group if run.test is not None)
-        accuracies[name] = float(epochs.loc[epochs["selected"], "health_accuracy"].mean())
-    return accuracies
 
 
 def lowest_error(records: Iterable[RunRecord], subset: str, methods: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from rulbook.data.prepare import HEALTH_STATES
 from rulbook.errors import unknown_name
 from rulbook.statistics import (
     CONFIDENCE,
+    MARGIN,
     MINIMUM_SEEDS,
     Outcome,
     compare_crossed,
@@ -34,10 +35,15 @@ from rulbook.studies.claim_rules import (
 from rulbook.studies.comparison import compare_groups, comparison_table, losses_of_groups
 from rulbook.studies.conditions import require_condition, training_condition
 from rulbook.studies.evidence import completed_runs
+from rulbook.studies.fixed_weights import best_weights
+from rulbook.studies.imbalance import ratio_counts, ratio_quantile, typical_cosine
 from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import FIXED_METHODS, FIXED_RUL_WEIGHTS, fixed_name, method_of
 from rulbook.studies.tuning import selected_validation
 from rulbook.training.record import RunRecord
+
+RATIO_SUBSET = "FD001"
+"""The subset of which the source describes the batches that its ratio was measured over (§18.4)."""
 
 Holds = bool | None
 """Whether a claim holds; ``None`` for a tie, for too few seeds, and for runs that are missing."""
@@ -198,6 +204,94 @@ def mean_is_at_most(values: Sequence[float], bound: float) -> Holds:
         return None
     mean = over_seeds(values)
     return True if mean.high <= bound else False if mean.low > bound else None
+
+
+AGREEMENT = 0.01
+"""Largest relative difference in health accuracy at which two optimisers end alike (§12.4)."""
+
+
+def adam_and_sgd_agree(records: Mapping[str, Records]) -> dict[str, Holds]:
+    """Return whether plain SGD that arrived ends within 1 % of AdamW's health accuracy (§12.4).
+
+    The claim is about a pair of trainings, so its two sides are under two training conditions: the
+    protocol's, with AdamW, which moves as Adam does but for a small decay of the weights, and
+    ``sgd``. On each subset the relative difference at the selected epoch is taken seed by seed; the
+    claim holds there where the t interval of its mean is within ``AGREEMENT``, and fails where it
+    is beyond. It has to hold on every subset. An SGD that did not arrive counts as missing.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+
+    Returns:
+        The decision under ``sgd``; empty while no such training of equal weights is recorded.
+
+    Raises:
+        RulbookError: a record was not made under the condition that it is given for.
+
+    """
+    rule = ConditionRule("", cmapss.SUBSETS, ("fixed_050",), lambda *_: None)
+    adamw, sgd = (_about(rule, records.get(name, ()), name) for name in ("protocol", "sgd"))
+    if not sgd:
+        return {}
+    by_subset = (
+        _ends_alike(*(_accuracy_by_seed(runs, subset) for runs in (adamw, _arrived(sgd, "sgd"))))
+        for subset in cmapss.SUBSETS
+    )
+    return {"sgd": all_of(by_subset)}
+
+
+def _accuracy_by_seed(records: Records, subset: str) -> dict[int, float]:
+    runs = completed_runs(records).get((subset, "fixed_050"), {})
+    return {seed: selected_validation(run).health_accuracy for seed, run in runs.items()}
+
+
+def _ends_alike(reference: Mapping[int, float], other: Mapping[int, float]) -> Holds:
+    seeds = [seed for seed in reference if seed in other]
+    if len(seeds) < MINIMUM_SEEDS:
+        return None
+    gap = over_seeds([other[seed] / reference[seed] - 1 for seed in seeds])
+    if gap.low > AGREEMENT or gap.high < -AGREEMENT:
+        return False
+    return True if gap.low >= -AGREEMENT and gap.high <= AGREEMENT else None
+
+
+def median_ratios(records: Mapping[str, Records], subset: str = RATIO_SUBSET) -> dict[str, float]:
+    """Return the median gradient ratio of equal weights, over every observed step of a training.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+        subset: C-MAPSS subset; the source measured its ratio on ``RATIO_SUBSET``.
+
+    Returns:
+        The ratio by training condition, of those under which every seed is recorded.
+
+    """
+    runs = {name: _sum_trained(given, subset) for name, given in records.items()}
+    return {
+        name: ratio_quantile(ratio_counts(of_condition), 0.5)
+        for name, of_condition in runs.items()
+        if len(of_condition) >= MINIMUM_SEEDS
+    }
+
+
+def _gradients_disagree(records: Records, subset: str) -> Holds:
+    cosines = [typical_cosine([run]) for run in _sum_trained(records, subset)]
+    return mean_is_at_most(cosines, 0.0)
+
+
+def _best_weight_moves(records: Records, subset: str) -> Holds:
+    """Return whether the best fixed weight of the first epochs is another one than in the end.
+
+    It moves where the two are told apart at both moments. It does not where one of them is shown to
+    be within the margin of the best at the moment that is not its own, so that nobody need move.
+    """
+    best = best_weights(records, subset)
+    if best is None:
+        return None
+    if best.differ:
+        return True
+    stays = best.early == best.final or min(best.early_gap.high, best.final_gap.high) <= MARGIN
+    return False if stays else None
 
 
 def _about(rule: ConditionRule, records: Records, condition: str) -> list[RunRecord]:
@@ -449,6 +543,13 @@ _ALL = (
         lambda records, subset: all_of(
             is_no_worse(records, subset, "fixed_050", ADAPTIVE_METHODS).values()
         ),
+    ),
+    *(
+        ConditionRule(claim, BOOK_SUBSETS, FIXED_SWEEP, _best_weight_moves)
+        for claim in ("n4.3-optimal-weight-moves", "l9.1-optimal-weight-moves")
+    ),
+    ConditionRule(
+        "n12.4-tasks-disagree-cosine", cmapss.SUBSETS, ("fixed_050",), _gradients_disagree
     ),
     ConditionRule(
         "l9.1-dataset-specific-measured",

@@ -8,9 +8,9 @@ import pandas as pd
 
 from rulbook.models import ARCHITECTURES, DualTaskModel, count_parameters
 from rulbook.statistics import compare_crossed
-from rulbook.studies.evidence import errors_by_engine
+from rulbook.studies.evidence import completed_runs, errors_by_engine
 from rulbook.studies.measures import MEASURES
-from rulbook.studies.methods import method_of
+from rulbook.studies.methods import NAMED_METHODS, method_of
 from rulbook.training.config import PROTOCOL_LABEL
 from rulbook.training.record import RunRecord
 
@@ -118,6 +118,104 @@ def sizing_table(records: Iterable[RunRecord]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def held_out_courses(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Return the validation error of every epoch, one row a run of a named method and epoch.
+
+    Returns:
+        ``subset``, ``method``, ``label``, ``seed``, ``epoch`` (from 1) and ``rmse``, cycles, of
+        whatever the run's split holds out.
+
+    """
+    rows = [
+        {
+            "subset": record.config.subset,
+            "method": row.name,
+            "label": row.label,
+            "seed": record.config.seed,
+            "epoch": number,
+            "rmse": epoch.validation.rmse,
+        }
+        for record in records
+        if (row := method_of(record.config)) is not None
+        for number, epoch in enumerate(record.epochs, start=1)
+    ]
+    return pd.DataFrame(rows, columns=["subset", "method", "label", "seed", "epoch", "rmse"])
+
+
+def held_out_ends(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Return where trainings end on what was held out and on the test engines.
+
+    Returns:
+        One row a subset and named method with a completed run: ``subset``, ``method``, ``label``,
+        ``seeds``; ``held_out`` and ``held_out_sd``, the validation error of the last epoch, mean
+        and standard deviation over seeds; ``test``, the mean error on the test engines at the
+        selected epoch, capped; cycles.
+
+    """
+    runs = completed_runs(records)
+    rows = []
+    for (subset, name), by_seed in runs.items():
+        last = pd.Series([run.epochs[-1].validation.rmse for run in by_seed.values()], dtype=float)
+        errors = errors_by_engine(by_seed.values())
+        rows.append(
+            {
+                "subset": subset,
+                "method": name,
+                "label": NAMED_METHODS[name].label,
+                "seeds": len(by_seed),
+                "held_out": last.mean(),
+                "held_out_sd": last.std(),
+                "test": float(np.sqrt(np.square(errors).mean(axis=1)).mean()),
+            }
+        )
+    columns = ["subset", "method", "label", "seeds", "held_out", "held_out_sd", "test"]
+    return pd.DataFrame(rows, columns=columns).sort_values(["subset", "held_out"])
+
+
+def split_and_selection_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Return what the split and the look at the test engines make of one network's error.
+
+    Args:
+        records: runs that watched the test engines.
+
+    Returns:
+        One row a split, subset and weighting: ``split`` (``"unit"`` or ``"window"``), ``subset``,
+        ``method`` and ``label`` of the weighting, ``seeds``, ``epochs`` (trained, the fewest), and
+        means over seeds in cycles: ``held_out``, the validation error at the selected epoch;
+        ``test``, that on the test engines at the same epoch; ``best_on_test``, the lowest of all
+        epochs there.
+
+    """
+    groups: dict[tuple[str, str, str], list[tuple[int, float, float, float]]] = {}
+    for record in records:
+        config = record.config
+        row = method_of(config)
+        on_test = [epoch.test.rmse for epoch in record.epochs if epoch.test is not None]
+        if row is None or record.selected_epoch is None or not on_test:
+            continue
+        selected = record.selected_epoch
+        held_out = record.epochs[selected].validation.rmse
+        groups.setdefault((config.recipe.split_by, config.subset, row.name), []).append(
+            (len(record.epochs), held_out, on_test[selected], min(on_test))
+        )
+    rows = []
+    for (split, subset, name), measured in sorted(groups.items()):
+        epochs, *means = (np.asarray(column) for column in zip(*measured, strict=True))
+        rows.append(
+            {
+                "split": split,
+                "subset": subset,
+                "method": name,
+                "label": NAMED_METHODS[name].label,
+                "seeds": len(measured),
+                "epochs": int(epochs.min()),
+                **dict(zip(("held_out", "test", "best_on_test"), map(np.mean, means), strict=True)),
+            }
+        )
+    columns = ["split", "subset", "method", "label", "seeds", "epochs"]
+    return pd.DataFrame(rows, columns=[*columns, "held_out", "test", "best_on_test"])
 
 
 _VARIANT_COLUMNS = [

@@ -70,17 +70,36 @@ def test_starts_are_quoted_over_all_subsets():
 def test_the_median_waits_until_every_run_is_there(every_step, live):
     assert math.isnan(readings.median_ratio(WAITING))
     assert readings.median_ratio(every_step) == pytest.approx(300, rel=0.2)
-    assert readings.ratio_answers(WAITING, live)["n4.1-imbalance-500"].value is None
-    answers = readings.ratio_answers(every_step, live)
-    assert answers["n4.1-imbalance-500"].value == readings.median_ratio(every_step)
+
+
+def on_every_seed(make_record, *epochs):
+    return {"protocol": [make_record("fixed_050", "FD001", s, epochs=epochs) for s in SEEDS]}
+
+
+def test_the_size_of_the_ratio_is_decided_on_fd001_under_either_batch(make_record, live):
+    assert readings.ratio_answers({}, live)["n4.1-imbalance-500"].value is None
+    records = on_every_seed(make_record, epoch(12.0, [900.0] * 9))
+    answers = readings.ratio_answers(records, live)
+    assert answers["n4.1-imbalance-500"].value == pytest.approx(900, rel=0.25)
+    assert answers["n4.1-imbalance-500"].conditions == {"protocol": False, "book-batch": None}
     assert answers["n4.1-imbalance-wild"].value is True
     assert answers["n4.1-imbalance-wild"].note.endswith(": 40")
 
 
-def test_the_cosine_decides_whether_the_tasks_disagree(every_step):
-    waiting, decided = map(readings.cosine_answers, (WAITING, every_step))
-    assert waiting["n12.4-tasks-disagree-cosine"].value is None
-    assert decided["n12.4-tasks-disagree-cosine"].value is False
+def test_ratios_are_shown_by_training_network_and_length(make_record):
+    records = on_every_seed(make_record, epoch(12.0, [500.0]), epoch(11.0, [500.0]))
+    long = complete([make_record(epochs=(epoch(12.0, [500.0]),))], "long")
+    html = readings.ratio_by_training_table(records, long).data
+    assert "2 to 2" in html
+    assert "study long" in html
+
+
+def test_the_cosine_decides_whether_the_tasks_disagree(make_record):
+    """The epoch's cosine is positive: one subset settles it."""
+    records = on_every_seed(make_record, epoch(12.0, [3.0] * 9))
+    waiting, decided = map(readings.cosine_answers, ({}, records))
+    assert waiting["n12.4-tasks-disagree-cosine"].conditions == {}
+    assert decided["n12.4-tasks-disagree-cosine"].conditions == {"protocol": False}
 
 
 def test_growth_is_that_of_the_balancing_weight(make_record):

@@ -1,6 +1,7 @@
 """Figures of chapter 08: one model under eight protocols, the cap, the choice of the epoch."""
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -129,6 +130,50 @@ def predicted_against_true(frame: pd.DataFrame, limit: int | None) -> tuple[Figu
     words = f"held at {limit} cycles" if limit else "not capped"
     error = rmse(predicted, true.astype(float))
     return figure, f"true RUL {words}, RMSE {error:.1f} cycles over {len(frame)} test engines."
+
+
+def leak_courses(
+    courses: pd.DataFrame, printed: Mapping[str, Mapping[str, Decimal]]
+) -> DescribedFigure:
+    """Draw the error on held-out windows epoch by epoch, and the source's figures as lines.
+
+    Args:
+        courses: what ``rulbook.studies.protocol_choices.held_out_courses`` returns.
+        printed: the source's RMSE, cycles, by method; for each subset, which gets a panel.
+
+    """
+    figure: Figure
+    figure, panels = plots.panels(len(printed), sharex=True, height=3.0)
+    styles = (
+        (colour, line)
+        for line in ("-", "--")
+        for colour in (plots.COLOURS[name] for name in ("rul", "both", "other", "ink"))
+    )
+    style_of = dict(zip(courses["method"].unique(), styles, strict=False))
+    read = []
+    for axes, (subset, anchors) in zip(np.atleast_1d(panels), printed.items(), strict=True):
+        for value in anchors.values():
+            axes.axhline(float(value), color=plots.COLOURS["health"], linewidth=0.9, linestyle=":")
+        of_subset = courses[courses["subset"] == subset]
+        ends = []
+        for (name, label), runs in of_subset.groupby(["method", "label"], sort=False):
+            mean = runs.groupby("epoch")["rmse"].mean()
+            colour, line = style_of[name]
+            axes.plot(mean.index, mean, color=colour, linestyle=line, label=label)
+            ends.append(f"{label} {mean.iloc[-1]:.2f}")
+        axes.set(title=subset, ylabel="held-out RMSE (cycles)")
+        if ends:
+            axes.legend(fontsize=8)
+        in_the_end = f"at the end {', '.join(ends)}" if ends else "not recorded yet"
+        read.append(f"{subset}: {in_the_end}.")
+    np.atleast_1d(panels)[-1].set(xlabel="epoch")
+    return DescribedFigure(
+        figure,
+        "RMSE on held-out windows of trained-on engines against the epoch, a line a weighting, the "
+        f"source's figures as dotted lines. {' '.join(read)}",
+        "Compact network, windows held out, no early stop, means over the recorded seeds. Dotted: "
+        "what section 24.1 prints for the subset.",
+    )
 
 
 def selection_by_trees(by_trees: pd.DataFrame, source: str) -> DescribedFigure:

@@ -5,7 +5,7 @@ chapter; those that end in ``_claims`` return what decides claims, by the claim'
 for a claim that the text settles.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -23,6 +23,7 @@ from rulbook.experiments.weight_trade_off import (
     share_by_seed,
 )
 from rulbook.statistics import Comparison, over_seeds
+from rulbook.studies.condition_rules import decide_all
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.fixed_weights import (
     EARLY_EPOCH,
@@ -31,6 +32,7 @@ from rulbook.studies.fixed_weights import (
     Courses,
     change_of_balance,
 )
+from rulbook.training.record import RunRecord
 
 CONTRIBUTION_CAPTION = (
     "It opens on the section's worked example, losses of 1000 and 1, and on the default weights of "
@@ -133,14 +135,15 @@ def harm_table(by_weight: Mapping[float | str, pd.Series]) -> HTML:
     )
 
 
-def best_weights_claims(best: BestWeights | None) -> dict[str, object]:
-    """Return what decides whether the best weight moves; ``best`` is of ``best_weights``."""
-    moves = best.differ if best else None
-    return {
-        "l9.1-optimal-weight-moves": moves,
-        "n4.3-optimal-weight-moves": moves,
-        "l9.1-dataset-specific": None,
-    }
+def best_weights_claims(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, object]:
+    """Return what decides whether the best weight moves, under every training condition.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+
+    """
+    moves = ("l9.1-optimal-weight-moves", "n4.3-optimal-weight-moves")
+    return {**decide_all(moves, records), "l9.1-dataset-specific": None}
 
 
 def best_weights_reading(best: BestWeights | None, core: Evidence) -> str:

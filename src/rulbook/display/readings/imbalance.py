@@ -12,10 +12,14 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from rulbook.claims.decision import Answer
+from rulbook.claims.ledger import find
+from rulbook.claims.verdict import figure_over_conditions
 from rulbook.display.results import in_words, number
 from rulbook.display.tables import table
 from rulbook.experiments.gradient_norms import PLACES
 from rulbook.studies.claim_rules import required_weight_quadruples
+from rulbook.studies.condition_rules import decide_all, median_ratios
+from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.imbalance import (
     gradients_by_epoch,
@@ -28,6 +32,7 @@ from rulbook.studies.imbalance import (
     start_summary,
     typical_cosine,
 )
+from rulbook.studies.methods import METHODS, method_of
 from rulbook.training.record import RunRecord
 
 _WHOLE = ".0f"
@@ -109,6 +114,56 @@ def paper_size_table(study: Evidence) -> HTML | Markdown:
         "Gradient ratio through training, network of the source's size, batches of 64, C-MAPSS, "
         f"weights 0.5/0.5, {len(large[0].epochs)} epochs. {study.sentence()}",
         _SUMMARY_FORMATS,
+    )
+
+
+def ratio_by_training_table(
+    by_condition: Mapping[str, Sequence[RunRecord]], *others: Evidence
+) -> HTML:
+    """Show the median ratio over whole trainings of equal weights, by how and how long they ran.
+
+    Args:
+        by_condition: records by the name of the training condition that they were made under.
+        others: studies of other lengths and networks, whose runs at equal weights are shown too.
+
+    """
+    equal = METHODS["fixed_050"]
+    groups = [
+        (
+            training_condition(name).label,
+            "compact",
+            [r for r in given if method_of(r.config) == equal],
+        )
+        for name, given in by_condition.items()
+    ] + [
+        (f"study {one.study}", run.config.network, [run])
+        for one in others
+        for run in one.records
+        if method_of(run.config) == equal
+    ]
+    rows = []
+    for training, network, runs in groups:
+        for subset in sorted({run.config.subset for run in runs}):
+            of_subset = [run for run in runs if run.config.subset == subset]
+            counts = ratio_counts(of_subset)
+            if counts.sum():
+                lengths = [len(run.epochs) for run in of_subset]
+                rows.append(
+                    {
+                        "training": training,
+                        "network": network,
+                        "batch": of_subset[0].config.batch_size,
+                        "subset": subset,
+                        "seeds": len(of_subset),
+                        "epochs": f"{min(lengths)} to {max(lengths)}",
+                        "median ratio": ratio_quantile(counts, 0.5),
+                    }
+                )
+    said = " ".join(one.sentence() for one in others)
+    return table(
+        pd.DataFrame(rows),
+        f"Median gradient ratio over all observed steps of trainings at equal weights. {said}",
+        {"median ratio": _WHOLE},
     )
 
 
@@ -273,35 +328,44 @@ def median_ratio(every_step: Evidence) -> float:
     return ratio_quantile(ratio_counts(protocol_runs(every_step.records)), 0.5)
 
 
-def ratio_answers(every_step: Evidence, live: pd.DataFrame) -> dict[str, Answer]:
+def ratio_answers(
+    records: Mapping[str, Sequence[RunRecord]], live: pd.DataFrame
+) -> dict[str, Answer]:
     """Return what decides the size of the imbalance.
 
+    The figure is held against trainings with AdamW at either batch, on the subset whose batches the
+    source counts.
+
     Args:
-        every_step: the study that watches every step of the protocol's trainings.
+        records: records by the name of the training condition that they were made under.
         live: the trace of a short training.
 
     """
-    value, note = None, every_step.sentence()
-    if every_step.complete:
-        value = median_ratio(every_step)
-        note = "median of every step of 20 trainings, compact network, batch 256"
+    ratios = median_ratios(records)
+    shown = {name: ratios.get(name) for name in ("protocol", "book-batch")}
     largest = live["ratio"].max()
-    return {
-        "n12.4-gradient-ratio-median": Answer(value, note),
-        "n4.1-imbalance-500": Answer(value, note),
+    answers = {
+        claim: Answer(
+            ratios["protocol"],
+            "FD001, five seeds, under the protocol",
+            figure_over_conditions(find(claim), shown),
+        )
+        if "protocol" in ratios
+        else Answer(note="waiting for records")
+        for claim in ("n12.4-gradient-ratio-median", "n4.1-imbalance-500")
+    }
+    return answers | {
         "n4.1-imbalance-wild": Answer(
             bool(largest > 10), f"largest ratio of the short run: {largest:.0f}"
         ),
     }
 
 
-def cosine_answers(every_step: Evidence) -> dict[str, Answer]:
-    """Return what decides whether the two tasks disagree."""
-    measured = Answer(note=every_step.sentence())
-    if every_step.complete:
-        cosine = typical_cosine(protocol_runs(every_step.records))
-        measured = Answer(cosine < 0, f"median cosine {cosine:.2f}")
-    return {"n12.4-tasks-disagree": Answer(), "n12.4-tasks-disagree-cosine": measured}
+def cosine_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
+    """Return what decides whether the two tasks disagree; ``records`` as for ``ratio_answers``."""
+    decided = decide_all(["n12.4-tasks-disagree-cosine"], records)
+    answers = {claim: Answer(conditions=holds) for claim, holds in decided.items()}
+    return {"n12.4-tasks-disagree": Answer()} | answers
 
 
 def batch_answers(batches: pd.DataFrame) -> dict[str, Answer]:

@@ -3,21 +3,29 @@
 Errors are in cycles.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
+from scipy import stats
 
 from rulbook.claims.ledger import Claim, find
 from rulbook.data.cmapss import SUBSETS
 from rulbook.data.prepare import RUL_CAP, Recipe
-from rulbook.display.results import in_words, rows_of, spread, waiting, within
+from rulbook.display.results import NOTHING, in_words, number, rows_of, spread, waiting, within
 from rulbook.display.tables import table
 from rulbook.statistics import TOLD_APART, Outcome, over_seeds
 from rulbook.studies.comparison import comparison_table, estimates_table, rmse_by_seed
 from rulbook.studies.evidence import Evidence, completed_runs
-from rulbook.studies.protocol_choices import selection_table, variants_table
+from rulbook.studies.methods import NAMED_METHODS
+from rulbook.studies.protocol_choices import (
+    held_out_ends,
+    selection_table,
+    split_and_selection_table,
+    variants_table,
+)
 from rulbook.training.record import RunRecord
 
 _PRINTED_FOR_FD002 = (
@@ -25,6 +33,15 @@ _PRINTED_FOR_FD002 = (
     *("n4.1-fd002-naive", "n4.1-fd002-single-task"),
     *("n24.1-table-090-fd002", "n24.1-table-single-task-fd002"),
 )
+_ABLATION_ROWS: Mapping[str, str] = {
+    "amnl": "050",
+    "amnl_060": "060",
+    "fixed_075": "075",
+    "amnl_090": "090",
+    "single_task": "single-task",
+}
+"""The rows of section 24.1's table in the ledger's ids, by the method that their labels name."""
+
 _SHOWN_METHODS = (
     *("single_task", "fixed_050", "fixed_090", "amnl", "gaba", "gradient_boosting", "constant"),
 )
@@ -244,6 +261,106 @@ def window_split_reading(core: Evidence, recipes: Evidence) -> str:
         f"then reported is {row.validation_rmse:.2f} cycles: the size of the source's "
         f"figures, from a network that errs by {row.rmse:.2f} cycles on the test engines."
     )
+
+
+def leak_shown(records: Sequence[RunRecord]) -> HTML | Markdown:
+    """Return where trainings on a split by windows end, beside what the source prints.
+
+    Args:
+        records: records under the training condition ``window-split``.
+
+    """
+    ends = held_out_ends(records)
+    if ends.empty:
+        return waiting(
+            "Waiting for records: `rulbook sweep window-split-fd002` and `rulbook sweep "
+            "window-split-fd004` make them."
+        )
+    return table(
+        pd.DataFrame(
+            {
+                "subset": row.subset,
+                "method": row.label,
+                "seeds": row.seeds,
+                "held-out windows, last epoch": spread(row.held_out, row.held_out_sd),
+                "test engines": number(row.test),
+                "source": str(printed_ablation(row.subset).get(row.method, NOTHING)),
+            }
+            for row in rows_of(ends)
+        ),
+        "RMSE in cycles of the compact network where windows of trained-on engines are held out, "
+        "no early stop, mean ± sd over seeds; values, no outcome",
+    )
+
+
+def leak_reading(records: Sequence[RunRecord]) -> str:
+    """Say whether the source's order of its five rows appears where windows are held out.
+
+    Args:
+        records: as for ``leak_shown``.
+
+    """
+    ends = held_out_ends(records)
+    lines = []
+    for subset in ("FD002", "FD004"):
+        printed = printed_ablation(subset)
+        rows = ends[(ends["subset"] == subset) & ends["method"].isin(printed)]
+        ours = dict(zip(rows["method"], rows["held_out"], strict=True))  # rising
+        missing = len(printed) - len(ours)
+        if missing:
+            lines.append(
+                f"* {subset}: waiting for {in_words(missing, 'method')} of the source's "
+                f"{len(printed)} rows; nothing is said about their order."
+            )
+            continue
+        theirs = [float(printed[name]) for name in ours]
+        tau = float(stats.kendalltau(list(ours.values()), theirs).statistic)
+        labels = [NAMED_METHODS[name].label for name in ours]
+        lines.append(
+            f"* {subset}: from the lowest error to the highest, {', '.join(labels)}; the source "
+            f"has {', '.join(_in_printed_order(printed))}. The rank correlation of the two orders "
+            f"(Kendall's τ over {len(printed)} rows) is {number(tau)}."
+        )
+    return "\n".join(lines)
+
+
+def printed_ablation(subset: str) -> dict[str, Decimal]:
+    """Return what section 24.1's table prints for a subset, by the method that its labels name."""
+    claims = {
+        name: find(f"n24.1-table-{row}-{subset.lower()}") for name, row in _ABLATION_ROWS.items()
+    }
+    return {name: claim.printed_number for name, claim in claims.items() if claim.printed_number}
+
+
+def book_network_shown(book_network: Evidence) -> HTML | Markdown:
+    """Return what split and selection make of the error of the source's own network."""
+    rows = split_and_selection_table(book_network.records)
+    if rows.empty:
+        return waiting(
+            f"Waiting for records. {book_network.sentence()} `rulbook sweep book-network` runs "
+            "what is missing."
+        )
+    held_out = {"unit": "engines", "window": "windows"}
+    return table(
+        pd.DataFrame(
+            {
+                "held out": [held_out[split] for split in rows["split"]],
+                "method": rows["label"],
+                "seeds": rows["seeds"],
+                "epochs": rows["epochs"],
+                "held-out error": rows["held_out"],
+                "test engines": rows["test"],
+                "best epoch on test": rows["best_on_test"],
+            }
+        ),
+        "RMSE of the source's network on FD001 by what is held out and by who chooses the epoch, "
+        f"cycles, means over seeds; values, no outcome. {book_network.sentence()}",
+        dict.fromkeys(["held-out error", "test engines", "best epoch on test"], ".2f"),
+    )
+
+
+def _in_printed_order(printed: Mapping[str, Decimal]) -> list[str]:
+    return [NAMED_METHODS[name].label for name in sorted(printed, key=lambda name: printed[name])]
 
 
 def difference_reading(core: Evidence, printed: float) -> str:

@@ -10,31 +10,30 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from rulbook.claims.decision import Answer
+from rulbook.data.cmapss import SUBSETS
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.display.results import in_words, number, spread
 from rulbook.display.tables import table
 from rulbook.experiments.trunk_maps import TrunkMaps
 from rulbook.optimisers import OPTIMISER_NAMES
-from rulbook.studies.claim_rules import (
-    BOOK_SUBSETS,
+from rulbook.studies.claim_rules import BOOK_SUBSETS, health_accuracy_reached, is_near_chance
+from rulbook.studies.condition_rules import (
     adam_and_sgd_agree,
-    final_health_accuracy,
-    health_accuracy_reached,
-    is_near_chance,
+    decide_all,
+    weights_serving_both,
 )
-from rulbook.studies.condition_rules import decide_all, weights_serving_both
 from rulbook.studies.conditions import training_condition
-from rulbook.studies.evidence import Evidence
+from rulbook.studies.evidence import Evidence, completed_runs, has_arrived
 from rulbook.studies.methods import METHODS, method_of
 from rulbook.studies.symptoms import (
     RECALLS,
     confusion,
     health_by_epoch,
     probe_scores,
-    runs_by_optimiser,
     share_of_clipped_steps,
     stopped_while_improving,
 )
+from rulbook.studies.tuning import selected_validation
 from rulbook.training.record import RunRecord
 
 
@@ -238,10 +237,9 @@ def map_values(maps: TrunkMaps) -> dict[str, float]:
     return {"mapped": len(maps.windows)} | told
 
 
-def optimiser_answers(optimisers: Evidence) -> dict[str, Answer]:
-    """Return what decides whether Adam and SGD end alike."""
-    agree = Answer(adam_and_sgd_agree(optimisers), optimisers_note(optimisers))
-    return {"n12.4-symptom-adam-sgd-gap": agree}
+def optimiser_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
+    """Return what decides whether Adam and SGD end alike; ``records`` as for symptoms."""
+    return {"n12.4-symptom-adam-sgd-gap": Answer(conditions=adam_and_sgd_agree(records))}
 
 
 def sgd_values(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
@@ -259,12 +257,34 @@ def sgd_values(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
     }
 
 
-def optimisers_note(optimisers: Evidence) -> str:
-    """Say how Adam and SGD end, or what is missing of the study."""
-    if not optimisers.complete:
-        return optimisers.sentence()
-    ends = final_health_accuracy(runs_by_optimiser((), optimisers))
-    return f"Adam {ends['adam']:.3f}, SGD {ends['sgd']:.3f}, five seeds, FD002"
+def arrived_optimisers_reading(records: Mapping[str, Sequence[RunRecord]]) -> Markdown:
+    """Say how the health accuracies of AdamW and of an SGD that arrived differ, by subset.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+
+    """
+    lines = []
+    for subset in SUBSETS:
+        adamw, sgd = (
+            completed_runs(records.get(name, ())).get((subset, "fixed_050"), {})
+            for name in ("protocol", "sgd")
+        )
+        seeds = [seed for seed in adamw if seed in sgd]
+        if not seeds:
+            lines.append(f"* {subset}: waiting for records.")
+            continue
+        late = sum(not has_arrived(sgd[seed]) for seed in seeds)
+        ends = {
+            name: np.mean([selected_validation(runs[seed]).health_accuracy for seed in seeds])
+            for name, runs in (("AdamW", adamw), ("SGD", sgd))
+        }
+        lines.append(
+            f"* {subset}: AdamW ends at {ends['AdamW']:.2f}, SGD at {ends['SGD']:.2f}, over "
+            f"{in_words(len(seeds), 'seed')}"
+            f"{f'; on {late} of them SGD had not arrived' if late else ''}."
+        )
+    return Markdown("\n".join(lines))
 
 
 def fixed_weights_reading(records: Sequence[RunRecord]) -> Markdown:

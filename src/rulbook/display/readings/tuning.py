@@ -1,10 +1,13 @@
 """What chapter 07 shows and says of the methods after equal tuning."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 from IPython.display import HTML
 
 from rulbook.display.results import NOTHING, in_words, number, p_value, rows_of, within
 from rulbook.display.tables import table
+from rulbook.experiments.weights_called_for import LOSSES, RATIO
 from rulbook.statistics import TOLD_APART, Outcome
 from rulbook.studies.catalogue import base_config
 from rulbook.studies.conditions import condition_of
@@ -57,6 +60,45 @@ def tuned_shown(tuned: pd.DataFrame) -> HTML:
         f"Test RMSE as printed and after {TRIALS} trials a method, RUL capped, cycles. Chosen on "
         "the validation engines, first seed; compared with tuned fixed weights, p corrected over "
         "the methods of a subset",
+    )
+
+
+def weights_called_for_shown(rows: pd.DataFrame) -> HTML:
+    """Return where adaptive methods' RUL weights end, beside what their formulas call for.
+
+    Args:
+        rows: what ``rulbook.experiments.weights_called_for.weights_shown`` returns.
+
+    """
+    return table(
+        pd.DataFrame(
+            {
+                "method": rows["form"],
+                "called for": rows["called_for"],
+                "mean": rows["mean"],
+                "lowest": rows["lowest"],
+                "highest": rows["highest"],
+            }
+        ),
+        f"Share of the RUL weight over the last steps on constant losses of {LOSSES['rul']:g} "
+        f"cycles² and {LOSSES['health']:g} nats and constant gradients at a ratio of {RATIO:g}",
+        dict.fromkeys(["called for", "mean", "lowest", "highest"], ".4f"),
+    )
+
+
+def clipping_reading(left: Mapping[str, float]) -> str:
+    """Say what clipping leaves of the trunk's step beside a large head.
+
+    Args:
+        left: what ``rulbook.experiments.weights_called_for.trunk_left_by_clipping`` returns.
+
+    """
+    return (
+        "Methods that combine gradients leave the heads unweighted. IMTL-G asks the trunk for a "
+        f"step of length {left['asked']:.2f} here; cut to length one together with an RUL head "
+        f"whose gradient is {RATIO:g} long, {left['together']:.4f} of it is left, and "
+        f"{left['apart']:.2f} where trunk and heads are first cut apart. The recorded rows of "
+        "these methods are cut together."
     )
 
 

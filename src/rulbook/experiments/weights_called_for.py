@@ -1,0 +1,160 @@
+"""Whether adaptive methods arrive at the weights that their formulas call for.
+
+Losses and gradients are held constant, so that every formula has one weight at which it rests, and
+a training's noise hides nothing: 250 cycles² beside 0.35 nats, and gradients on the trunk that are
+orthogonal and as unequal as their ratio.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from rulbook.weighting.base import BaseMTLLoss
+from rulbook.weighting.registry import get_loss
+
+LOSSES = {"rul": 250.0, "health": 0.35}
+"""The two losses, of the size that trainings have, cycles² and nats."""
+
+RATIO = 500.0
+"""Norm of the RUL gradient over that of the health gradient."""
+
+LEARNING_RATE = 1e-3
+"""The network's; uncertainty's log-variances learn at it where they have no rate of their own."""
+
+FORMS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "Uncertainty, at the network's rate": ("uncertainty", {}),
+    "Uncertainty, at a rate of 0.1": ("uncertainty", {"log_var_lr": 0.1}),
+    "GradNorm, as printed": ("gradnorm", {}),
+    "GradNorm, proximal step": ("gradnorm", {"descent": "proximal"}),
+    "GradNorm, Chen et al.'s": ("gradnorm_original", {"descent": "adam"}),
+}
+"""What is watched: registry name and options, by the name that readers see."""
+
+
+def weight_traces(steps: int = 900, ratio: float = RATIO) -> pd.DataFrame:
+    """Return each form's share of the RUL weight at every step, as ``form``, ``step``, ``share``.
+
+    The share is the RUL weight over the sum of both, since the forms' weights have other sums.
+    """
+    rows = [
+        {"form": form, "step": step, "share": share}
+        for form, (name, options) in FORMS.items()
+        for step, share in enumerate(_shares(get_loss(name, **options), steps, ratio), start=1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def shares_called_for(ratio: float = RATIO) -> dict[str, float]:
+    """Return the share of the RUL weight at which each form's formula rests.
+
+    Uncertainty rests at one half over each loss. At losses that do not move, Chen et al.'s GradNorm
+    rests where both weighted norms are equal. The printed one asks both weighted norms to be the
+    mean of the *unweighted* ones, which weights that sum to two cannot give; it rests where the
+    longer gradient has that norm.
+    """
+    inverse = {task: 1 / loss for task, loss in LOSSES.items()}
+    called_for = {
+        "uncertainty": inverse["rul"] / sum(inverse.values()),
+        "gradnorm": (1 + 1 / ratio) / 4,
+        "gradnorm_original": 1 / (1 + ratio),
+    }
+    return {form: called_for[name] for form, (name, _) in FORMS.items()}
+
+
+def weights_shown(traces: pd.DataFrame, tail: int = 100) -> pd.DataFrame:
+    """Return what each form called for and where it was, one row a form.
+
+    Args:
+        traces: what ``weight_traces`` returns at ``RATIO``.
+        tail: how many of the last steps are taken together.
+
+    Returns:
+        ``form``, ``called_for``; over the last steps ``mean``, ``lowest`` and ``highest`` share.
+
+    """
+    called_for = shares_called_for()
+    return pd.DataFrame(
+        {
+            "form": form,
+            "called_for": called_for[str(form)],
+            "mean": trace["share"].tail(tail).mean(),
+            "lowest": trace["share"].tail(tail).min(),
+            "highest": trace["share"].tail(tail).max(),
+        }
+        for form, trace in traces.groupby("form", sort=False)
+    )
+
+
+def trunk_left_by_clipping(
+    name: str = "imtl_g", *, head_norm: float = RATIO, clip_norm: float = 1.0
+) -> dict[str, float]:
+    """Return the norm of the trunk's gradient that clipping leaves of a surgery method's step.
+
+    Args:
+        name: registry name of the method.
+        head_norm: norm of the gradient of the RUL head, which these methods leave unweighted.
+        clip_norm: largest norm.
+
+    Returns:
+        ``asked``, before any clipping; ``together``, where trunk and heads are cut as one vector;
+        ``apart``, where each is cut by itself, and what is left as one vector once more.
+
+    """
+    asked = _step(get_loss(name), head_norm)
+    apart = _step(get_loss(name, clip_apart=clip_norm), head_norm)
+    return {
+        "asked": float(asked[0].norm()),
+        "together": _clipped_trunk(asked, clip_norm),
+        "apart": _clipped_trunk(apart, clip_norm),
+    }
+
+
+def _losses(trunk: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
+    """Return losses of constant value and gradient, the trunk being zero."""
+    return LOSSES["rul"] + ratio * trunk[0].sum(), LOSSES["health"] + trunk[1].sum()
+
+
+def _shares(method: BaseMTLLoss, steps: int, ratio: float) -> list[float]:
+    trunk = nn.Parameter(torch.zeros(2, 1))
+    heads = {task: nn.Parameter(torch.zeros(1)) for task in LOSSES}
+    learned = list(method.parameters())
+    rate = LEARNING_RATE if method.learning_rate is None else method.learning_rate
+    optimiser = torch.optim.AdamW(learned, lr=rate, weight_decay=0.0) if learned else None
+    shares = []
+    for _ in range(steps):
+        method.zero_grad()
+        trunk.grad = None
+        rul, health = _losses(trunk, ratio)
+        method.backward(
+            rul + heads["rul"].sum(),
+            health + heads["health"].sum(),
+            shared_params=[trunk],
+            task_params={task: [head] for task, head in heads.items()},
+        )
+        if optimiser:
+            optimiser.step()
+        weights = method.get_weights()
+        shares.append(weights["rul_weight"] / sum(weights.values()))
+    return shares
+
+
+def _step(method: BaseMTLLoss, head_norm: float) -> list[Tensor]:
+    """Return the gradients of the trunk and of both heads after one step of the method."""
+    trunk = nn.Parameter(torch.zeros(2, 1))
+    heads = {task: nn.Parameter(torch.zeros(1)) for task in LOSSES}
+    rul, health = _losses(trunk, RATIO)
+    method.backward(
+        rul + head_norm * heads["rul"].sum(),
+        health + heads["health"].sum(),
+        shared_params=[trunk],
+        task_params={task: [head] for task, head in heads.items()},
+    )
+    return [part.grad for part in (trunk, *heads.values()) if part.grad is not None]
+
+
+def _clipped_trunk(gradients: list[Tensor], clip_norm: float) -> float:
+    whole = torch.cat([part.reshape(-1) for part in gradients]).norm()
+    return float(gradients[0].norm() * min(1.0, clip_norm / float(whole)))

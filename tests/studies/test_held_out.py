@@ -1,0 +1,96 @@
+import math
+
+import pytest
+
+from rulbook.data.prepare import Recipe
+from rulbook.display.figures.protocol import leak_courses
+from rulbook.display.readings import protocol as readings
+from rulbook.studies import study
+from rulbook.studies.conditions import training_condition
+from rulbook.studies.protocol_choices import (
+    held_out_courses,
+    held_out_ends,
+    split_and_selection_table,
+)
+
+from .conftest import epoch
+
+LEAK = dict(training_condition("window-split").changes)
+IN_PRINTED_ORDER = ("amnl", "amnl_060", "fixed_075", "amnl_090", "single_task")
+
+
+def leaky(make_record, name, *errors, subset="FD002", seed=42):
+    return make_record(name, subset, seed, epochs=tuple(map(epoch, errors)), **LEAK)
+
+
+def test_courses_are_every_epoch_of_every_run(make_record):
+    records = [leaky(make_record, "amnl", 9.0, 7.0), leaky(make_record, "amnl", 8.0, 6.0, seed=123)]
+    courses = held_out_courses(records)
+    assert courses[["seed", "epoch", "rmse"]].to_numpy().tolist() == [
+        [42, 1, 9.0],
+        [42, 2, 7.0],
+        [123, 1, 8.0],
+        [123, 2, 6.0],
+    ]
+    ends = held_out_ends(records).iloc[0]
+    assert (ends["held_out"], ends["seeds"]) == (6.5, 2)
+    assert ends["held_out_sd"] == pytest.approx(math.sqrt(0.5))
+
+
+def test_without_records_every_part_waits():
+    assert "Waiting for records" in readings.leak_shown([]).data
+    read = readings.leak_reading([])
+    assert read.count("waiting for 5 methods") == 2
+    printed = {name: readings.printed_ablation(name) for name in ("FD002", "FD004")}
+    figure, alt, _ = leak_courses(held_out_courses([]), printed)
+    assert alt.count("not recorded yet") == 2
+    assert [len(axes.get_lines()) for axes in figure.axes] == [5, 5]
+
+
+@pytest.mark.parametrize(("order", "tau"), [(1, "1.00"), (-1, "−1.00")])
+def test_the_order_is_held_against_the_printed_one(make_record, order, tau):
+    printed = readings.printed_ablation("FD002")
+    assert sorted(printed, key=printed.get) == list(IN_PRINTED_ORDER)
+    records = [
+        leaky(make_record, name, 9.0, 6.0 + order * 0.1 * place)
+        for place, name in enumerate(IN_PRINTED_ORDER)
+    ]
+    first, second = readings.leak_reading(records).splitlines()
+    assert f"is {tau}." in first
+    assert second.startswith("* FD004: waiting")
+    assert str(printed["amnl"]) in readings.leak_shown(records).data
+
+
+def test_a_figure_has_a_line_a_weighting_and_one_a_printed_figure(make_record):
+    records = [leaky(make_record, name, 9.0, 6.0) for name in IN_PRINTED_ORDER]
+    printed = {"FD002": readings.printed_ablation("FD002")}
+    figure, alt, _ = leak_courses(held_out_courses(records), printed)
+    assert len(figure.axes[0].get_lines()) == 10
+    assert "AMNL 6.00" in alt
+
+
+def test_the_books_network_is_trained_under_both_splits_with_the_test_engines_watched():
+    configs = list(study("book-network").configs())
+    assert len(configs) == 12
+    assert {c.network for c in configs} == {"paper"}
+    assert all(c.watch_test and c.precision == "bfloat16" for c in configs)
+    assert {(c.max_epochs, c.patience, c.batch_size) for c in configs} == {(60, None, 64)}
+    assert [c.recipe.split_by for c in configs] == ["unit"] * 6 + ["window"] * 6
+    assert {c.with_changes(seed=42, weighting="fixed_050").recipe for c in configs} == {
+        Recipe(),
+        Recipe(split_by="window"),
+    }
+
+
+def test_split_and_selection_are_told_apart(make_record):
+    watched = (epoch(12.0, test_rmse=15.0), epoch(11.0, test_rmse=14.0), epoch(13.0, test_rmse=9.0))
+    records = [
+        make_record(subset="FD001", seed=seed, epochs=watched, network="paper", **changes)
+        for seed in (42, 123)
+        for changes in ({}, {"recipe": Recipe(split_by="window")})
+    ]
+    records = [record.model_copy(update={"selected_epoch": 1}) for record in records]
+    rows = split_and_selection_table(records)
+    assert rows["split"].tolist() == ["unit", "window"]
+    assert rows[["seeds", "epochs"]].to_numpy().tolist() == [[2, 3], [2, 3]]
+    assert rows[["held_out", "test", "best_on_test"]].iloc[0].tolist() == [11.0, 14.0, 9.0]
