@@ -16,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -W error --numprocesses auto
 BEYOND := cluster or other_browser or two_builds
 
 .DEFAULT_GOAL := help
-.PHONY: help book lab figures test test-all check bench fuzz lock links doctor clean
+.PHONY: help book lab figures slides print test test-all check bench fuzz lock links doctor clean
 
 help:
 	@echo "make book     execute the chapters that changed and build the pages"
@@ -28,7 +28,9 @@ help:
 	@echo "make fuzz     feed random bytes to what reads files, FUZZ_SECONDS (600) for each reader"
 	@echo "make lock     write requirements.lock and dependencies.csv anew from constraints.txt"
 	@echo "make figures  write all figures as SVG and PNG"
-	@echo "make links    ask every other site that the book links to whether the page is still there"
+	@echo "make slides   write slides of each chapter's figures with their sentences"
+	@echo "make print    print the pages of all chapters to PDF, without solutions"
+	@echo "make links    ask every other site that the pages link to whether the page is still there"
 	@echo "make doctor   say what this machine has and lacks"
 	@echo "make clean    remove everything that was made, except the environment"
 
@@ -59,6 +61,12 @@ lab: $(STAMP)
 
 figures: $(STAMP)
 	@$(BIN)/rulbook figures
+
+slides: $(STAMP)
+	@$(BIN)/rulbook slides
+
+print: book
+	@$(BIN)/rulbook print
 
 test: $(STAMP)
 	@$(PYTEST) -m "not ($(BEYOND))" --durations=20 --cov --cov-report=term:skip-covered

@@ -1,4 +1,4 @@
-// What every page of the book does beside showing itself. Without scripts folds open by hand.
+// What every page does beside showing itself. Without scripts folds open by hand.
 
 // A link to something that is folded unfolds it, and the code of the cell that it stands in.
 function unfoldTarget() {

@@ -16,7 +16,7 @@ def main() -> None:
         sys.exit(
             f"Error: This command needs the package '{missing}', which is not installed here: "
             "pip install 'rulbook[studies]' for trainings and records, or 'rulbook[book]' to build "
-            "the book."
+            "the pages."
         )
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rulbook.training.workers import Attempt
 
 app = typer.Typer(
-    help="Execute, check and build the book that audits its multi-task-loss sections.",
+    help="Execute, check and build the companion that audits five sections of a textbook.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -176,7 +176,7 @@ def build(
     device: Device = "auto",
     jobs: Jobs = _JOBS,
 ) -> None:
-    """Execute what changed, then build the pages of the book."""
+    """Execute what changed, then build the pages."""
     from rulbook.publishing.layout import of_checkout
     from rulbook.publishing.lock import building
     from rulbook.publishing.site import build_site, claim_faults
@@ -220,6 +220,31 @@ def figures(
         saved += front_page.save_figure(claims_table(layout.executed), layout.figures)
     for path in saved:
         typer.echo(path)
+
+
+@app.command()
+def slides(chapters: Chapters = None, jobs: Jobs = _JOBS) -> None:
+    """Execute what changed, then write slides of each chapter's figures with their sentences."""
+    from rulbook.publishing.chapters import choose
+    from rulbook.publishing.layout import of_checkout
+    from rulbook.publishing.slides import write_slides
+
+    layout = of_checkout()
+    _execute(layout, chapters, _parameters("quick", "auto", "auto"), jobs)
+    for page in write_slides(layout, choose(layout, chapters or ())):
+        typer.echo(page)
+
+
+@app.command("print")
+def print_edition(chapters: Chapters = None) -> None:
+    """Print the built pages of chapters to PDF, without solutions."""
+    from rulbook.publishing.chapters import choose
+    from rulbook.publishing.layout import of_checkout
+    from rulbook.publishing.print_edition import print_chapters
+
+    layout = of_checkout()
+    for pdf in print_chapters(layout, choose(layout, chapters or ())):
+        typer.echo(pdf)
 
 
 def _parameters(
@@ -527,7 +552,7 @@ def doctor(
             blocked.append(finding.name)
     if blocked:
         raise RulbookError(
-            f"The book cannot be built before this is put right: {', '.join(blocked)}."
+            f"The pages cannot be built before this is put right: {', '.join(blocked)}."
         )
 
 

@@ -15,7 +15,7 @@ class GradientGeometry:
 
     All fields are detached tensors on the parameters' device, so that reading them does not force
     a transfer; ``tolist()`` or ``float()`` them where numbers are needed. Tasks stand in the order
-    in which their gradients were given: RUL, then health, for the book's two.
+    in which their gradients were given: RUL, then health, for the source's two.
 
     Attributes:
         norms: L2 norm of the gradient of each task, (K,), in its loss unit per parameter unit.

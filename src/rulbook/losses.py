@@ -41,7 +41,7 @@ def failure_weights(target: Array, rul_cap: float) -> Array:
 def failure_weighted_mse(prediction: Array, target: Array, rul_cap: float) -> Array:
     """Return the mean of ``w * (prediction - target)**2`` in cycles² (§14.1, AMNL and GRACE).
 
-    It is the plain mean, as in the book: not divided by the sum of the weights, so that it is up
+    It is the plain mean, as in the source: not divided by the sum of the weights, so that it is up
     to twice the unweighted loss on the same residuals.
     """
     weights = failure_weights(target, rul_cap)

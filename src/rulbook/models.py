@@ -1,4 +1,4 @@
-"""The two networks of the book: the one-layer skeleton of §4.1 and the full one of §11.4."""
+"""The two networks of the source: the one-layer skeleton of §4.1 and the full one of §11.4."""
 
 import math
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ class Architecture:
         convolution_dropout: rate after each convolution block.
         recurrent_dropout: rate between the two BiLSTM layers.
         attention_dropout: rate on the attention output before the residual sum.
-        funnel_dropout: rate after each layer of the funnel; the book does not state it.
+        funnel_dropout: rate after each layer of the funnel; the source does not state it.
 
     """
 
@@ -68,7 +68,7 @@ class Architecture:
     funnel_dropout: float
 
     def with_dropout(self, rate: float) -> "Architecture":
-        """Return this architecture with the book's uniform ``rate``: half of it on convolutions."""
+        """Return it with the source's uniform ``rate``: half of it on convolutions."""
         return replace(
             self,
             convolution_dropout=rate / 2,
@@ -99,7 +99,7 @@ ARCHITECTURES: dict[Size, Architecture] = {
         funnel_dropout=0.0,
     ),
 }
-"""``paper`` is the book's network; ``compact`` the same design narrowed for a CPU.
+"""``paper`` is the source's network; ``compact`` the same design narrowed for a CPU.
 
 The width and the dropout of ``compact`` were chosen by the ``sizing`` study.
 """
@@ -110,7 +110,7 @@ class DualTaskModel(nn.Module):
 
     Input (B, window, in_features) float32; output the RUL in units of the training target, (B,),
     never negative because the RUL head ends in a ReLU, and raw health logits (B, 3). The head sizes
-    are the book's in both sizes of the network.
+    are the source's in both sizes of the network.
     """
 
     def __init__(self, architecture: Architecture, in_features: int = 17) -> None:

@@ -54,10 +54,10 @@ def own_results() -> Path:
 
 
 def refuse_results_of_the_book() -> None:
-    """Raise ``UsageError`` where records of a study of one's own would go among the book's."""
+    """Raise ``UsageError`` where records of a study of one's own would go among ours."""
     if own_results() == results():
         raise UsageError(
-            "The results/ of a checkout are those of the book: name a folder for your own with "
+            "The results/ of a checkout are this companion's: name a folder for your own with "
             f"--results FOLDER or {RESULTS_VARIABLE}."
         )
 

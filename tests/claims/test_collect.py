@@ -66,7 +66,7 @@ def test_rows_of_chapters_that_did_not_run_are_left_alone() -> None:
 
 def test_a_moved_verdict_is_named_with_both_numbers() -> None:
     [fault] = faults([decided("n24.1-mean", "refuted")], [CHAPTER], ledger_of(make_row()))
-    assert fault.startswith("n24.1-mean: the ledger expects reproduced, the book printed 6.82, ")
+    assert fault.startswith("n24.1-mean: the ledger expects reproduced, the source printed 6.82, ")
     assert fault.endswith(f"{CHAPTER} measured 6.82 and found refuted.")
 
 

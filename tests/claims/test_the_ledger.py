@@ -1,4 +1,4 @@
-"""The book's own ledger: complete rows, exact figures, sources that exist."""
+"""The carried ledger: complete rows, exact figures, sources that exist."""
 
 import re
 from collections import Counter

@@ -128,11 +128,11 @@ def test_values_json_lacks_survive_as_words(
 def test_a_badge_shows_both_numbers_and_the_verdict_in_words(use_ledger: UseLedger) -> None:
     use_ledger(make_row())
     html = badge_of(lambda: check("n24.1-mean", 6.815))
-    assert words(html) == "book: 6.82 · ours: 6.815 · ✓ reproduced · n24.1-mean"
+    assert words(html) == "printed: 6.82 · ours: 6.815 · ✓ reproduced · n24.1-mean"
     assert 'id="claim-n24.1-mean"' in html
     assert 'href="report.html#claim-n24.1-mean"' in html
     plain = outputs_of(lambda: check("n24.1-mean", 6.815))[0]["data"]["text/plain"]
-    assert plain == "n24.1-mean: book: 6.82 · ours: 6.815 · reproduced"
+    assert plain == "n24.1-mean: printed: 6.82 · ours: 6.815 · reproduced"
 
 
 def test_a_badge_says_when_the_verdict_moved_and_does_not_stop_the_notebook(
@@ -141,7 +141,8 @@ def test_a_badge_says_when_the_verdict_moved_and_does_not_stop_the_notebook(
     use_ledger(make_row())
     told = words(badge_of(lambda: check("n24.1-mean", 7.5)))
     assert (
-        told == "book: 6.82 · ours: 7.50 · ✗ refuted · the ledger expects reproduced · n24.1-mean"
+        told
+        == "printed: 6.82 · ours: 7.50 · ✗ refuted · the ledger expects reproduced · n24.1-mean"
     )
 
 
@@ -154,7 +155,7 @@ def test_a_badge_shows_interval_and_note(use_ledger: UseLedger) -> None:
 def test_a_claim_in_words_stands_in_its_badge(use_ledger: UseLedger) -> None:
     use_ledger(make_row(printed=True, statement="0.5 < 0.6 & so on."))
     html = badge_of(lambda: check("n24.1-mean", True))
-    assert "book: 0.5 &lt; 0.6 &amp; so on. · ours: holds" in html
+    assert "printed: 0.5 &lt; 0.6 &amp; so on. · ours: holds" in html
 
 
 def test_every_verdict_has_its_own_sign() -> None:

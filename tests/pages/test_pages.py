@@ -8,9 +8,10 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from ..browsing import Visit
+from .conftest import CHAPTERS
 from .sizes import BUDGET, SHARED, compressed
 
 pytestmark = pytest.mark.slow
@@ -119,6 +120,16 @@ TEXT_PIXELS = """() => {
 """How high the text of each drawing is, at its full size of 10.5 points, and whether all of it is
 in sight."""
 
+DRAWN = """formulas => formulas.map((formula) => {
+  const { width, height } = formula.getBoundingClientRect();
+  return width > 2 && height > 2;
+})"""
+
+SEEN_TEX = r"""[...document.querySelectorAll(".math.notranslate")]
+  .filter((box) => box.checkVisibility() && parseFloat(getComputedStyle(box).fontSize) > 0)
+  .map((box) => box.textContent)"""
+"""TeX of formulas that takes room on the page."""
+
 TAB_STOPS_ARE_SET = """() => [...document.querySelectorAll("pre, .cell_output > .output")].every(
   (box) => box.tabIndex >= 0 || box.scrollWidth <= box.clientWidth || box.closest("[hidden]"))"""
 """The theme gives boxes that scroll a place in the order of tab stops, some time after a resize."""
@@ -193,6 +204,44 @@ def test_on_a_phone_only_tables_and_code_scroll_sideways(page: Page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate(TOO_WIDE) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_at_twice_the_size_only_tables_and_code_scroll_sideways(page: Page) -> None:
+    page.set_viewport_size({"width": 640, "height": 450})  # 1280 by 900 at 200 %
+    assert page.evaluate(TOO_WIDE) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_without_scripts_every_formula_is_drawn_and_no_tex_is_seen(
+    browser: Browser, served: str, page_name: str
+) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        bare = context.new_page()
+        bare.goto(f"{served}/{page_name}.html")
+        bare.locator("details").evaluate_all("folds => folds.forEach((fold) => fold.open = true)")
+        formulas = bare.locator(".math.notranslate").count()
+        drawn = bare.locator("math:visible").evaluate_all(DRAWN)
+        assert len(drawn) == formulas
+        assert all(drawn)
+        assert bare.evaluate(SEEN_TEX) == []
+
+
+def test_on_paper_solutions_are_left_out_but_for_those_that_are_open(
+    page: Page, page_name: str
+) -> None:
+    solutions = page.locator("article .solution.admonition")
+    if page_name in CHAPTERS:
+        assert solutions.count() >= 3
+    page.emulate_media(media="print")
+    assert [one for one in solutions.all() if one.is_visible()] == []
+    if solutions.count():
+        page.emulate_media(media="screen")
+        solutions.first.locator("button.toggle-button").click()
+        page.emulate_media(media="print")
+        assert solutions.first.is_visible()
+        assert solutions.nth(1).is_hidden()
+        page.emulate_media(media="screen")
+        solutions.first.locator("button.toggle-button").click()
 
 
 def test_on_a_phone_captions_stay_when_their_tables_scroll(page: Page) -> None:

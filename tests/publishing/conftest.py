@@ -150,7 +150,7 @@ def write(layout: Layout) -> Callable[..., Chapter]:
 
 @pytest.fixture(scope="session")
 def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The web assets: those of the last build of the book, else fetched from npm."""
+    """The web assets: those of the last build, else fetched from npm."""
     of_the_book = ROOT / "_build" / "web-assets"
     if web_assets.is_provided(of_the_book):
         return of_the_book

@@ -1,5 +1,7 @@
 import io
 import json
+import platform
+import re
 import sys
 
 import nbformat
@@ -7,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from rulbook import reads
-from rulbook.publishing import conditions
+from rulbook.publishing import conditions, hardware
 from rulbook.publishing.execute import Parameters, execute
 
 
@@ -29,6 +31,7 @@ def test_an_execution_keeps_what_was_read_and_where_it_computed(layout, write):
     assert not found.records
     assert found.parameters["seed"] == 7
     assert found.seconds > 0
+    assert found.hardware == hardware.names(("cpu",))
     assert found.versions["python"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}.")
     nothing_read = conditions.read(idle)
     assert nothing_read is not None
@@ -67,3 +70,30 @@ def test_a_note_holds_what_came_in_by_each_door_once(tmp_path, monkeypatch):
         devices=("cpu",),
         versions={"torch": "9.9"},
     )
+
+
+def test_an_execution_from_before_hardware_was_recorded_names_none(tiny):
+    notebook = nbformat.v4.new_notebook()
+    conditions.write(
+        notebook, conditions.Conditions("2026-01-01", 1.0, {}, False, {}, ("cpu",), {})
+    )
+    del notebook.metadata["rulbook"]["hardware"]
+    tiny.executed.parent.mkdir(parents=True)
+    nbformat.write(notebook, tiny.executed)
+    found = conditions.read(tiny)
+    assert found is not None
+    assert found.hardware == ()
+
+
+def test_the_processor_has_a_name_without_the_name_of_the_machine():
+    (name,) = hardware.names(("cpu",))
+    assert re.fullmatch(r"\S.*\S, \d+ cores?", name)
+    assert platform.node() not in name
+
+
+def test_where_the_maker_gives_no_name_the_kind_of_processor_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(hardware, "_LINUX", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name\t: \n")
+    assert hardware.processor() == platform.machine()
+    (tmp_path / "cpuinfo").write_text("model name\t: A  Maker's  Best\nmodel name\t: other\n")
+    assert hardware.processor() == "A Maker's Best"

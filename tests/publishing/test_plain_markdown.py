@@ -15,6 +15,7 @@ from rulbook.publishing.plain_markdown import (
     plain_cells,
     solution_cells,
     take_back,
+    without_solutions,
 )
 from rulbook.publishing.references import References
 
@@ -223,3 +224,31 @@ def test_any_edit_keeps_every_role_or_is_refused(pieces, words, start, length):
 @given(PIECES)
 def test_no_edit_gives_the_same_text(pieces):
     assert take_back(pieces, plain(pieces)) == "".join(piece.text for piece in pieces)
+
+
+def test_without_solutions_there_are_the_exercises_and_what_follows():
+    cells = [
+        new_markdown_cell(
+            "Before.\n\n:::{exercise}\nAsk.\n:::\n\n"
+            ":::{solution-start} a\n:class: dropdown\n:::\n\nSo."
+        ),
+        new_code_cell("answer"),
+        new_markdown_cell("And so on."),
+        new_code_cell("again"),
+        new_markdown_cell(":::{solution-end}\n:::\n\n:::{exercise}\nAgain.\n:::"),
+        new_code_cell("kept"),
+    ]
+    notebook = new_notebook(cells=cells)
+    without_solutions(notebook)
+    assert [cell.source for cell in notebook.cells] == [
+        "Before.\n\n:::{exercise}\nAsk.\n:::",
+        ":::{exercise}\nAgain.\n:::",
+        "kept",
+    ]
+
+
+def test_a_solution_within_one_cell_goes_and_its_surroundings_stay():
+    text = "A.\n\n::::{solution-start} a\n::::\n\nB.\n\n::::{solution-end}\n::::\n\nC."
+    notebook = new_notebook(cells=[new_markdown_cell(text)])
+    without_solutions(notebook)
+    assert [cell.source for cell in notebook.cells] == ["A.\n\n\n\nC."]

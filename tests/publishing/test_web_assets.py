@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import tarfile
 from types import SimpleNamespace
 
@@ -88,3 +89,17 @@ def test_the_node_wheel_serves_where_the_machine_has_no_node(monkeypatch):
     result = web_assets.subprocess.run([*command, "--version"], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert int(result.stdout.split(".")[0]) >= 10
+
+
+def test_the_manager_looks_for_its_fonts_by_whole_addresses(assets):
+    """From disk Firefox and WebKit give a page the origin ``null``: the fonts were asked below."""
+    script = (assets / web_assets.WIDGETS).read_text(encoding="utf-8")
+    assert ".origin}${" not in script
+    assert len(re.findall(r"\.p=`\$\{\w+\.href\}`", script)) == 4
+
+
+def test_a_manager_that_looks_for_its_fonts_in_another_way_is_refused(tmp_path):
+    manager = tmp_path / "embed-amd.js"
+    manager.write_bytes(b"fonts = import.meta.url")
+    with pytest.raises(RulbookError, match="looks for its fonts in another way"):
+        web_assets._let_fonts_be_found(manager)

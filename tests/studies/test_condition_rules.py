@@ -34,7 +34,7 @@ EVERY = (True, False, None)
 
 @pytest.fixture
 def on_every_seed(make_record):
-    """Return the runs of a method on the book's seeds."""
+    """Return the runs of a method on the source's seeds."""
 
     def runs(name, subset="FD002", seeds=SEEDS, **changes):
         return [make_record(name, subset, seed=seed, **changes) for seed in seeds]

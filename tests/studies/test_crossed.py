@@ -25,7 +25,7 @@ SGD = {**training_condition("sgd").changes, "learning_rate": 0.1}
 
 @pytest.fixture
 def on_every_seed(make_record):
-    """Return the runs of a method on the book's seeds."""
+    """Return the runs of a method on the source's seeds."""
 
     def runs(name, seeds=SEEDS, **changes):
         return [make_record(name, seed=seed, **changes) for seed in seeds]

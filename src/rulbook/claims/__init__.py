@@ -1,4 +1,4 @@
-"""The ledger: what the book claims, what was measured, and the verdict between the two."""
+"""The ledger: what the source claims, what was measured, and the verdict between the two."""
 
 from rulbook.claims.ledger import Claim, Verdict, read_ledger
 from rulbook.claims.verdict import compare

@@ -85,7 +85,7 @@ def faults(
 
     A value without a row, a row without a value, a claim decided twice or in another chapter than
     its row names, and a verdict that differs from the expected one are faults. Rows of chapters
-    outside ``executed_chapters`` are left alone, so that a part of the book can be judged.
+    outside ``executed_chapters`` are left alone, so that a part of the chapters can be judged.
     """
     ledger = read_ledger() if ledger is None else ledger
     return [
@@ -116,13 +116,13 @@ def _faults_of_decisions(decided: Sequence[Decided], ledger: Mapping[str, Claim]
         if decision.verdict != claim.expected:
             yield (
                 f"{name}: the ledger expects {claim.expected or 'no verdict yet'}, "
-                f"the book printed {claim.printed_words}, {entry.chapter} measured "
+                f"the source printed {claim.printed_words}, {entry.chapter} measured "
                 f"{decision.shown or 'nothing'} and found {decision.verdict or 'no verdict'}."
             )
 
 
 def faults_of(executed: Path) -> list[str]:
-    """Return the faults between the book's ledger and the executed notebooks of a folder."""
+    """Return the faults between the ledger and the executed notebooks of a folder."""
     executed_chapters = [notebook.stem for notebook in _notebooks(executed)]
     return faults(collect(executed), executed_chapters)
 

@@ -1,4 +1,4 @@
-"""One row a claim of the book: the model of ``book/claims.yml`` and its reader."""
+"""One row a claim of the source: the model of ``book/claims.yml`` and its reader."""
 
 import re
 from collections.abc import Hashable, Iterator, Mapping
@@ -22,7 +22,7 @@ from rulbook.errors import RulbookError, unknown_name
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the book that the ledger audits."""
+    """A section of the source that the ledger audits."""
 
     edition: str
     number: str
@@ -101,9 +101,9 @@ class OtherPlace(_Strict):
 class Claim(_Strict):
     """One row of the ledger.
 
-    ``printed`` keeps the figure as the book prints it: a truth value for a statement in words,
+    ``printed`` keeps the figure as the source prints it: a truth value for a statement in words,
     otherwise a quoted string, so that trailing zeros (``"6.650"``) survive. A string that reads
-    as a number is compared as one; a leading ``~`` marks a figure that the book itself calls
+    as a number is compared as one; a leading ``~`` marks a figure that the source itself calls
     approximate and asks for an explicit ``tolerance``.
     """
 
@@ -136,7 +136,7 @@ class Claim(_Strict):
     """Largest difference that still agrees, in the unit of ``printed``; see ``allowance``."""
     tolerance_reason: str = ""
     inputs: list[str] = Field(default_factory=list)
-    """Printed figures from which the book derives this one: each adds its half unit."""
+    """Printed figures from which the source derives this one: each adds its half unit."""
     expected: Verdict | None
     waiting: Literal["records"] | None = None
     """What a claim without a verdict waits for."""
@@ -339,7 +339,7 @@ class _StrictLoader(yaml.CSafeLoader):
 
 @cache
 def read_ledger(path: Path | None = None) -> Mapping[str, Claim]:
-    """Return every claim by its id, in the order of the file; the default is the book's ledger.
+    """Return every claim by its id, in the order of the file; the default is our own.
 
     Raises:
         RulbookError: the file is missing, is not YAML, or a row breaks the rules of ``Claim``; the
@@ -387,7 +387,7 @@ def _claim(row: object, position: int, path: Path) -> Claim:
 
 
 def find(claim_id: str) -> Claim:
-    """Return one claim of the book's ledger.
+    """Return one claim of this companion's ledger.
 
     Raises:
         UsageError: no claim has this id; the message names the nearest ones.

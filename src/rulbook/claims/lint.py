@@ -1,4 +1,4 @@
-"""Find figures that were typed into the book's prose instead of being computed or quoted.
+"""Find figures that were typed into the prose of chapters instead of being computed or quoted.
 
 A figure with a decimal point, a percent or multiplication sign or a unit has three ways into
 a page: a ``{glue}`` role that shows what a cell computed, or a printed figure of the ledger, which
@@ -64,7 +64,7 @@ def typed_figures(
     Args:
         text: the page as MyST text.
         page: its name without suffix; figures of the claims that it decides may be quoted.
-        ledger: claims by id; by default the book's.
+        ledger: claims by id; by default those of this companion.
 
     """
     ledger = read_ledger() if ledger is None else ledger

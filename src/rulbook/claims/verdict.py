@@ -1,4 +1,4 @@
-"""Compare what was measured with what the book prints."""
+"""Compare what was measured with what the source prints."""
 
 from collections.abc import Mapping
 from decimal import Decimal

@@ -34,7 +34,7 @@ def resolve_source(source: RequestedSource = "auto") -> Source:
 def load(subset: str, source: RequestedSource = "auto") -> Fleet:
     """Return one subset, real or simulated.
 
-    Subset and source are noted, so that the status page of the book knows what a chapter loaded.
+    Subset and source are noted, so that the status page knows what a chapter loaded.
 
     Args:
         subset: one of ``cmapss.SUBSETS``.

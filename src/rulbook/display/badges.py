@@ -257,7 +257,7 @@ def _figures(claim: Claim, decision: Decision) -> str:
     ours = _ours(claim, decision)
     in_words = claim.printed is None or isinstance(claim.printed, bool)
     book = claim.statement if in_words else claim.printed_words
-    return f"book: {book}" + (f" · ours: {ours}" if ours else "")
+    return f"printed: {book}" + (f" · ours: {ours}" if ours else "")
 
 
 def _ours(claim: Claim, decision: Decision) -> str:

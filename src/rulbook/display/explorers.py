@@ -132,7 +132,7 @@ def explorer(
     Args:
         render: called once for every combination of values, in the order of ``controls``.
         controls: the controls, in the order in which the reader meets them; one to three.
-        name: chapter number and a few words; unique in the book.
+        name: chapter number and a few words; unique among all chapters.
         caption: what the figure is and what to try.
 
     Raises:

@@ -1,7 +1,7 @@
 """Store numbers of a notebook under a name, for the prose to quote with a ``{glue:text}`` role.
 
 The record is the one that ``myst_nb.glue`` writes. It is written here because a notebook must also
-run where the book's builder is not installed, and because that function stores a NumPy scalar as
+run where MyST-NB is not installed, and because that function stores a NumPy scalar as
 text that the role then fails to format.
 """
 

@@ -137,7 +137,7 @@ def save_figure(
 
     Args:
         figure: a figure from ``panels``.
-        name: chapter number and a few words, for instance ``04-trajectories``; unique in the book.
+        name: chapter number and a few words, for instance ``04-trajectories``; unique.
         alt: what the figure shows, in a sentence or two.
         caption: text below the figure on the page.
         folder: where the files are written, by default the ``figures`` of where one works.

@@ -1,4 +1,4 @@
-"""Write the ledger as a page of the book: every claim, our figure, the verdict and why."""
+"""Write the ledger as a page: every claim, our figure, the verdict and why."""
 
 import csv
 import io
@@ -101,7 +101,7 @@ def write_report(executed: Path, out: Path, cited: str = "") -> None:
     Args:
         executed: folder with the executed notebooks, one a chapter.
         out: path of the page, written whole or not at all.
-        cited: how to cite the book, for the citation of a claim.
+        cited: how to cite this companion, for the citation of a claim.
 
     """
     text = report_text(list(read_ledger().values()), collect(executed), cited)

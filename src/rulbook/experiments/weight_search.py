@@ -169,7 +169,7 @@ def weight_at(position: npt.ArrayLike, scale: Scale) -> Floats:
 
     Args:
         position: 0 is the smallest weight of the range, 1 the largest.
-        scale: ``"linear"`` in the weight itself, the scale on which the book lists its grid, or
+        scale: ``"linear"`` in the weight itself, the scale on which the source lists its grid, or
             ``"log_odds"``, linear in ``log(w / (1 - w))``, the logarithm of the ratio of the two
             weights.
 

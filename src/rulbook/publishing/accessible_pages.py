@@ -1,7 +1,7 @@
 """A Sphinx extension that corrects what theme and writer get wrong.
 
-For assistive technology, names and roles; for everyone, a line that begins with the comma after a
-formula, or with the percent sign after a glued figure.
+For assistive technology, names and roles; for readers without scripts, formulas; for everyone, a
+line that begins with the comma after a formula, or with the percent sign after a glued figure.
 """
 
 import re
@@ -10,6 +10,8 @@ from itertools import count
 from typing import Any
 
 from sphinx.application import Sphinx
+
+from rulbook.publishing import mathml
 
 _AFTER_THE_THEME = 900
 _FORMULA = re.compile(
@@ -38,7 +40,8 @@ def _correct(
     if "body" in context:
         # Docutils gives entries of bibliographies a role that is deprecated, and no list's item.
         body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
-        context["body"] = named_folds(unbroken(body))
+        context["body"], style = mathml.without_scripts(named_folds(unbroken(body)))
+        context["metatags"] += style
     contents_without_names = context["generate_toctree_html"]
 
     def contents(*args: Any, **kwargs: Any) -> str:

@@ -1,4 +1,4 @@
-"""The chapters of the book, found by their file names."""
+"""The chapters, found by their file names."""
 
 import re
 from collections.abc import Sequence

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import nbformat
 
+from rulbook.publishing import hardware
 from rulbook.publishing.chapters import Chapter
 from rulbook.reads import Reads
 
@@ -25,6 +26,8 @@ class Conditions:
         devices: types of the devices that computed.
         versions: version by name of Python and of the libraries that compute, as its kernel has
             them.
+        hardware: Names of the processor, and of the GPU if one computed; none where they were not
+            recorded yet.
     """
 
     finished: str
@@ -34,6 +37,7 @@ class Conditions:
     data: Mapping[str, str]
     devices: tuple[str, ...]
     versions: Mapping[str, str]
+    hardware: tuple[str, ...] = ()
 
     @classmethod
     def of_run(
@@ -49,6 +53,7 @@ class Conditions:
             data=dict(reads.data),
             devices=reads.devices or ("cpu",),
             versions=reads.versions,
+            hardware=hardware.names(reads.devices),
         )
 
 
@@ -63,4 +68,7 @@ def read(chapter: Chapter) -> Conditions | None:
     if not chapter.executed.is_file():
         return None
     found = nbformat.read(chapter.executed, as_version=4).metadata.get(_KEY)
-    return Conditions(**found | {"devices": tuple(found["devices"])}) if found else None
+    if not found:
+        return None
+    as_tuples = {name: tuple(found.get(name, ())) for name in ("devices", "hardware")}
+    return Conditions(**found | as_tuples)

@@ -1,4 +1,4 @@
-"""What this machine has of what the book needs, with what to do beside each problem."""
+"""What this machine has of what the pages need, with what to do beside each problem."""
 
 import os
 import platform
@@ -36,7 +36,7 @@ class Observation:
         name: what it is.
         state: what was found.
         remedy: what to do about it, or nothing if it is well.
-        needed: whether the book cannot be built while it is not well.
+        needed: whether the source cannot be built while it is not well.
     """
 
     name: str

@@ -1,9 +1,12 @@
 """What pages offer to take away: of a chapter its notebook, text and script; claims and records.
 
+For lecturers, the notebooks without the solutions of exercises, in one archive.
+
 Also the Sphinx extension that puts them into the download menu of the page.
 """
 
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,10 @@ FOLDER = "downloads"
 ROOT = "root"
 """The staged folder whose files go to the root of the site as they are."""
 
+UNSOLVED = "notebooks-without-solutions.zip"
+"""The notebooks without solutions, below ``FOLDER``."""
+
+_NO_DATE = (1980, 1, 1, 0, 0, 0)
 _AFTER_THE_THEME = 900
 _KINDS = ((".ipynb", "Notebook"), (".md", "Text of the notebook"), (".py", "Python script"))
 
@@ -42,10 +49,17 @@ def write_downloads(layout: Layout) -> None:
         nbformat.write(notebook, folder / f"{chapter.name}.ipynb")
         jupytext.write(notebook, folder / f"{chapter.name}.py", fmt="py:percent")
         shutil.copy2(chapter.text, folder)
+    with zipfile.ZipFile(folder / UNSOLVED, "w", zipfile.ZIP_DEFLATED) as archive_of_all:
+        for chapter in chapters(layout):
+            unsolved = to_public_notebook(chapter, references, url, solutions=False)
+            # The same notebooks are the same archive: none of its members has a date.
+            member = zipfile.ZipInfo(f"{chapter.name}.ipynb", _NO_DATE)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            archive_of_all.writestr(member, nbformat.writes(unsolved) + "\n")
 
 
 def write_records(layout: Layout) -> None:
-    """Write what the records of the book say, by run and by epoch, into the staged folder.
+    """Write what the carried records say, by run and by epoch, into the staged folder.
 
     Raises:
         RulbookError: a record cannot be read.

@@ -1,6 +1,6 @@
 """A Sphinx extension that puts right what ``sphinx_exercise`` makes of exercises and solutions.
 
-Exercises and equations are numbered through the book, so that chapter 04 would begin with Exercise
+Exercises and equations are numbered through all chapters: chapter 04 would begin with Exercise
 12; here it begins with Exercise 4.1, as its tables do. That extension also gives all exercises of a
 page the same anchor, and the title that opens a solution a link: whoever presses the words would be
 taken away.

@@ -1,4 +1,4 @@
-"""Where the parts of the book are, before and after it is built."""
+"""Where the parts of this companion are, before and after it is built."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,13 +58,23 @@ class Layout:
         return self.build / "html"
 
     @property
+    def slides(self) -> Path:
+        """The slides of every chapter, with all that they load."""
+        return self.build / "slides"
+
+    @property
+    def printed(self) -> Path:
+        """The print edition, a PDF of every chapter."""
+        return self.build / "print"
+
+    @property
     def faults(self) -> Path:
         """Where ledger and chapters disagree, as of the finished pages."""
         return self.build / "claims.faults"
 
     @property
     def index(self) -> Path:
-        """The first page of the book."""
+        """The first page."""
         return self.html / "index.html"
 
 

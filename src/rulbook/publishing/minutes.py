@@ -45,9 +45,15 @@ def say(notebook: NotebookNode, chapter: Chapter) -> None:
     """Add the time that a chapter takes to its opening, if it has one; ``notebook`` is changed."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and (opening := _OPENING.search(cell.source)):
-            words = f"\n\n**Time.** {in_words(chapter)} on the machine of this build."
+            words = f"\n\n**Time.** {in_words(chapter)}{_where(chapter)}."
             cell.source = cell.source[: opening.end()] + words + cell.source[opening.end() :]
             return
+
+
+def _where(chapter: Chapter) -> str:
+    """Return on what it was executed, with a space before; nothing if that is not known."""
+    run = conditions.read(chapter)
+    return f" on {' and '.join(run.hardware)}" if run and run.hardware else ""
 
 
 def _without_displays(text: str) -> str:

@@ -36,7 +36,7 @@ PARAMETERS_TAG = "parameters"
 """Tag of the cell whose assignments papermill replaces."""
 
 _INSTALL = """\
-# On Colab this installs the book's package; elsewhere it says how, if the package is missing.
+# On Colab this installs the companion's package; elsewhere it says how, if the package is missing.
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -109,7 +109,12 @@ def to_notebook(chapter: Chapter, text: str | None = None) -> NotebookNode:
 
 
 def to_public_notebook(
-    chapter: Chapter, references: References, repository_url: str, text: str | None = None
+    chapter: Chapter,
+    references: References,
+    repository_url: str,
+    text: str | None = None,
+    *,
+    solutions: bool = True,
 ) -> NotebookNode:
     """Return the notebook of a chapter as readers open it, with plain prose and folded cells.
 
@@ -120,11 +125,14 @@ def to_public_notebook(
         references: what the texts refer to.
         repository_url: where the package can be installed from.
         text: the chapter's text, where it is not that of the file.
+        solutions: whether the solutions of its exercises are in it.
 
     Raises:
         RulbookError: as ``to_notebook``, or a role or directive of the text has no plain form.
     """
     notebook = to_notebook(chapter, text)
+    if not solutions:
+        plain_markdown.without_solutions(notebook)
     in_solutions = plain_markdown.solution_cells(notebook)
     prose = iter(plain_markdown.plain_cells(notebook, chapter.name, references))
     for position, cell in enumerate(notebook.cells):

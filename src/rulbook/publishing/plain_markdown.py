@@ -44,6 +44,10 @@ _INLINE = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
+_SOLUTION_EDGE = re.compile(
+    r"^(?P<fence>:{3,})\{solution-(?P<edge>start|end)\}.*?^(?P=fence)[ ]*$",
+    re.MULTILINE | re.DOTALL,
+)
 _TITLED = re.compile(r"(?P<words>[^<]*)<(?P<target>[^<>]+)>", re.DOTALL)
 _HEADING = re.compile(r"^\#{1,6} (.+)$", re.MULTILINE)
 _NEW_SENTENCE = re.compile(r"(?:\A|\n\n|[.!?:]\s)\Z")
@@ -91,6 +95,34 @@ def solution_cells(notebook: NotebookNode) -> set[int]:
         elif inside:
             within.add(position)
     return within
+
+
+def without_solutions(notebook: NotebookNode) -> None:
+    """Take the solutions out of the notebook of a chapter as its text has it.
+
+    What stands before a solution in its cell stays, and so does what follows.
+    """
+    inside, kept = False, []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source, inside = _unsolved(cell.source, inside=inside)
+            if cell.source:
+                kept.append(cell)
+        elif not inside:
+            kept.append(cell)
+    notebook.cells = kept
+
+
+def _unsolved(source: str, *, inside: bool) -> tuple[str, bool]:
+    """Return prose without what belongs to solutions, and whether its end is within one."""
+    kept, position = [], 0
+    for edge in _SOLUTION_EDGE.finditer(source):
+        if not inside:
+            kept.append(source[position : edge.start()])
+        inside, position = edge["edge"] == "start", edge.end()
+    if not inside:
+        kept.append(source[position:])
+    return "".join(kept).strip("\n"), inside
 
 
 def plain(pieces: Sequence[Piece]) -> str:

@@ -1,6 +1,6 @@
 """The configuration that Jupyter Book reads: the committed one, with the generated parts added.
 
-The public addresses are empty until the book has a home. What needs one of them (launch buttons,
+The public addresses are empty until the pages have a home. What needs one of them (launch buttons,
 repository links, site map, link previews) is generated here, or left out.
 """
 
@@ -20,7 +20,7 @@ _GITHUB, _GITLAB = "github.com", "gitlab.com"
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the book and its source are public; empty while they are not.
+    """Where the pages and their repository are public; empty while they are not.
 
     Attributes:
         site_url: the address of the front page.

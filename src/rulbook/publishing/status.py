@@ -28,12 +28,13 @@ def status_table(layout: Layout) -> str:
 
 
 def versions_in_words(layout: Layout) -> str:
-    """Return the days and versions that chapters were executed on and with, one line for each."""
+    """Return days, machines and versions that chapters were executed on and with, a line each."""
     found = [conditions.read(chapter) for chapter in chapters(layout)]
-    sets = {(one.finished, *one.versions.items()) for one in found if one}
+    sets = {(one.finished, one.hardware, tuple(one.versions.items())) for one in found if one}
     return "\n".join(
-        f"- {day}: " + ", ".join(f"{name} {version}" for name, version in versions)
-        for day, *versions in sorted(sets)
+        f"- {day}: "
+        + "; ".join([*hardware, ", ".join(f"{name} {version}" for name, version in versions)])
+        for day, hardware, versions in sorted(sets)
     )
 
 

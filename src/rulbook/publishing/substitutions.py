@@ -12,7 +12,7 @@ from rulbook.claims.collect import ClaimRow, claims_table
 from rulbook.claims.ledger import Verdict
 from rulbook.data import Recipe
 from rulbook.display.markup import raw_html
-from rulbook.publishing import front_page, minutes, scale_page, status
+from rulbook.publishing import front_page, minutes, reading_paths, scale_page, status
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.site_config import addresses
@@ -35,6 +35,11 @@ def substitutions(layout: Layout) -> dict[str, Any]:
         "data": status.data_in_words(layout),
         "verdicts_by_section": raw_html(front_page.verdicts_by_section(rows)._repr_html_()),
         "tug_of_war": raw_html(front_page.embedded(front_page.tug_of_war())),
+        "reading_paths": {
+            name: reading_paths.as_table(path, chapters(layout))
+            for name, path in reading_paths.READING_PATHS.items()
+        },
+        "minutes_an_exercise": reading_paths.MINUTES_AN_EXERCISE,
         "minutes": {chapter.name: minutes.in_words(chapter) for chapter in chapters(layout)},
         "status": raw_html(status.status_table(layout)),
         "versions": status.versions_in_words(layout),

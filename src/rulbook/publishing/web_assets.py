@@ -8,6 +8,7 @@ demand; require.js; the widget manager with the icon fonts that it asks for.
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,12 @@ REQUIRE = "_vendor/require.js"
 WIDGETS = "_vendor/embed-amd.js"
 WIDGETS_SETUP = "_vendor/widgets-setup.js"
 ANYWIDGET = "_vendor/anywidget.js"
+REVEAL = "_vendor/reveal"
+"""The folder beside slides that has what shows them."""
+
+_FONTS_BELOW = re.compile(rb"\$\{(\w+)\.origin\}\$\{\1\.pathname\}")
+"""Where the manager's modules look for their icon fonts: from disk Firefox and WebKit give a page
+the origin ``null``, which is no beginning of an address."""
 
 _OUR_SCRIPT = Path(__file__).with_name("widgets_setup.js")
 _NPM_SECONDS = 300
@@ -86,6 +93,22 @@ _PACKAGES = (
     ),
 )
 
+_REVEAL = _Package(
+    "reveal.js",
+    "5.2.1",
+    "sha512-r7//6mIM5p34hFiDMvYfXgyjXqGRta+/psd9YtytsgRlrpRzFv4RbH76TXd2qD+7ZPZEbpBDhdRhJaFgfQ7zNQ"
+    "==",
+    "",
+    (
+        ("LICENSE", "."),
+        ("dist/reveal.js", "."),
+        ("dist/reveal.css", "."),
+        ("dist/theme/white.css", "."),
+        ("dist/theme/fonts/source-sans-pro/*", "."),
+    ),
+)
+"""What shows slides; pages do not need it."""
+
 
 def provide(folder: Path) -> Path:
     """Return ``folder`` after making sure that it holds exactly the pinned files.
@@ -103,12 +126,32 @@ def provide(folder: Path) -> Path:
         partial = Path(name) / "assets"
         for package in _PACKAGES:
             _unpack(_download(package, Path(name)), package, partial)
+        _let_fonts_be_found(partial / WIDGETS)
         shutil.copyfile(_OUR_SCRIPT, partial / WIDGETS_SETUP)
         shutil.copyfile(_anywidget_module(), partial / ANYWIDGET)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     paths.write_atomically(stamp_of(folder), _pins())
     return folder
+
+
+def provide_slides(folder: Path) -> None:
+    """Make sure that ``folder`` holds exactly the pinned files that show slides.
+
+    Raises:
+        RulbookError: npm is not there or not reachable, or sends something else than is pinned.
+    """
+    stamp = stamp_of(folder)
+    if folder.is_dir() and stamp.is_file() and stamp.read_text(encoding="utf-8") == repr(_REVEAL):
+        return
+    stamp.unlink(missing_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+        partial = Path(name) / "reveal"
+        _unpack(_download(_REVEAL, Path(name)), _REVEAL, partial)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    paths.write_atomically(stamp, repr(_REVEAL))
 
 
 def is_provided(folder: Path) -> bool:
@@ -120,7 +163,22 @@ def is_provided(folder: Path) -> bool:
 def _pins() -> str:
     """Return everything that the files depend on, as text."""
     ours = _OUR_SCRIPT.read_text(encoding="utf-8")
-    return json.dumps([repr(_PACKAGES), ours, version("anywidget")])
+    return json.dumps([repr(_PACKAGES), _FONTS_BELOW.pattern.decode(), ours, version("anywidget")])
+
+
+def _let_fonts_be_found(manager: Path) -> None:
+    """Let the widget manager find its icon fonts from disk too, in every browser.
+
+    Raises:
+        RulbookError: It no longer looks for them where this pinned version does.
+    """
+    script, times = _FONTS_BELOW.subn(rb"${\1.href}", manager.read_bytes())
+    if not times:
+        raise RulbookError(
+            f"'{manager.name}' of the pinned html-manager looks for its fonts in another way: "
+            "look whether they are still found from disk in Firefox, and take out what mends it."
+        )
+    manager.write_bytes(script)
 
 
 def _anywidget_module() -> Path:

@@ -1,4 +1,4 @@
-"""The long experiments of the book, by name: which runs each of them consists of."""
+"""The long experiments, by name: which runs each of them consists of."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,10 +17,10 @@ from rulbook.studies.tuning import chosen_config
 from rulbook.training.config import RunConfig
 
 SEEDS = (42, 123, 456, 789, 1024)
-"""Seeds of initialisation, dropout and batch order; the book's five."""
+"""Seeds of initialisation, dropout and batch order; the source's five."""
 
 BOOK_DROPOUT = 0.3
-"""The book's uniform dropout rate (§15.4)."""
+"""The source's uniform dropout rate (§15.4)."""
 
 _WIDER = Architecture(
     convolutions=(32, 64, 32),
@@ -141,7 +141,7 @@ _AT_START = {"learning_rate": 0.0, "max_epochs": 1, "observe_every": 1, "batches
 
 
 def _initial_imbalance() -> Iterator[RunConfig]:
-    """Yield the gradients at the start, with the default output bias, as the book has it."""
+    """Yield the gradients at the start, with the default output bias, as the source has it."""
     for network, batch_size in (("compact", 256), ("paper", 64)):
         for seed in SEEDS:
             for subset in cmapss.SUBSETS:
@@ -325,7 +325,7 @@ _ALL = (
     Study("optimisers", "Do SGD and Adam end where AdamW ends?", _optimisers),
     Study("recipes", "What do the choices of data preparation do to the RMSE?", _recipes),
     Study("test-selection", "What does selecting the epoch on the test set gain?", _test_selection),
-    Study("dropout", "What does the book's dropout rate do to a short training?", _dropout),
+    Study("dropout", "What does the source's dropout rate do to a short training?", _dropout),
     Study("default-bias", "How many seeds start with a dead RUL head?", _default_bias),
     Study(
         "precision-fd001",
@@ -333,7 +333,7 @@ _ALL = (
         lambda: _with(("fixed_050", "single_task"), ("FD001",), precision="bfloat16"),
     ),
     Study("precision", "Does mixed precision move the RMSE?", _precision),
-    Study("paper-size", "Does the book's own network size change the picture?", _paper_size),
+    Study("paper-size", "Does the source's own network size change the picture?", _paper_size),
 )
 
 STUDIES = {item.name: item for item in _ALL}

@@ -21,10 +21,10 @@ from rulbook.studies.symptoms import (
 from rulbook.training.record import RunRecord
 
 BOOK_SUBSETS = ("FD002", "FD004")
-"""The subsets of the book's ablation table."""
+"""The subsets of the source's ablation table."""
 
 BOOK_SWEEP = ("fixed_050", "fixed_060", "fixed_075", "fixed_090", "single_task")
-"""The RUL weights of the book's ablation table, rising."""
+"""The RUL weights of the source's ablation table, rising."""
 
 ADAPTIVE_METHODS = ("inverse_magnitude", "uncertainty", "dwa", "gradnorm", "gaba", "grace")
 """The methods that adapt their weights, as far as the sections name them."""
@@ -189,7 +189,7 @@ def mean_test_rmse(records: Iterable[RunRecord], subset: str, method: str) -> fl
 
 
 def gaba_last_rul_weight(records: Iterable[RunRecord]) -> float | None:
-    """Return GABA's RUL weight in the last epoch, averaged over its runs on the book's subsets.
+    """Return GABA's RUL weight in the last epoch, averaged over its runs on the source's subsets.
 
     It is ``None`` until every seed is recorded.
     """

@@ -125,7 +125,7 @@ def records_under(condition: str) -> tuple[RunRecord, ...]:
         condition: name of the condition.
 
     Returns:
-        The records that are there, on every subset and the book's seeds, in the tables' order.
+        The records that are there, on every subset and the source's seeds, in the tables' order.
 
     Raises:
         UsageError: there is no such condition.

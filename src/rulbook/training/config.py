@@ -147,7 +147,7 @@ class RunConfig(BaseModel):
             raise unknown_name("network", self.network, network_names())
         if self.architecture is not None and is_own(self.network):
             raise UsageError(
-                f"An architecture is of the networks of the book, not of '{self.network}'."
+                f"An architecture is of the networks of the source, not of '{self.network}'."
             )
         _check_weighting(self.weighting, self.weighting_options)
         return self

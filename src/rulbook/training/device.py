@@ -14,7 +14,7 @@ __all__ = ["RequestedDevice", "choose_device"]
 def choose_device(name: RequestedDevice = "auto") -> torch.device:
     """Return the device called ``name``; ``"auto"`` is CUDA, else MPS, else the CPU.
 
-    Its type is noted, so that the status page of the book knows where a chapter computed.
+    Its type is noted, so that the status page knows where a chapter computed.
 
     Raises:
         UsageError: ``name`` is unknown.

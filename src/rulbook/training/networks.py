@@ -1,4 +1,4 @@
-"""Which networks a run can name: those of the book, baselines in their place, and one's own."""
+"""Which networks a run can name: those of the source, baselines in their place, and one's own."""
 
 from collections.abc import Callable
 from typing import Literal, cast, get_args

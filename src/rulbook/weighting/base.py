@@ -21,7 +21,7 @@ from rulbook.weighting.steps import (
 )
 
 TASKS = ("rul", "health")
-"""The book's two tasks, in the order in which every function of the package takes them."""
+"""The source's two tasks, in the order in which every function of the package takes them."""
 
 STEPS_BETWEEN_CHECKS = 100
 """Steps after which ``backward`` looks again for a parameter that is trained and listed nowhere.
@@ -70,7 +70,7 @@ class NonFiniteLossError(RulbookError):
 class BaseMTLLoss(nn.Module, ABC):
     """Combine the losses of K tasks, by default the RUL and the health loss (§24.1).
 
-    ``forward``, ``get_weights`` and ``get_name`` are the book's interface. ``backward`` and
+    ``forward``, ``get_weights`` and ``get_name`` are the source's interface. ``backward`` and
     ``end_epoch`` are ours: the training loop calls them for every method alike and never asks
     which one it runs. State that must survive a checkpoint is a registered buffer or a parameter.
 
@@ -116,8 +116,8 @@ class BaseMTLLoss(nn.Module, ABC):
     def forward(self, *losses: Any, **kwargs: Any) -> Tensor:
         """Return the combined loss, 0-dim, from the 0-dim task losses.
 
-        ``kwargs`` may carry ``shared_params``, as the book calls methods that look at gradients;
-        other keywords are ignored, as in the book.
+        ``kwargs`` may carry ``shared_params``, as the source calls methods that look at gradients;
+        other keywords are ignored, as in the source.
 
         Raises:
             UsageError: a loss is missing, not 0-dim, or negative where the formula divides by it.
@@ -370,7 +370,7 @@ class GradientBasedLoss(BaseMTLLoss):
 class GradientWeightedLoss(GradientBasedLoss):
     """A weighted sum of the losses whose weights come from the task gradients of the same step.
 
-    ``forward`` with ``shared_params`` is the book's form, which measures with
+    ``forward`` with ``shared_params`` is the source's form, which measures with
     ``torch.autograd.grad(retain_graph=True)`` and leaves one more pass to the caller; it gives the
     same weights and the same gradients as ``backward``. Where nothing is to be trained (in
     evaluation mode, under ``torch.no_grad()``, with losses that have no graph) ``forward`` measures

@@ -35,8 +35,8 @@ class DWALoss(BaseMTLLoss):
 
     The losses are epoch means, given by ``end_epoch``, not those of batches; the weights sum to
     K and are constant within an epoch. In the first two epochs there is no rate yet and both
-    weights are 1 (the book does not state it; the paper sets it so). ``temperature = 2`` is the
-    paper's; the book prints no value. Depends on the rates alone, so a difference of scale
+    weights are 1 (the source does not state it; the paper sets it so). ``temperature = 2`` is the
+    paper's; the source prints no value. Depends on the rates alone, so a difference of scale
     between the losses is left as it is. ``end_epoch`` moves the weights in evaluation mode too:
     it is called once an epoch, on purpose.
 

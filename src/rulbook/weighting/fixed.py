@@ -72,7 +72,7 @@ class FixedWeightLoss(BaseMTLLoss):
         return loss
 
     def forward(self, *losses: Any, **kwargs: Any) -> Any:
-        """Return the weighted sum, 0-dim; of plain numbers and NumPy arrays too, as in the book."""
+        """Return the weighted sum, 0-dim; of numbers and NumPy arrays too, as in the source."""
         values = losses or [kwargs[name] for name in self._keywords() if name in kwargs]
         if len(values) == len(self.tasks) and not all(isinstance(x, Tensor) for x in values):
             return weighted_sum(self._constants(), values)
@@ -89,7 +89,7 @@ class FixedWeightLoss(BaseMTLLoss):
     def get_name(self) -> str:
         """Return ``Fixed(0.50/0.50)``, or ``Fixed(0.7/0.3)`` for the legacy form.
 
-        Departure: the book prints two decimals always, so that 0.999/0.001 would read as
+        Departure: the source prints two decimals always, so that 0.999/0.001 would read as
         single-task; weights that need more decimals get up to four.
         """
         weights = self._constants()

@@ -86,7 +86,7 @@ class GABALoss(GradientWeightedLoss):
     The weights sum to 1; heads are weighted like the trunk, since this is a weighted sum of losses.
     The weights carry no gradient.
 
-    Not stated by the book, chosen here: the average starts at 1/K; it does not move during warm-up
+    Not in the source, chosen here: the average starts at 1/K; it does not move during warm-up
     (the printed first-epoch weight of §22.4 fits that reading); where both gradients are zero,
     step 1 gives 1/K. One zero gradient is no special case: the formula gives that task all the
     weight, so that a dead RUL head starves the health task down to the floor.
@@ -97,7 +97,7 @@ class GABALoss(GradientWeightedLoss):
         min_weight: floor, 0.05; ``None`` or 0 switches it off. Without all three the trunk's
             update direction is that of IMTL-G.
 
-        tasks: names of the K tasks; the book's fourth setting, ``n_tasks``, is their number. At
+        tasks: names of the K tasks; the source's fourth setting, ``n_tasks``, is their number. At
             three or more the floor must be below 1/K, and step 1 no longer makes the weighted
             norms equal (see ``complement_weights``).
 

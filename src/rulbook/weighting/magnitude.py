@@ -43,7 +43,7 @@ class InverseMagnitudeLoss(_LossWeightedLoss):
     .. math:: \lambda_k = \frac{1/L_k}{\sum_j 1/L_j}, \qquad
               L = \sum_k \lambda_k L_k = \frac{K}{\sum_j 1/L_j}
 
-    The weights sum to 1 and make both terms equal in value, not in gradient. The book's NumPy
+    The weights sum to 1 and make both terms equal in value, not in gradient. The source's NumPy
     listing does not say whether the weights carry a gradient; by default they are measured
     (``detach=True``), and with ``detach=False`` the gradient is that of the harmonic mean.
 
@@ -78,7 +78,7 @@ class AMNLFixedLoss(_LossWeightedLoss):
     .. math:: L = \tfrac12 \frac{L_{rul}}{\max(\bar L_{rul}, s_{rul})}
                 + \tfrac12 \frac{L_{health}}{\max(\bar L_{health}, s_{health})}
 
-    with :math:`\bar L` the loss of the same batch, detached. The book prints the floors
+    with :math:`\bar L` the loss of the same batch, detached. The source prints the floors
     ``s_rul = 1.0`` (cycles²) and ``s_health = 0.1`` (nats) and the intent, but its formula is
     missing from the text; this is our reading of it. Above the floors the value is always 1 and
     the gradient is half the sum of the gradients of the two log-losses. At K tasks each part has

@@ -18,10 +18,10 @@ class WeightingMethod:
         build: constructor; its keyword arguments are the options of ``get_loss``.
         formula: the trunk weights in LaTeX, without dollar signs; :math:`g_k` is the norm of the
             gradient of :math:`L_k` on the shared parameters, :math:`c` their cosine.
-        source: section of the book, or paper.
+        source: section of the source, or paper.
         needs: what the weights are computed from at a step.
         weight_sum: what the trunk weights add up to at two tasks.
-        citation: key in the bibliography, or ``None`` for the book's own methods.
+        citation: key in the bibliography, or ``None`` for the source's own methods.
         state: what a checkpoint must carry.
         backward_passes: passes through the trunk at one training step of two tasks.
         heads: what the heads' gradients are multiplied with.

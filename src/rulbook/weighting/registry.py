@@ -67,7 +67,7 @@ FIXED_NAMES = (
     "fixed_070_070",
     *ABLATION_CONFIGS,
 )
-"""The fixed weightings that the book or our studies name."""
+"""The fixed weightings that the source or our studies name."""
 
 _OWN: dict[str, Callable[..., BaseMTLLoss]] = {}
 
@@ -88,7 +88,7 @@ def add_method(name: str, build: Callable[..., BaseMTLLoss]) -> None:
     Args:
         name: one that no method of the package has.
         build: its class, or a function that returns one; keyword arguments are its options, and it
-            takes ``tasks`` if it is to be used for other tasks than the book's two.
+            takes ``tasks`` if it is to be used for other tasks than the source's two.
 
     Raises:
         UsageError: the name is taken.
@@ -107,8 +107,8 @@ def get_loss(name: str, *, tasks: Sequence[str] | None = None, **options: Any) -
             weight without its point, the health weight being the rest to 1 (``fixed_050`` is
             0.50/0.50, ``fixed_0002`` 0.002/0.998) unless a second number gives it
             (``fixed_070_070``).
-        tasks: names of the K tasks; by default the book's two. ``fixed`` then gives each 1/K unless
-            its option ``weights`` says otherwise, and ``single_task`` all to the first.
+        tasks: names of the K tasks; by default the source's two. ``fixed`` then gives each 1/K
+            unless its option ``weights`` says otherwise, and ``single_task`` all to the first.
         options: what ``method_options(name)`` lists.
 
     Raises:

@@ -19,13 +19,13 @@ class UncertaintyLoss(BaseMTLLoss):
     .. math:: L = \tfrac12 e^{-s_{rul}} L_{rul} + \tfrac12 s_{rul}
                 + c\, e^{-s_{health}} L_{health} + \tfrac12 s_{health}
 
-    which is :math:`L_k / (2\sigma_k^2) + \log \sigma_k` in the log-space that the book stores
+    which is :math:`L_k / (2\sigma_k^2) + \log \sigma_k` in the log-space that the source stores
     (§4.3; ``log_var_rul`` is a parameter, §24.1).
 
-    Where sources disagree: the factor :math:`c` of the classification term. The book, and most
+    Where sources disagree: the factor :math:`c` of the classification term. The source, and most
     public code, write 1/2 for every task (``classification_factor="half"``, default); equation 10
     of Kendall et al. has :math:`1/\sigma^2`, that is 1 (``"one"``), because a softmax likelihood
-    scaled by :math:`1/\sigma^2` has no 1/2. Initial log-variances are 0 (the book does not state
+    scaled by :math:`1/\sigma^2` has no 1/2. Initial log-variances are 0 (the source does not state
     them; 0 is usual, −0.5 is also found), and ``initial_log_var`` changes them.
 
     The log-variances learn at the network's rate unless ``log_var_lr`` says otherwise. At a rate

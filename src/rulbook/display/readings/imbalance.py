@@ -309,7 +309,7 @@ def batch_answers(batches: pd.DataFrame) -> dict[str, Answer]:
     (of_32,) = batches.loc[batches["subset"] == "FD001", "batches of 32"]
     return {
         "n12.4-batches-of-one-epoch": Answer(
-            int(of_32), "batches of 32, the smallest size that the book names"
+            int(of_32), "batches of 32, the smallest size that the source names"
         ),
         "n12.4-batches-measured": Answer(),
     }

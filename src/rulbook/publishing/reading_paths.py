@@ -1,0 +1,69 @@
+"""Ways through the chapters for a lecture, a seminar and a day, with the minutes that they take."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rulbook.publishing import minutes
+from rulbook.publishing.chapters import Chapter
+from rulbook.publishing.pairing import read_text
+
+MINUTES_AN_EXERCISE = 10
+"""What an exercise is taken to need, its discussion included."""
+
+_EXERCISE = re.compile(r"^:{3,}\{exercise\}", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class ReadingPath:
+    """Chapters to read in some order, and how many exercises of each to do.
+
+    Attributes:
+        hours: For how long it is meant.
+        exercises: How many of the first exercises, by the number of a chapter, ``04``.
+    """
+
+    hours: int
+    exercises: Mapping[str, int]
+
+
+READING_PATHS: Mapping[str, ReadingPath] = {
+    "lecture": ReadingPath(1, dict.fromkeys(("03", "04", "07", "08"), 0)),
+    "seminar": ReadingPath(
+        3, {"01": 0, "02": 0, **dict.fromkeys(("03", "04", "05", "06", "07", "08"), 1)}
+    ),
+    "day": ReadingPath(6, dict.fromkeys(("01", "02", "03", "04", "05", "06", "07", "08"), 3)),
+}
+"""By name; together with the explorers and a break each fills its hours."""
+
+
+def as_table(path: ReadingPath, chapters: list[Chapter]) -> str:
+    """Return a path as a table of MyST: chapter, what to do, minutes, and their sum.
+
+    Raises:
+        KeyError: There is no chapter of one of its numbers.
+    """
+    known = {chapter.number: chapter for chapter in chapters}
+    rows = []
+    for number, wanted in path.exercises.items():
+        chapter = known[number]
+        what = "read" if not wanted else f"read, {_exercises(wanted)}"
+        took = minutes_of(chapter, wanted)
+        rows.append(f"| {int(number)} · {{doc}}`{chapter.name}` | {what} | {took} |")
+    total = sum(minutes_of(known[number], wanted) for number, wanted in path.exercises.items())
+    rows.append(f"| | **together** | **{total}** |")
+    return "\n".join(("| chapter | what to do | minutes |", "|---|---|--:|", *rows))
+
+
+def minutes_of(chapter: Chapter, exercises: int) -> int:
+    """Return how long it takes to read a chapter and to do some of its exercises."""
+    return minutes.to_read(chapter) + exercises * MINUTES_AN_EXERCISE
+
+
+def exercises_in(chapter: Chapter) -> int:
+    """Return how many exercises a chapter has."""
+    return len(_EXERCISE.findall(read_text(chapter)))
+
+
+def _exercises(count: int) -> str:
+    return "the first exercise" if count == 1 else f"the first {count} exercises"
