@@ -22,7 +22,7 @@ help:
 	@echo "make book     execute the chapters that changed and build the pages"
 	@echo "make lab      open the notebooks in JupyterLab"
 	@echo "make test     run the tests; say how much of the package they reach, and which are slowest"
-	@echo "make test-all run the tests that need a cluster, another browser or two whole builds"
+	@echo "make test-all run the tests that need a cluster or another browser, or execute chapters again and again"
 	@echo "make check    lint, types, layers and the fast tests"
 	@echo "make bench    measure speed and memory, and record it for the page on scale"
 	@echo "make fuzz     feed random bytes to what reads files, FUZZ_SECONDS (600) for each reader"
@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml constraints.txt $(if $(LOCKED),requirements.lock)
 	  echo "'$(PYTHON) -m venv' failed: install Python's venv module (on Debian: apt-get install python3-venv)." >&2; exit 1; }
 	@echo "Installing the locked set of packages into $(VENV)"
 ifdef LOCKED
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"

@@ -1,5 +1,6 @@
 """What the command line adds: sentences and exit codes. The work itself is tested elsewhere."""
 
+import contextlib
 import io
 import json
 import os
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from rulbook import __version__, cli, paths
@@ -99,6 +102,58 @@ def test_wrong_usage_is_named_and_ends_with_2(run, arguments, said):
     assert code == 2
     assert said in err
     assert out == ""
+
+
+TAKE_ANY_VALUE = (
+    ("execute", "--profile"),
+    ("execute", "--data"),
+    ("execute", "--device"),
+    ("execute", "--jobs"),
+    ("execute",),
+    ("figures",),
+    ("pair", "--to-text"),
+    ("pair", "--overwrite"),
+    ("sweep", "--status"),
+    ("sweep", "--status", "--set"),
+    ("sweep", "paper-size", "--status", "--set"),
+    ("records", "--study"),
+    ("records", "--code"),
+    ("claims",),
+    ("doctor", "--dependencies"),
+    ("data",),
+    (),
+)
+VALUES = st.one_of(
+    st.text(st.characters(exclude_characters="\0"), max_size=12),
+    st.sampled_from(
+        ("--", "-", "--help=", "-1", "1e9", "[red]", "[/]", "../..", "~", "x.py", ".py", "seed=1,2")
+    ),
+    st.builds(
+        "{}={}".format,
+        st.sampled_from(("seed", "lr", "weighting", "subset", "max_epochs", "", "no_such")),
+        st.text(st.characters(exclude_characters="\0"), max_size=12),
+    ),
+)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(command=st.sampled_from(TAKE_ANY_VALUE), value=VALUES)
+def test_whatever_an_option_is_given_the_answer_is_one_sentence(
+    checkout, monkeypatch, no_real_data, command, value
+):
+    written = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["rulbook", *command, value])
+    with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
+        code = None
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+    assert code in {None, 0, 1, 2}
+    written.flush()
+    said = written.buffer.getvalue().decode("utf-8")
+    assert "went wrong" not in said, said
+    assert "Traceback" not in said, said
 
 
 def test_a_device_that_is_not_there_ends_with_1(run, checkout, monkeypatch):
@@ -314,6 +369,14 @@ def test_a_relative_data_folder_means_the_same_everywhere(run, monkeypatch, tmp_
     _, _, err = run("data", "status")
     assert str(tmp_path / "here") in err
     assert os.environ[paths.DATA_VARIABLE] == str(tmp_path / "here")
+
+
+def test_a_relative_folder_of_records_means_the_same_everywhere(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(paths.RESULTS_VARIABLE, "mine")
+    run("data", "status")
+    monkeypatch.chdir(tmp_path.parent)  # as a chapter, which runs in the root of the checkout
+    assert paths.own_results() == tmp_path / "mine"
 
 
 def test_an_unforeseen_error_with_no_room_for_a_report_shows_it(run, monkeypatch, tmp_path):

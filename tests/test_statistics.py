@@ -342,7 +342,8 @@ class TestCompareCrossed:
 
         alone = compare_crossed([(clear, base)])
         beside = compare_crossed([(clear[:seeds], base[:seeds]), (clear, base)])
-        assert beside[1] == alone[0]
+        # Without a margin some of it is NaN, which from Python 3.13 on makes a dataclass unequal.
+        assert repr(beside[1]) == repr(alone[0])
         assert alone[0].outcome is Outcome.HIGHER
 
     def test_equivalence_needs_a_margin_and_little_noise(self) -> None:

@@ -86,13 +86,13 @@ def data_folder_named_by_user() -> Path | None:
 
 
 def make_relative_paths_absolute() -> None:
-    """Let ``RULBOOK_DATA`` name the same folder from every working folder.
+    """Let ``RULBOOK_DATA`` and ``RULBOOK_RESULTS`` name the same folder from every working folder.
 
     Chapters run in the root of the checkout, whatever folder a command was given in.
     """
-    named = data_folder_named_by_user()
-    if named is not None:
-        os.environ[DATA_VARIABLE] = str(named.absolute())
+    for variable in (DATA_VARIABLE, RESULTS_VARIABLE):
+        if named := os.environ.get(variable):
+            os.environ[variable] = str(Path(named).expanduser().absolute())
 
 
 def other_checkout() -> Path | None:

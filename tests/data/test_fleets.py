@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from rulbook.data import Fleet, FleetError, Recipe, own_fleet
@@ -190,6 +190,46 @@ class TestOwnFleet:
             for unit in np.unique(windows.unit):
                 steps = np.diff(windows.cycle[windows.unit == unit])
                 assert (steps == self.RECIPE.stride).all()
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        table=st.sampled_from(("train", "test", "test_rul")),
+        row=st.integers(0, 11),
+        column=st.sampled_from(("unit", "cycle", "pump", "valve")),
+        value=st.one_of(
+            st.floats(),
+            st.integers(-(2**70), 2**70),
+            st.none(),
+            st.booleans(),
+            st.text(max_size=3),
+            st.datetimes(),
+        ),
+    )
+    def test_whatever_one_cell_holds_it_is_taken_or_named(
+        self, table: str, row: int, column: str, value: object
+    ) -> None:
+        tables: dict[str, pd.DataFrame] = {
+            "train": own_tables({1: 12, 2: 9}, ["pump", "valve"]),
+            "test": own_tables({1: 7, 2: 6}, ["pump", "valve"], 1),
+            "test_rul": pd.DataFrame({"rul": [5, 6]}, index=[1, 2]),
+        }
+        changed = tables[table].astype(object)
+        place = 0 if table == "test_rul" else changed.columns.get_loc(column)
+        changed.iat[row % len(changed), place] = value
+        tables[table] = changed.infer_objects()
+        rul = tables["test_rul"]["rul"]
+        told = "taken."
+        try:
+            prepared = prepare(own_fleet(tables["train"], tables["test"], rul), self.RECIPE)
+        except FleetError as fault:
+            told = str(fault)
+        else:
+            for windows in (prepared.train, prepared.validation, prepared.test_every_window):
+                assert np.isfinite(windows.x).all()
+                assert np.isfinite(windows.rul).all()
+        assert "\n" not in told
+        assert told.endswith(".")
+        event(told if told == "taken." else "refused")
 
     def test_conditions_are_the_users(self) -> None:
         six = simulate("FD002")

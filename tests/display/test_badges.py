@@ -294,7 +294,7 @@ def test_a_claim_beside_the_table_has_a_row_of_its_own(use_ledger: UseLedger) ->
 
 
 def test_what_cannot_be_decided_is_folded_too(use_ledger: UseLedger) -> None:
-    undecidable = {"expected": "undecidable", "missing": "all", "printed": True}
+    undecidable = {"expected": "undecidable", "missing": "all", "reason": "so"}
     use_ledger(make_row(), make_row(id="n24.1-u-shape", **undecidable))
     html = badge_of(lambda: check_all({"n24.1-mean": 6.82, "n24.1-u-shape": None}))
     assert line_of(html) == "2 claims, table, first row: ✓ 1 reproduced, ? 1 undecidable"

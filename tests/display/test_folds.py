@@ -1,10 +1,10 @@
-"""Folds and figures side by side."""
+"""Folds."""
 
 import pandas as pd
 import pytest
 from IPython.display import Markdown
 
-from rulbook.display import beside, folded, plots, table
+from rulbook.display import folded, plots, table
 from rulbook.display.plots import DescribedFigure
 
 
@@ -29,8 +29,3 @@ def test_a_fold_is_closed_named_and_holds_all_that_it_is_given_in_order(drawing)
 def test_words_in_place_of_a_table_stay_words():
     html = folded("Table", Markdown("`run` <it>")).data
     assert "<p>`run` &lt;it&gt;</p>" in html
-
-
-def test_figures_side_by_side_are_whole(drawing):
-    html = beside(drawing, drawing).data
-    assert html.count(drawing._repr_html_()) == 2

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["rulbook", "gzip", "yaml", "zipfile"]):
+with atheris.instrument_imports(include=["rulbook", "gzip", "pandas.io", "yaml", "zipfile"]):
     import gzip
     import zipfile
 

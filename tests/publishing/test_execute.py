@@ -137,15 +137,31 @@ def test_the_kernel_is_this_python_whatever_kernels_and_profiles_there_are(
 
 
 @pytest.mark.slow
-def test_what_a_cell_prints_is_cut_at_a_bound_with_a_note(layout, write, quiet):
+def test_what_a_cell_puts_out_is_cut_at_a_bound_with_a_note(layout, write, quiet):
+    much = kernels.OUTPUT_CHARACTERS + 1
     chapter = write(
-        "01-a", "for _ in range(60):\n    print('x' * 99_999)", "print('the next cell')"
+        "01-a",
+        "for _ in range(60):\n    print('x' * 99_999)",
+        "print('the next cell')",
+        f"'y' * {much}",
+        f"from IPython.display import HTML, display\nprint('z')\ndisplay(HTML('y' * {much}))\n"
+        "for _ in range(3):\n    display(HTML('y'))",
+        "display(HTML('kept'))",
     )
-    execute(layout, [chapter], SIMULATED, console=quiet)
+    failing = write("02-b", f"raise ValueError('y' * {much})")
+    with pytest.raises(RulbookError, match=r"02-b failed in code cell 2 .*ValueError: yyy"):
+        execute(layout, [chapter, failing], SIMULATED, console=quiet)
     printed = _printed(chapter)
-    assert printed.count("x") == pytest.approx(kernels.PRINTED_CHARACTERS, rel=0.001)
-    assert printed.count("cut here") == 1
-    assert printed.endswith("the next cell\n")
+    assert printed.count("x") == pytest.approx(kernels.OUTPUT_CHARACTERS, rel=0.001)
+    assert printed.count("cut here") == 3
+    assert "the next cell\n" in printed
+    assert "z\n" in printed
+    whole = chapter.executed.read_text(encoding="utf-8")
+    assert "yy" not in re.sub(r"'y' \* ", "", whole)
+    assert "kept" in whole
+    unfinished = layout.unfinished / failing.executed.name
+    assert unfinished.stat().st_size < 2 * kernels.OUTPUT_CHARACTERS
+    assert "cut here" in unfinished.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

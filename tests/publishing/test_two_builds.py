@@ -19,7 +19,7 @@ pytestmark = pytest.mark.two_builds
 BOOK = Path(__file__).parents[2] / "book"
 
 TIMED = "01-why-multi-task"
-CHAPTERS = (TIMED, "02-combining-losses", "08-what-the-protocol-does")
+CHAPTERS = (TIMED, "02-combining-losses")
 
 EXECUTE = """
 import sys

@@ -163,7 +163,8 @@ def test_the_running_average_never_looks_back_over_more_than_a_tenth_of_the_run(
 def test_the_average_does_not_lag_behind_the_raw_weights(simulated, short_run):
     config = short_run.with_changes(batches_per_epoch=None, max_epochs=6, observe_every=1000)
     record = train(config, simulated)
-    assert record.epochs[-1].validation.rmse < record.raw_validation_rmse + 2
+    # With a decay of 0.999 from the first step on it is more than twice as large.
+    assert record.epochs[-1].validation.rmse < 1.5 * record.raw_validation_rmse
 
 
 class TestAuxiliaryLabels:

@@ -1,12 +1,11 @@
 """What a chapter shows: badges, figures, explorers and tables in one house style."""
 
 from rulbook.display.badges import check, check_all, claims_of
-from rulbook.display.folds import beside, folded
+from rulbook.display.folds import folded
 from rulbook.display.glue import glue, glue_all
 from rulbook.display.tables import table
 
 __all__ = [
-    "beside",
     "check",
     "check_all",
     "claims_of",

@@ -1,9 +1,8 @@
-"""Fold what not every reader needs behind a line that names it, and set figures side by side.
+"""Fold what not every reader needs behind a line that names it.
 
 In a chapter::
 
     folded("Table: the six sizes tried; the kept one has the lowest error", readings.sizing(runs))
-    beside(figures.few_engines(differences), figures.transfer(heads))
 """
 
 from collections.abc import Iterable
@@ -29,11 +28,6 @@ def folded(name: str, *contents: Shown) -> HTML:
 
     """
     return HTML(html_of("fold", name=name, contents=_pieces(contents)))
-
-
-def beside(*drawings: Shown) -> HTML:
-    """Return figures side by side, below each other where the page is narrow."""
-    return HTML(html_of("beside", contents=_pieces(drawings)))
 
 
 def _pieces(contents: Iterable[Shown]) -> list[Markup]:

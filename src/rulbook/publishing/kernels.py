@@ -3,8 +3,8 @@
 The kernel is this very Python, whatever kernels are installed: one that another environment offers
 under the name ``python3`` would run the chapter with another package than the page names.
 
-What a cell prints is kept up to a bound: a page has no use for more, and the notebook would be too
-large to open.
+What a cell puts out is kept up to a bound, printed or shown: a page has no use for more, and the
+notebook would be too large to open.
 
 ZeroMQ tells a waiting program only once that something happened on a socket, and whoever uses the
 socket next takes that notice away. While a cell with an ``Output`` widget runs, nbclient answers
@@ -27,10 +27,13 @@ from traitlets import Type
 LOOK_SECONDS = 1.0
 """How often the socket is looked at while nothing is said to have happened."""
 
-PRINTED_CHARACTERS = 1_000_000
-"""How much of what one cell prints is kept."""
+OUTPUT_CHARACTERS = 1_000_000
+"""How much of what one cell puts out is kept, several times what any chapter needs."""
 
-CUT_NOTE = f"\n… cut here: of what a cell prints, {PRINTED_CHARACTERS:,} characters are kept.\n"
+CUT_NOTE = f"\n… cut here: of what a cell puts out, {OUTPUT_CHARACTERS:,} characters are kept.\n"
+
+_SHOWN = ("display_data", "execute_result", "update_display_data")
+"""Messages with an output by MIME type, which is kept whole or not at all."""
 
 
 class LookingChannel(AsyncZMQSocketChannel):
@@ -58,37 +61,50 @@ class LookingChannel(AsyncZMQSocketChannel):
 
 
 class BoundedChannel(AsyncZMQSocketChannel):
-    """The channel of outputs, which passes on a bounded part of what each cell prints."""
+    """The channel of outputs, which passes on a bounded part of what each cell puts out."""
 
     _cell = ""
-    _printed = 0
+    _room = OUTPUT_CHARACTERS
+    _noted = False
 
     async def get_msg(  # type: ignore[override]  # as in the class above it
         self, timeout: float | None = None
     ) -> dict[str, Any]:
-        """Return the next message, its text cut at the bound and empty beyond it.
+        """Return the next message, its output cut at the bound and empty beyond it.
 
         Args:
-            timeout: how many seconds to wait for it; without end by default.
+            timeout: How many seconds to wait for it; without end by default.
 
         Raises:
-            queue.Empty: none came.
+            queue.Empty: None came.
         """
         message = await super().get_msg(timeout)
-        if message["msg_type"] == "stream":
-            self._cut(message)
-        return message
-
-    def _cut(self, message: dict[str, Any]) -> None:
         cell = message["parent_header"].get("msg_id", "")
         if cell != self._cell:
-            self._cell, self._printed = cell, 0
-        text = message["content"]["text"]
-        room = PRINTED_CHARACTERS - self._printed
-        self._printed += len(text)
-        if len(text) > room:
-            message["content"]["text"] = text[: max(room, 0)] + (CUT_NOTE if room >= 0 else "")
-            self._printed = PRINTED_CHARACTERS + 1
+            self._cell, self._room, self._noted = cell, OUTPUT_CHARACTERS, False
+        content = message["content"]
+        if message["msg_type"] == "stream":
+            content["text"] = self._kept(content["text"])
+        elif message["msg_type"] in _SHOWN:
+            size = sum(len(str(shown)) for shown in content["data"].values())
+            if size > self._room:
+                message["msg_type"] = message["header"]["msg_type"] = "stream"
+                self._room = 0
+                message["content"] = {"name": "stdout", "text": self._kept(" ")}
+            else:
+                self._room -= size
+        elif message["msg_type"] == "error":
+            content["evalue"] = self._kept(content["evalue"])
+            content["traceback"] = [self._kept(line) for line in content["traceback"]]
+        return message
+
+    def _kept(self, text: str) -> str:
+        """Return what there is room for, with the note where the first piece is cut off."""
+        kept, self._room = text[: self._room], max(self._room - len(text), 0)
+        if len(kept) < len(text) and not self._noted:
+            self._noted = True
+            return kept + CUT_NOTE
+        return kept
 
 
 class LookingClient(AsyncKernelClient):

@@ -183,7 +183,7 @@ def recall_by_epoch(epochs: pd.DataFrame, rests_on: str) -> DescribedFigure:
     subsets = sorted(epochs["subset"].unique())
     columns = 2 if len(subsets) > 1 else 1
     rows = max(-(-len(subsets) // columns), 1)
-    figure, panels = plots.panels(rows, columns, sharex=True, sharey=True, height=1.8)
+    figure, panels = plots.panels(rows, columns, sharex=True, sharey=True, height=1.5)
     every_panel = np.atleast_1d(panels).ravel()
     for axes, subset in zip(every_panel, subsets, strict=False):
         means = epochs[epochs["subset"] == subset].groupby("epoch")[list(RECALLS)].mean()
