@@ -56,6 +56,7 @@ def test_staged_are_pages_and_executed_chapters_each_once(executed, tmp_path):
         "root/downloads/claims.csv",
         "root/downloads/claims.json",
         "root/downloads/01-tiny.ipynb",
+        "root/downloads/notebooks-without-solutions.zip",
         "root/downloads/01-tiny.md",
         "root/downloads/01-tiny.py",
     }

@@ -40,17 +40,16 @@ READING_PATHS: Mapping[str, ReadingPath] = {
 def as_table(path: ReadingPath, chapters: list[Chapter]) -> str:
     """Return a path as a table of MyST: chapter, what to do, minutes, and their sum.
 
-    Raises:
-        KeyError: There is no chapter of one of its numbers.
+    Chapters that are not there, as in a checkout of a few, are left out.
     """
     known = {chapter.number: chapter for chapter in chapters}
-    rows = []
+    rows, total = [], 0
     for number, wanted in path.exercises.items():
-        chapter = known[number]
-        what = "read" if not wanted else f"read, {_exercises(wanted)}"
-        took = minutes_of(chapter, wanted)
-        rows.append(f"| {int(number)} · {{doc}}`{chapter.name}` | {what} | {took} |")
-    total = sum(minutes_of(known[number], wanted) for number, wanted in path.exercises.items())
+        if chapter := known.get(number):
+            what = "read" if not wanted else f"read, {_exercises(wanted)}"
+            took = minutes_of(chapter, wanted)
+            total += took
+            rows.append(f"| {int(number)} · {{doc}}`{chapter.name}` | {what} | {took} |")
     rows.append(f"| | **together** | **{total}** |")
     return "\n".join(("| chapter | what to do | minutes |", "|---|---|--:|", *rows))
 
