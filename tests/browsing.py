@@ -1,7 +1,8 @@
 """Pages in a real browser that reaches this machine only, and what they ask for."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Route, expect
@@ -33,6 +34,15 @@ class Visit:
             timeout=PATIENCE,
         )
         self.page.evaluate("document.fonts.ready.then(() => null)")
+
+
+@contextmanager
+def unfolded(page: Page) -> Iterator[None]:
+    """Open every fold of a page for a while."""
+    closed = page.evaluate_handle("[...document.querySelectorAll('details:not([open])')]")
+    closed.evaluate("folds => folds.forEach((fold) => { fold.open = true; })")
+    yield
+    closed.evaluate("folds => folds.forEach((fold) => { fold.open = false; })")
 
 
 def opener(context: BrowserContext) -> Callable[[str], Visit]:

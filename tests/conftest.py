@@ -65,6 +65,8 @@ def _fixed_seeds() -> None:
     np.random.seed(0)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+        # A run of a sweep in this process turns it on, and Hypothesis counts on subnormal numbers.
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

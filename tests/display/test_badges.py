@@ -297,7 +297,7 @@ def test_what_cannot_be_decided_is_folded_too(use_ledger: UseLedger) -> None:
     undecidable = {"expected": "undecidable", "missing": "all", "reason": "so"}
     use_ledger(make_row(), make_row(id="n24.1-u-shape", **undecidable))
     html = badge_of(lambda: check_all({"n24.1-mean": 6.82, "n24.1-u-shape": None}))
-    assert line_of(html) == "2 claims, table, first row: ✓ 1 reproduced, ? 1 undecidable"
+    assert line_of(html) == "2 figures, table, first row: ✓ 1 reproduced, ? 1 undecidable"
     assert html.index("<details") < html.index("<table")
 
 

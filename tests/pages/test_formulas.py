@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from ..browsing import Visit
+from ..browsing import Visit, unfolded
 from .contents import NAMES, ROOT
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,8 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def page(visit_of: Callable[[str], Visit], name: str) -> Iterator[Page]:
     visit = visit_of(name)
-    yield visit.page
+    with unfolded(visit.page):
+        yield visit.page
     assert visit.asked_elsewhere == []
     assert visit.complaints == []
 
@@ -83,11 +84,12 @@ def test_the_explorer_stands_in_the_place_of_its_still(page: Page, name: str) ->
 
 def test_from_disk_it_moves_too(name: str, visit_from_disk: Callable[[str], Visit]) -> None:
     visit = visit_from_disk(name)
-    for explorer in explorers_on(visit.page, name):
-        reading = explorer.locator(".formula-reading")
-        said = reading.inner_text()
-        explorer.get_by_role("slider").first.press("Home")
-        expect(reading).not_to_have_text(said)
+    with unfolded(visit.page):
+        for explorer in explorers_on(visit.page, name):
+            reading = explorer.locator(".formula-reading")
+            said = reading.inner_text()
+            explorer.get_by_role("slider").first.press("Home")
+            expect(reading).not_to_have_text(said)
     assert visit.asked_elsewhere == []
     assert visit.complaints == []
 
@@ -114,5 +116,6 @@ def test_without_scripts_and_on_paper_there_is_a_picture(
         page.goto(f"{served}/{name}.html")
         stills = page.locator(".rulbook-formula-still svg")
         assert stills.count() == len(asked_for(name))
-        for still in stills.all():
-            expect(still).to_be_visible()
+        with unfolded(page):
+            for still in stills.all():
+                expect(still).to_be_visible()

@@ -18,6 +18,9 @@ _STYLE = (
 )
 """Hides the TeX, but not the number of an equation."""
 
+_UNKNOWN = re.compile(r"\\arg\b")
+"""An operator that the converter takes for a name."""
+
 _MATHS = 'class="math notranslate nohighlight"'
 _INLINE = re.compile(rf"<span {_MATHS}>\\\((?P<tex>[^<]*)\\\)</span>")
 _DISPLAYED = re.compile(
@@ -40,4 +43,5 @@ def without_scripts(body: str) -> tuple[str, str]:
 
 
 def _noscript(tex: str, display: str) -> str:
-    return f"<noscript>{convert(unescape(tex).strip(), display=display)}</noscript>"
+    known = _UNKNOWN.sub(r"\\operatorname{arg}", unescape(tex).strip())
+    return f"<noscript>{convert(known, display=display)}</noscript>"

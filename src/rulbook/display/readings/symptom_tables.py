@@ -272,7 +272,7 @@ def arrived_optimisers_reading(records: Mapping[str, Sequence[RunRecord]]) -> Ma
         )
         seeds = [seed for seed in adamw if seed in sgd]
         if not seeds:
-            lines.append(f"* {subset}: waiting for records.")
+            lines.append(f"{subset}: waiting for records.")
             continue
         late = sum(not has_arrived(sgd[seed]) for seed in seeds)
         ends = {
@@ -280,11 +280,11 @@ def arrived_optimisers_reading(records: Mapping[str, Sequence[RunRecord]]) -> Ma
             for name, runs in (("AdamW", adamw), ("SGD", sgd))
         }
         lines.append(
-            f"* {subset}: AdamW ends at {ends['AdamW']:.2f}, SGD at {ends['SGD']:.2f}, over "
+            f"{subset}: AdamW ends at {ends['AdamW']:.2f}, SGD at {ends['SGD']:.2f}, over "
             f"{in_words(len(seeds), 'seed')}"
             f"{f'; on {late} of them SGD had not arrived' if late else ''}."
         )
-    return Markdown("\n".join(lines))
+    return Markdown(" ".join(lines))
 
 
 def fixed_weights_reading(records: Sequence[RunRecord]) -> Markdown:
