@@ -103,6 +103,7 @@ def test_the_page_is_whole_and_its_explorers_move(engine: Engine, name: str) -> 
     wait_for(engine, READY)
     wait_for(engine, f"({EXPLORERS}) === {explorers_called(name)}")
     wait_for(engine, f"({FORMULAS}) === {len(asked_for(name))}")
+    engine.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
     for position in range(engine.evaluate(f"""document.querySelectorAll("{HANDLES}").length""")):
         control = CONTROL % position
         before = engine.evaluate(READ % control)
