@@ -103,8 +103,8 @@ def trunk_left_by_clipping(
         ``apart``, where each is cut by itself, and what is left as one vector once more.
 
     """
-    asked = _step(get_loss(name), head_norm)
-    apart = _step(get_loss(name, clip_apart=clip_norm), head_norm)
+    asked = _step(get_loss(name), RATIO, head_norm)
+    apart = _step(get_loss(name, clip_apart=clip_norm), RATIO, head_norm)
     return {
         "asked": float(asked[0].norm()),
         "together": _clipped_trunk(asked, clip_norm),
@@ -112,28 +112,14 @@ def trunk_left_by_clipping(
     }
 
 
-def _losses(trunk: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
-    """Return losses of constant value and gradient, the trunk being zero."""
-    return LOSSES["rul"] + ratio * trunk[0].sum(), LOSSES["health"] + trunk[1].sum()
-
-
 def _shares(method: BaseMTLLoss, steps: int, ratio: float) -> list[float]:
-    trunk = nn.Parameter(torch.zeros(2, 1))
-    heads = {task: nn.Parameter(torch.zeros(1)) for task in LOSSES}
     learned = list(method.parameters())
     rate = LEARNING_RATE if method.learning_rate is None else method.learning_rate
     optimiser = torch.optim.AdamW(learned, lr=rate, weight_decay=0.0) if learned else None
     shares = []
     for _ in range(steps):
         method.zero_grad()
-        trunk.grad = None
-        rul, health = _losses(trunk, ratio)
-        method.backward(
-            rul + heads["rul"].sum(),
-            health + heads["health"].sum(),
-            shared_params=[trunk],
-            task_params={task: [head] for task, head in heads.items()},
-        )
+        _step(method, ratio)
         if optimiser:
             optimiser.step()
         weights = method.get_weights()
@@ -141,14 +127,16 @@ def _shares(method: BaseMTLLoss, steps: int, ratio: float) -> list[float]:
     return shares
 
 
-def _step(method: BaseMTLLoss, head_norm: float) -> list[Tensor]:
-    """Return the gradients of the trunk and of both heads after one step of the method."""
+def _step(method: BaseMTLLoss, ratio: float, head_norm: float = 1.0) -> list[Tensor]:
+    """Return the gradients of the trunk and of both heads after one step of the method.
+
+    Trunk and heads are zero, so that losses and gradients are the same at every step.
+    """
     trunk = nn.Parameter(torch.zeros(2, 1))
     heads = {task: nn.Parameter(torch.zeros(1)) for task in LOSSES}
-    rul, health = _losses(trunk, RATIO)
     method.backward(
-        rul + head_norm * heads["rul"].sum(),
-        health + heads["health"].sum(),
+        LOSSES["rul"] + ratio * trunk[0].sum() + head_norm * heads["rul"].sum(),
+        LOSSES["health"] + trunk[1].sum() + heads["health"].sum(),
         shared_params=[trunk],
         task_params={task: [head] for task, head in heads.items()},
     )

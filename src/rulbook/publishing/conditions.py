@@ -26,7 +26,7 @@ class Conditions:
         devices: types of the devices that computed.
         versions: version by name of Python and of the libraries that compute, as its kernel has
             them.
-        hardware: Names of the processor, and of the GPU if one computed; none where they were not
+        hardware: names of the processor, and of the GPU if one computed; none where they were not
             recorded yet.
     """
 

@@ -6,6 +6,7 @@ of ``constraints.txt``, and the licence is what the installed package says of it
 """
 
 import csv
+import io
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rulbook import paths
 from rulbook.errors import RulbookError
 from rulbook.publishing.layout import Layout
 
@@ -108,11 +110,12 @@ def write(layout: Layout, newest: Path, looked_up: date) -> None:
         looked_up: the day on which that was made.
     """
     rows = list(_dependencies(layout, newest, looked_up))
-    with (layout.root / TABLE).open("w", encoding="utf-8", newline="") as file:
-        columns = [field.name for field in fields(Dependency)]
-        table = csv.DictWriter(file, columns, lineterminator="\n")
-        table.writeheader()
-        table.writerows(asdict(row) for row in rows)
+    content = io.StringIO()
+    columns = [field.name for field in fields(Dependency)]
+    table = csv.DictWriter(content, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows(asdict(row) for row in rows)
+    paths.write_atomically(layout.root / TABLE, content.getvalue())
 
 
 def _dependencies(layout: Layout, newest: Path, looked_up: date) -> Iterator[Dependency]:

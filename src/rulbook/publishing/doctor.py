@@ -36,7 +36,7 @@ class Observation:
         name: what it is.
         state: what was found.
         remedy: what to do about it, or nothing if it is well.
-        needed: whether the source cannot be built while it is not well.
+        needed: whether the pages cannot be built while it is not well.
     """
 
     name: str

@@ -73,10 +73,10 @@ class BoundedChannel(AsyncZMQSocketChannel):
         """Return the next message, its output cut at the bound and empty beyond it.
 
         Args:
-            timeout: How many seconds to wait for it; without end by default.
+            timeout: how many seconds to wait for it; without end by default.
 
         Raises:
-            queue.Empty: None came.
+            queue.Empty: none came.
         """
         message = await super().get_msg(timeout)
         cell = message["parent_header"].get("msg_id", "")

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rulbook import paths
 from rulbook.errors import RulbookError
 from rulbook.publishing.chapters import Chapter
 from rulbook.publishing.doctor import BROWSER_VARIABLE, find_browser
@@ -23,7 +24,7 @@ def print_chapters(layout: Layout, chapters: Sequence[Chapter]) -> Iterator[Path
     """Print the page of each chapter, and yield its PDF when it is written.
 
     Raises:
-        RulbookError: There is no browser, a page was not built, or the browser printed nothing.
+        RulbookError: there is no browser, a page was not built, or the browser printed nothing.
     """
     browser = find_browser()
     if browser is None:
@@ -67,4 +68,4 @@ def _print(browser: Path, address: str, pdf: Path) -> None:
                 f"'{browser}' did not print {address}: open that page in a browser and print it "
                 "there."
             ) from fault
-        pdf.write_bytes(content)
+        paths.write_atomically(pdf, content)

@@ -1,17 +1,13 @@
 """Ways through the chapters for a lecture, a seminar and a day, with the minutes that they take."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rulbook.publishing import minutes
 from rulbook.publishing.chapters import Chapter
-from rulbook.publishing.pairing import read_text
 
 MINUTES_AN_EXERCISE = 10
 """What an exercise is taken to need, its discussion included."""
-
-_EXERCISE = re.compile(r"^:{3,}\{exercise\}", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -19,8 +15,8 @@ class ReadingPath:
     """Chapters to read in some order, and how many exercises of each to do.
 
     Attributes:
-        hours: For how long it is meant.
-        exercises: How many of the first exercises, by the number of a chapter, ``04``.
+        hours: for how long it is meant.
+        exercises: how many of the first exercises, by the number of a chapter, ``04``.
     """
 
     hours: int
@@ -57,11 +53,6 @@ def as_table(path: ReadingPath, chapters: list[Chapter]) -> str:
 def minutes_of(chapter: Chapter, exercises: int) -> int:
     """Return how long it takes to read a chapter and to do some of its exercises."""
     return minutes.to_read(chapter) + exercises * MINUTES_AN_EXERCISE
-
-
-def exercises_in(chapter: Chapter) -> int:
-    """Return how many exercises a chapter has."""
-    return len(_EXERCISE.findall(read_text(chapter)))
 
 
 def _exercises(count: int) -> str:

@@ -41,7 +41,7 @@ def write_slides(layout: Layout, chapters: list[Chapter]) -> list[Path]:
         The page of each chapter.
 
     Raises:
-        RulbookError: A chapter was not executed, or npm is not reachable.
+        RulbookError: a chapter was not executed, or npm is not reachable.
     """
     for chapter in chapters:
         if not chapter.executed.is_file():
@@ -80,7 +80,7 @@ def notebook_of_slides(executed: NotebookNode) -> NotebookNode:
     """Return a notebook whose cells are slides: the title, then each figure under its heading.
 
     Args:
-        executed: An executed chapter, its captions numbered.
+        executed: an executed chapter, its captions numbered.
     """
     title, *figures = _slides(executed)
     cells = [

@@ -27,7 +27,7 @@ def substitutions(layout: Layout) -> dict[str, Any]:
     Raises:
         RulbookError: an executed notebook cannot be read.
     """
-    rows = claims_table(layout.executed)
+    rows, known = claims_table(layout.executed), chapters(layout)
     return {
         "count": dict(_counts(rows)),
         "recipe": Recipe().model_dump(mode="json"),
@@ -36,11 +36,11 @@ def substitutions(layout: Layout) -> dict[str, Any]:
         "verdicts_by_section": raw_html(front_page.verdicts_by_section(rows)._repr_html_()),
         "tug_of_war": raw_html(front_page.embedded(front_page.tug_of_war())),
         "reading_paths": {
-            name: reading_paths.as_table(path, chapters(layout))
+            name: reading_paths.as_table(path, known)
             for name, path in reading_paths.READING_PATHS.items()
         },
         "minutes_an_exercise": reading_paths.MINUTES_AN_EXERCISE,
-        "minutes": {chapter.name: minutes.in_words(chapter) for chapter in chapters(layout)},
+        "minutes": {chapter.name: minutes.in_words(chapter) for chapter in known},
         "status": raw_html(status.status_table(layout)),
         "versions": status.versions_in_words(layout),
         "citation": _citation(layout),

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from importlib.metadata import files, version
@@ -118,20 +119,14 @@ def provide(folder: Path) -> Path:
     Raises:
         RulbookError: npm is not there or not reachable, or sends something else than is pinned.
     """
-    if is_provided(folder):
-        return folder
-    stamp_of(folder).unlink(missing_ok=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
-        partial = Path(name) / "assets"
-        for package in _PACKAGES:
-            _unpack(_download(package, Path(name)), package, partial)
+
+    def add_ours(partial: Path) -> None:
         _let_fonts_be_found(partial / WIDGETS)
         shutil.copyfile(_OUR_SCRIPT, partial / WIDGETS_SETUP)
         shutil.copyfile(_anywidget_module(), partial / ANYWIDGET)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    paths.write_atomically(stamp_of(folder), _pins())
+
+    if not is_provided(folder):
+        _provide(folder, _PACKAGES, _pins(), add_ours)
     return folder
 
 
@@ -141,23 +136,46 @@ def provide_slides(folder: Path) -> None:
     Raises:
         RulbookError: npm is not there or not reachable, or sends something else than is pinned.
     """
-    stamp = stamp_of(folder)
-    if folder.is_dir() and stamp.is_file() and stamp.read_text(encoding="utf-8") == repr(_REVEAL):
-        return
-    stamp.unlink(missing_ok=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
-        partial = Path(name) / "reveal"
-        _unpack(_download(_REVEAL, Path(name)), _REVEAL, partial)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    paths.write_atomically(stamp, repr(_REVEAL))
+    if not _holds(folder, repr(_REVEAL)):
+        _provide(folder, (_REVEAL,), repr(_REVEAL))
 
 
 def is_provided(folder: Path) -> bool:
     """Whether ``folder`` holds exactly the pinned files."""
+    return _holds(folder, _pins())
+
+
+def _holds(folder: Path, pins: str) -> bool:
+    """Return whether ``folder`` was made of what ``pins`` says."""
     stamp = stamp_of(folder)
-    return folder.is_dir() and stamp.is_file() and stamp.read_text(encoding="utf-8") == _pins()
+    return folder.is_dir() and stamp.is_file() and stamp.read_text(encoding="utf-8") == pins
+
+
+def _provide(
+    folder: Path,
+    packages: Sequence[_Package],
+    pins: str,
+    complete: Callable[[Path], None] = lambda _: None,
+) -> None:
+    """Put packages in the place of ``folder``, whole or not at all.
+
+    Args:
+        folder: where the files go.
+        packages: what is asked for from npm.
+        pins: everything that the files depend on, kept beside them.
+        complete: adds to the unpacked files what is not from npm, before they are moved.
+
+    """
+    stamp_of(folder).unlink(missing_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+        partial = Path(name) / "assets"
+        for package in packages:
+            _unpack(_download(package, Path(name)), package, partial)
+        complete(partial)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    paths.write_atomically(stamp_of(folder), pins)
 
 
 def _pins() -> str:
@@ -170,7 +188,7 @@ def _let_fonts_be_found(manager: Path) -> None:
     """Let the widget manager find its icon fonts from disk too, in every browser.
 
     Raises:
-        RulbookError: It no longer looks for them where this pinned version does.
+        RulbookError: it no longer looks for them where this pinned version does.
     """
     script, times = _FONTS_BELOW.subn(rb"${\1.href}", manager.read_bytes())
     if not times:

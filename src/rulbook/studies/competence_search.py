@@ -21,7 +21,7 @@ from rulbook.models import ARCHITECTURES
 from rulbook.optuna_log import quiet_optuna
 from rulbook.studies.methods import method
 from rulbook.studies.sweep import record_file
-from rulbook.studies.tuning import best_validation_rmse
+from rulbook.studies.tuning import best_validation_rmse, to_three_digits
 from rulbook.training.config import RunConfig
 from rulbook.training.record import read_record
 
@@ -91,8 +91,8 @@ def _runs(base: RunConfig, choices: dict[str, Any]) -> tuple[RunConfig, ...]:
 
 
 def _rounded(value: object) -> object:
-    """Return a drawn number with three digits, so that what is printed is what was run."""
-    return float(f"{value:.3g}") if isinstance(value, float) else value
+    """Return what was drawn, a number with three digits."""
+    return to_three_digits(value) if isinstance(value, float) else value
 
 
 def mean_validation_rmse(runs: Sequence[RunConfig]) -> float | None:

@@ -17,7 +17,7 @@ from rulbook.studies.competence_search import METHODS_SEARCHED, best_trial, mean
 from rulbook.studies.conditions import condition_of, training_condition
 from rulbook.studies.methods import METHODS, fixed_name, method
 from rulbook.studies.sweep import record_file
-from rulbook.studies.tuning import chosen_config
+from rulbook.studies.tuning import chosen_config, to_three_digits
 from rulbook.training.config import OptionValue, RunConfig
 
 TRIALS = 6
@@ -160,7 +160,7 @@ def trials(tuned: TunedMethod, settings: RunConfig) -> list[RunConfig]:
     best = chosen_config(first)
     if best is None:
         return first
-    rates = (float(f"{best.learning_rate * factor:.3g}") for factor in RATE_FACTORS)
+    rates = (to_three_digits(best.learning_rate * factor) for factor in RATE_FACTORS)
     return first + [best.with_changes(learning_rate=rate) for rate in rates]
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from rulbook.models import ARCHITECTURES, DualTaskModel, count_parameters
 from rulbook.statistics import compare_crossed
+from rulbook.studies.comparison import rmse_by_seed
 from rulbook.studies.evidence import completed_runs, errors_by_engine
 from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import NAMED_METHODS, method_of
@@ -158,7 +159,6 @@ def held_out_ends(records: Iterable[RunRecord]) -> pd.DataFrame:
     rows = []
     for (subset, name), by_seed in runs.items():
         last = pd.Series([run.epochs[-1].validation.rmse for run in by_seed.values()], dtype=float)
-        errors = errors_by_engine(by_seed.values())
         rows.append(
             {
                 "subset": subset,
@@ -167,7 +167,7 @@ def held_out_ends(records: Iterable[RunRecord]) -> pd.DataFrame:
                 "seeds": len(by_seed),
                 "held_out": last.mean(),
                 "held_out_sd": last.std(),
-                "test": float(np.sqrt(np.square(errors).mean(axis=1)).mean()),
+                "test": rmse_by_seed(by_seed.values(), subset, name).value,
             }
         )
     columns = ["subset", "method", "label", "seeds", "held_out", "held_out_sd", "test"]

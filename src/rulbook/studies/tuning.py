@@ -8,6 +8,11 @@ from rulbook.training.config import RunConfig
 from rulbook.training.record import RulHealthMetrics, RunRecord, read_record
 
 
+def to_three_digits(value: float) -> float:
+    """Return ``value`` with three significant digits, so that what is printed is what was run."""
+    return float(f"{value:.3g}")
+
+
 def best_validation_rmse(record: RunRecord) -> float:
     """Return the validation RMSE of the selected epoch, cycles; infinity where a run diverged."""
     if record.selected_epoch is None or record.status == "diverged":
