@@ -15,7 +15,7 @@ Row = Mapping[str, float]
 """Measured seconds by what was done."""
 
 EXPERIMENTS = 335
-"""How many experiments the source's programme has, as it counts them."""
+"""How many experiments the programme is taken to have; the five sections print no count."""
 
 EPOCHS = 190
 """How long one of them trains: the one length that the source prints, of at most 500 (§22.4)."""
