@@ -118,9 +118,10 @@ def _one_at_a_time(
             last.popitem()[1].page.close()
 
     def visit(name: str) -> Visit:
-        if name not in last:
+        address = address_of(name)
+        if name not in last or last[name].page.url.partition("#")[0] != address:
             leave()
-            last[name] = open_page(address_of(name))
+            last[name] = open_page(address)
         last[name].page.bring_to_front()  # another may lie over it, and nothing moves behind
         return last[name]
 

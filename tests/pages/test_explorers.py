@@ -126,12 +126,12 @@ class Control:
                 return
 
     def _click_track(self, share: float) -> None:
-        self.handle.click(trial=True)  # no click: comes into view and waits until it is at rest
         box = self.track.bounding_box()
         assert box
-        # Clicks at the very ends of the track may fall beside it.
-        x = box["x"] + min(max(share * box["width"], 1), box["width"] - 1)
-        self.handle.page.mouse.click(x, box["y"] + box["height"] / 2)
+        # Clicks at the very ends of the track may fall beside it. The track itself is clicked, not
+        # a place on the screen: where the page still moves, that place may hold a link by then.
+        x = min(max(share * box["width"], 1), box["width"] - 1)
+        self.track.click(position={"x": x, "y": box["height"] / 2})
 
 
 def controls_of(explorer: Locator) -> list[Control]:
