@@ -140,6 +140,8 @@ def test_two_rows_with_one_id_are_refused(write_ledger: Callable[..., Path]) -> 
     ("content", "message"),
     [
         ("claims:\n- {id: a, id: b}", "the field 'id' is given twice"),
+        ("a: &a {x: 1}\nclaims:\n- {<<: *a}", "'<<' is not taken here; write the fields out"),
+        ("claims:\n- {? [a] : 1}", "is not valid YAML"),
         ("claims: [", "is not valid YAML"),
         ("rows: []", "holds one list named 'claims'"),
         ("", "holds one list named 'claims'"),
@@ -152,6 +154,15 @@ def test_a_broken_file_is_one_clear_error(tmp_path: Path, content: str, message:
     path.write_text(content, "utf-8")
     with pytest.raises(RulbookError, match=message):
         read_ledger(path)
+
+
+def test_aliases_of_aliases_are_refused_before_they_are_written_out(tmp_path: Path) -> None:
+    lists = ["&l0 [x, x]", *(f"&l{depth} [*l{depth - 1}, *l{depth - 1}]" for depth in range(1, 40))]
+    path = tmp_path / "claims.yml"
+    path.write_text(f"claims:\n- {{inputs: [{', '.join(lists)}], id: *l39}}", "utf-8")
+    with pytest.raises(RulbookError, match=r"Claim number 1 in .*'id': Input should be") as raised:
+        read_ledger(path)
+    assert len(str(raised.value)) < 300
 
 
 def test_a_file_that_is_not_utf_8_is_one_clear_error(tmp_path: Path) -> None:

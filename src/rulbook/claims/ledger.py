@@ -328,12 +328,22 @@ class _StrictLoader(yaml.CSafeLoader):
             ) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        seen: set[Hashable] = set()
+        for key, _ in node.value:
+            # A merge of merges doubles with every line.
+            if key.tag == "tag:yaml.org,2002:merge":
                 raise yaml.MarkedYAMLError(
-                    problem=f"the field '{key}' is given twice", problem_mark=node.start_mark
+                    problem="'<<' is not taken here; write the fields out",
+                    problem_mark=key.start_mark,
                 )
+            field = self.construct_object(key, deep=True)
+            if not isinstance(field, Hashable):
+                continue  # refused below
+            if field in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the field '{field}' is given twice", problem_mark=node.start_mark
+                )
+            seen.add(field)
         return super().construct_mapping(node, deep)
 
 
@@ -375,15 +385,14 @@ def _claim(row: object, position: int, path: Path) -> Claim:
         return Claim.model_validate(row)
     except ValidationError as error:
         first = error.errors()[0]
-        name = row.get("id") if isinstance(row, dict) else None
+        claim_id = row.get("id") if isinstance(row, dict) else None
+        where_in_file = claim_id if isinstance(claim_id, str) and claim_id else f"number {position}"
         field = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             message = f"unknown field; choose from: {', '.join(Claim.model_fields)}"
-        where = f"'{field}': " if field else ""
-        raise RulbookError(
-            f"Claim {name or f'number {position}'} in {path}: {where}{message}."
-        ) from error
+        field_named = f"'{field}': " if field else ""
+        raise RulbookError(f"Claim {where_in_file} in {path}: {field_named}{message}.") from error
 
 
 def find(claim_id: str) -> Claim:
