@@ -52,7 +52,7 @@ def loop(rounds: int) -> Rows:
     import loop_overhead
 
     return {
-        f"{size}, batch {batch}": _medians(loop_overhead.measure(size, batch, rounds, 5))
+        f"{size}, batch {batch}": _medians(loop_overhead.measure(size, batch, rounds))
         for size, batch in NETWORKS
     }
 

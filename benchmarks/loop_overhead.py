@@ -35,7 +35,8 @@ def bare_loop(config: RunConfig, prepared: Prepared) -> Iterator[object]:
     windows = prepared.train
     x, rul, health = map(torch.from_numpy, (windows.x, windows.rul, windows.health))
     while True:
-        for rows in torch.randperm(len(rul)).split(config.batch_size):
+        whole = len(rul) // config.batch_size * config.batch_size  # as train does
+        for rows in torch.randperm(len(rul))[:whole].split(config.batch_size):
             optimiser.zero_grad()
             predicted, logits = model(x[rows])
             loss = rul_mse(predicted, rul[rows]) + health_cross_entropy(logits, health[rows])
@@ -46,11 +47,15 @@ def bare_loop(config: RunConfig, prepared: Prepared) -> Iterator[object]:
             yield None
 
 
-def measure(size: str, batch: int, rounds: int, steps: int) -> dict[str, list[float]]:
-    """Return processor seconds a step of both loops, in turns of ``steps`` steps each."""
+def measure(size: str, batch: int, rounds: int) -> dict[str, list[float]]:
+    """Return processor seconds a step of both loops, by turns.
+
+    In a turn one step is observed: it takes as many steps as lie between two observations.
+    """
     torch.set_num_threads(1)
     prepared = prepare(load("FD002", "simulated"))
     config = RunConfig(subset="FD002", data_digest=prepared.digest, network=size, batch_size=batch)
+    steps = config.observe_every
     loops = {"bare": bare_loop(config, prepared), "train": packages_loop(config, prepared)}
     taken: dict[str, list[float]] = {name: [] for name in loops}
     for turn in range(rounds + 1):
