@@ -20,6 +20,7 @@ from rulbook.studies.condition_rules import (
     decisions,
     exceeds_by_factor,
     is_lower,
+    is_near,
     is_no_worse,
     mean_is_at_most,
     median_ratios,
@@ -104,6 +105,26 @@ def test_a_tie_is_no_proof_of_keeping_pace(on_every_seed, make_record):
         [*base, *tied, *same, *worse], "FD002", "fixed_050", ["gaba", "dwa", "grace"]
     )
     assert found == {"gaba": None, "dwa": True, "grace": False}
+
+
+def test_near_is_shown_refuted_or_open(on_every_seed):
+    single = on_every_seed("single_task", noise=10.0)
+    same = [
+        record.model_copy(update={"config": twin.config})
+        for record, twin in zip(single, on_every_seed("fixed_090"), strict=True)
+    ]
+    found = [
+        is_near([*single, *heavy], "FD002", "fixed_090", "single_task")
+        for heavy in (
+            same,
+            on_every_seed("fixed_090", noise=10.0),
+            on_every_seed("fixed_090", noise=40.0),
+            on_every_seed("fixed_090", noise=1.0),
+            same[:4],
+            [],
+        )
+    ]
+    assert found == [True, None, False, False, None, None]
 
 
 def test_a_factor_is_shown_exceeded(on_every_seed):

@@ -176,6 +176,19 @@ def is_no_worse(
     }
 
 
+def is_near(records: Records, subset: str, method: str, other: str) -> Holds:
+    """Return whether the RMSE of a method is within the margin of another's, on either side.
+
+    It is where the two are shown to be equivalent. It is not where the crossed interval of their
+    difference lies beyond the margin.
+    """
+    table = comparison_table(records, subset, reference=other, methods=[method])
+    if any(shown is True for shown in table["is_equivalent"]):
+        return True
+    is_beyond = (table["low"] > MARGIN) | (table["high"] < -MARGIN)
+    return False if is_beyond.any() else None
+
+
 def _outcomes_against(
     records: Records, subset: str, method: str, others: Collection[str], measure: str
 ) -> dict[str, Outcome]:
@@ -535,6 +548,12 @@ _ALL = (
         BOOK_SUBSETS,
         ("single_task", "fixed_090"),
         lambda records, subset: exceeds_by_factor(records, subset, "single_task", "fixed_090", 3),
+    ),
+    ConditionRule(
+        "n24.1-heavy-rul-near-single-measured",
+        BOOK_SUBSETS,
+        ("single_task", "fixed_090"),
+        lambda records, subset: is_near(records, subset, "fixed_090", "single_task"),
     ),
     ConditionRule(
         "n24.1-keeps-pace-with-adaptive",
