@@ -235,6 +235,33 @@ def test_symptoms(make_record, accuracy, critical, probe, expected):
     assert rule_of("n12.4-symptom-hs-after-five-epochs").holds(three) in {None, False}
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "holds"),
+    [(0.6, 0.85, True), (0.34, 0.34, False), (0.85, 0.85, False), (0.9, 0.6, False)],
+)
+def test_features_order_by_rul_if_the_training_taught_a_probe_its_bins(
+    make_record, before, after, holds
+):
+    def scores(balanced):
+        return ProbeScores(
+            accuracy=0.5, balanced_accuracy=balanced, recall=[0.5] * 3, majority_share=0.5
+        )
+
+    records = [
+        make_record(subset=subset, seed=seed).model_copy(
+            update={"probe_at_start": scores(before), "probe": scores(after)}
+        )
+        for subset in SUBSETS
+        for seed in SEEDS
+    ]
+    rule = rule_of("n12.4-symptom-clusters-by-rul")
+    assert rule.holds(records) is holds
+    assert rule.holds([run.model_copy(update={"probe_at_start": None}) for run in records]) in {
+        None,
+        False,
+    }
+
+
 def with_health(record, right):
     """Return a run whose health head is right on this share of the engines, on each state."""
     frame = record.test.frame()
