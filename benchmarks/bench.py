@@ -91,10 +91,10 @@ def data(rounds: int) -> Rows:
 
 
 def sweep(rounds: int) -> Rows:
-    """Wall seconds of six runs of some seconds by one worker, two, and two of Dask's."""
+    """Wall seconds of twenty runs of some seconds by one worker, two, and two of Dask's."""
     import sweep_speed
 
-    count, seconds = (6, 5) if rounds > 1 else (2, 1)
+    count, seconds = (20, 5) if rounds > 1 else (2, 1)
     return {"seconds": _medians(sweep_speed.measure(count, seconds, max(1, rounds // 6)))}
 
 

@@ -1,7 +1,7 @@
-"""Time a training step with and without the memory settings of a sweep's workers.
+"""Time a training step with glibc's own memory settings, with Dask's, and with those of a run.
 
-They are read when a process starts, so each measurement is a process of its own; the two kinds
-take turns. What is timed is the training loop itself on the simulated fleet, in processor time.
+Each measurement is a process of its own, and the kinds take turns. What is timed is the training
+loop itself on the simulated fleet, in processor time.
 """
 
 import argparse
@@ -18,17 +18,26 @@ from rich.table import Table
 
 from rulbook.data import load
 from rulbook.data.prepare import prepare
-from rulbook.studies.engines import KEEP_FREED_MEMORY
 from rulbook.studies.methods import method
 from rulbook.training import RunConfig
 from rulbook.training.loop import watch_first_steps
+from rulbook.training.workers import keep_freed_memory
 
 METHODS = ("fixed_050", "gaba", "upgrad")
 
+KINDS = {
+    "default": {},
+    "Dask's": {"MALLOC_TRIM_THRESHOLD_": "65536"},
+    "kept": {},
+}
+"""What the environment of each kind of process says; that of a sweep's runs sets itself up."""
 
-def child(name: str, steps: int) -> None:
+
+def child(name: str, steps: int, kind: str) -> None:
     """Print the milliseconds and the page faults of one step of ``name``."""
     torch.set_num_threads(1)
+    if kind == "kept":
+        keep_freed_memory()
     prepared = prepare(load("FD002", "simulated"))
     config = RunConfig(subset="FD002", data_digest=prepared.digest)
     seen: list[tuple[float, int]] = []
@@ -43,39 +52,39 @@ def child(name: str, steps: int) -> None:
     print(1e3 * (end - start) / steps, (more_faults - faults) / steps)
 
 
-def measured(name: str, steps: int, settings: dict[str, str]) -> tuple[float, float]:
-    """Run ``child`` in a process that starts with ``settings``."""
-    bare = {k: v for k, v in os.environ.items() if k not in KEEP_FREED_MEMORY}
-    command = [sys.executable, __file__, "--child", name, "--steps", str(steps)]
+def measured(name: str, steps: int, kind: str) -> tuple[float, float]:
+    """Run ``child`` in a process of a kind."""
+    bare = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
+    command = [sys.executable, __file__, "--child", name, "--steps", str(steps), "--kind", kind]
     printed = subprocess.run(
-        command, env=bare | settings, check=True, capture_output=True, text=True
+        command, env=bare | KINDS[kind], check=True, capture_output=True, text=True
     ).stdout
     milliseconds, faults = map(float, printed.split())
     return milliseconds, faults
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time the memory settings of a sweep's workers.")
+    parser = argparse.ArgumentParser(description="Time the memory settings of a sweep's runs.")
     parser.add_argument("--rounds", type=int, default=5, help="processes of each kind")
     parser.add_argument("--steps", type=int, default=60, help="steps a process")
     parser.add_argument("--child", choices=METHODS, help=argparse.SUPPRESS)
+    parser.add_argument("--kind", choices=KINDS, default="default", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        child(arguments.child, arguments.steps)
+        child(arguments.child, arguments.steps, arguments.kind)
         return
     table = Table(title="Median processor ms and page faults of one training step, compact network")
-    for column in ("method", "default", "kept", "kept : default", "faults", "faults, kept"):
+    for column in ("method", *KINDS, *(f"faults, {kind}" for kind in KINDS)):
         table.add_column(column, justify="right")
     for name in METHODS:
-        default, kept = [], []
+        seen: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
         for _ in range(arguments.rounds):
-            default.append(measured(name, arguments.steps, {}))
-            kept.append(measured(name, arguments.steps, KEEP_FREED_MEMORY))
-        (before, faults), (after, fewer) = (
-            map(median, zip(*times, strict=True)) for times in (default, kept)
+            for kind, values in seen.items():
+                values.append(measured(name, arguments.steps, kind))
+        spent, faults = zip(
+            *(map(median, zip(*values, strict=True)) for values in seen.values()), strict=True
         )
-        row = (f"{before:.1f}", f"{after:.1f}", f"{after / before:.2f}")
-        table.add_row(name, *row, f"{faults:.0f}", f"{fewer:.0f}")
+        table.add_row(name, *(f"{ms:.1f}" for ms in spent), *(f"{count:.0f}" for count in faults))
     Console().print(table)
 
 

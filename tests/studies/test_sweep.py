@@ -57,21 +57,6 @@ def test_a_killed_worker_loses_at_most_the_runs_in_flight(tmp_path):
 
 
 @pytest.mark.slow
-def test_workers_start_with_the_memory_settings_that_are_not_set_already(tmp_path, monkeypatch):
-    mmap, trim = "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"
-    monkeypatch.setenv(mmap, "")  # so that what the sweep sets is taken back afterwards
-    monkeypatch.delenv(mmap)
-    monkeypatch.setenv(trim, "12345")
-    seen = tmp_path / "seen"
-    note = f"""
-        with open({str(seen)!r}, "a") as file:
-            print(os.environ[{mmap!r}], os.environ[{trim!r}], file=file)
-    """
-    sweep(configs(2), jobs=2, run=fake_run(note))
-    assert set(seen.read_text().split()) == {str(2**25), "12345"}
-
-
-@pytest.mark.slow
 def test_a_run_that_always_kills_its_worker_fails_alone():
     sweep(configs(5), jobs=2, run=fake_run("if config.seed == 2: os._exit(137)"))
     found = status(configs(5))

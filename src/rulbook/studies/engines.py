@@ -17,15 +17,6 @@ from rulbook.training.workers import end_with_parent
 
 EngineName = Literal["loky", "dask"]
 
-KEEP_FREED_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**25),
-    "MALLOC_TRIM_THRESHOLD_": str(2**32),
-}
-"""What tells glibc to keep the large blocks that every training step frees and asks for again.
-
-Otherwise each of them is mapped anew and zeroed page by page; see ``benchmarks/README.md``.
-"""
-
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 _WAIT_FOR_THE_FIRST = 10.0
@@ -96,13 +87,12 @@ def _loky(jobs: int) -> Iterator[Callable[[], Engine]]:
     started: list[Executor] = []
 
     def start() -> Engine:
-        environment = {k: v for k, v in KEEP_FREED_MEMORY.items() if k not in os.environ}
         started.append(
             loky.ProcessPoolExecutor(
                 jobs,
                 initializer=end_with_parent,
                 initargs=(os.getpid(),),
-                env=environment | _ONE_THREAD,
+                env=_ONE_THREAD,
             )
         )
         return Engine(started[-1], lambda: jobs, (BrokenProcessPool,), shares_fate=True)

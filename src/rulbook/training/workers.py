@@ -1,6 +1,8 @@
 """What a worker process of a sweep does; it imports what a training needs and no more."""
 
+import ctypes
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +23,9 @@ from rulbook.training.device import choose_device
 from rulbook.training.loop import train
 from rulbook.training.networks import Baseline
 from rulbook.training.record import EpochRecord, RunRecord
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Names of glibc's ``malloc.h``; both take bytes, the second at most 32 MiB."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ def _prepared(subset: str, recipe: Recipe) -> Prepared:
 
 def try_run(config: RunConfig, run: Callable[[RunConfig], RunRecord]) -> Attempt:
     """Do one run and return what became of it, whatever it raises."""
+    keep_freed_memory()
     try:
         return Attempt(config.key(), run(config))
     except Exception as error:
@@ -76,6 +82,19 @@ def what_is_missing_here(device: RequestedDevice) -> str:
     except RulbookError as error:
         return str(error)
     return problems[0] if problems else ""
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the large blocks that every training step frees and asks for again.
+
+    glibc otherwise gives some of them back to the system, which maps them anew and zeroes them
+    page by page; Dask's workers start with a setting by which it gives back nearly all of them (see
+    ``benchmarks/README.md``). Another C library is left as it is. No number changes.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt:
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_MMAP_THRESHOLD, 2**25)
 
 
 def end_with_parent(parent: int) -> None:
