@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import of_checkout
@@ -108,3 +109,11 @@ def test_something_to_try_comes_before_anything_else(text):
     first_heading = re.search(r"^## (.+)$", text, flags=re.MULTILINE)
     assert first_heading
     assert first_heading[1].endswith(": try it")
+
+
+def test_the_front_page_leads_to_every_other_page():
+    contents = yaml.safe_load((LAYOUT.root / "_toc.yml").read_text(encoding="utf-8"))
+    pages = {page["file"] for part in contents["parts"] for page in part["chapters"]}
+    links = re.findall(r"\]\(([\w-]+)(?:\.md)?\)|^:link: (\S+)$", PAGES["index"], re.MULTILINE)
+    assert "for-lecturers" in pages
+    assert pages - {link or card for link, card in links} == set()
