@@ -28,7 +28,7 @@ help:
 	@echo "make fuzz     feed random bytes to what reads files, FUZZ_SECONDS (600) for each reader"
 	@echo "make lock     write requirements.lock and dependencies.csv anew from constraints.txt"
 	@echo "make figures  write all figures as SVG and PNG"
-	@echo "make slides   write slides of each chapter's figures with their sentences"
+	@echo "make slides   write slides of each chapter's findings and figures"
 	@echo "make print    print the pages of all chapters to PDF, without solutions"
 	@echo "make links    ask every other site that the pages link to whether the page is still there"
 	@echo "make doctor   say what this machine has and lacks"

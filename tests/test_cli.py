@@ -65,6 +65,8 @@ def test_version(run):
         "execute",
         "build",
         "figures",
+        "slides",
+        "print",
         "pair",
         "sweep",
         "records",
@@ -94,6 +96,9 @@ def test_every_command_explains_itself(command):
         (["execute", "--data", "real"], "'real' is not one of 'auto', 'simulated', 'cmapss'"),
         (["execute", "--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'cuda', 'mps'"),
         (["pair", "--overwrite", "99-none"], "Unknown chapter '99-none'"),
+        (["slides", "--no-such"], "--no-such"),
+        (["slides", "--jobs", "0"], "--jobs"),
+        (["print", "--no-such"], "--no-such"),
         (["sweep", "nothing", "--status"], "Unknown study 'nothing'"),
     ],
 )
@@ -111,6 +116,9 @@ TAKE_ANY_VALUE = (
     ("execute", "--jobs"),
     ("execute",),
     ("figures",),
+    ("slides",),
+    ("slides", "--jobs"),
+    ("print",),
     ("pair", "--to-text"),
     ("pair", "--overwrite"),
     ("sweep", "--status"),
@@ -142,6 +150,7 @@ def test_whatever_an_option_is_given_the_answer_is_one_sentence(
     checkout, monkeypatch, no_real_data, command, value
 ):
     written = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr("rulbook.publishing.web_assets.provide_slides", _make_folder)
     monkeypatch.setattr(sys, "argv", ["rulbook", *command, value])
     with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
         code = None
@@ -415,6 +424,116 @@ def test_figures_lists_those_of_the_chapters_and_of_the_front_page(
     assert all(path.is_file() for path in front)
     _, out, _ = run("figures", "01-a")
     assert out.splitlines()[-1] == str(of_chapter)
+
+
+def test_slides_are_written_for_the_chapters_that_are_named_and_listed(run, checkout, monkeypatch):
+    from rulbook.publishing import execute, web_assets
+
+    for name in ("01-a", "02-b"):
+        (checkout.book / f"{name}.md").write_text(f"# Chapter {name}\n")
+        _write_executed(checkout, name, f"# Chapter {name}")
+    asked = []
+
+    def note(_layout, chapters, *_, **options):
+        asked.append(([chapter.name for chapter in chapters], options["jobs"]))
+        return execute.Outcome(executed=(), up_to_date=())
+
+    monkeypatch.setattr(execute, "execute", note)
+    monkeypatch.setattr(web_assets, "provide_slides", _make_folder)
+    code, out, _ = run("slides", "02-b", "--jobs", "3")
+    assert code == 0
+    assert out.splitlines()[-1] == str(checkout.slides / "02-b.html")
+    assert "Chapter 02-b" in (checkout.slides / "02-b.html").read_text()
+    assert not (checkout.slides / "01-a.html").exists()
+    _, out, _ = run("slides")
+    pages = [str(checkout.slides / f"{name}.html") for name in ("01-a", "02-b")]
+    assert out.splitlines()[-2:] == pages
+    assert asked == [(["02-b"], 3), (["01-a", "02-b"], asked[1][1])]
+
+
+def test_slides_that_npm_does_not_bring_are_one_sentence_and_none_is_written(
+    run, checkout, monkeypatch
+):
+    from rulbook.publishing import execute, web_assets
+
+    def unreachable(*_):
+        raise RulbookError("npm is not reachable.")
+
+    (checkout.book / "01-a.md").write_text("# A\n")
+    _write_executed(checkout, "01-a", "# A")
+    outcome = execute.Outcome(executed=(), up_to_date=("01-a",))
+    monkeypatch.setattr(execute, "execute", lambda *_, **__: outcome)
+    monkeypatch.setattr(web_assets, "_download", unreachable)
+    code, _, err = run("slides")
+    assert (code, err) == (1, "Error: npm is not reachable.\n")
+    assert not [path for path in checkout.slides.rglob("*") if path.is_file()]
+
+
+def _make_folder(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _write_executed(checkout, name, text):
+    checkout.executed.mkdir(parents=True, exist_ok=True)
+    cell = {"cell_type": "markdown", "id": "title", "metadata": {}, "source": text}
+    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (checkout.executed / f"{name}.ipynb").write_text(json.dumps(notebook))
+
+
+@pytest.fixture
+def printing_browser(tmp_path, monkeypatch):
+    """Let a small program print, which writes the address of the page where the PDF should be."""
+    program = tmp_path / "browser"
+    program.write_text(
+        "#!/bin/sh\n"
+        'for argument; do case "$argument" in --print-to-pdf=*) pdf="${argument#*=}";; esac; done\n'
+        'echo "$argument" > "$pdf"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("RULBOOK_BROWSER", str(program))
+
+
+@pytest.mark.usefixtures("printing_browser")
+def test_the_chapters_that_are_named_are_printed_and_listed(run, checkout):
+    checkout.html.mkdir(parents=True)
+    pages = {name: checkout.html / f"{name}.html" for name in ("01-a", "02-b")}
+    for name, page in pages.items():
+        (checkout.book / f"{name}.md").write_text(f"# {name}\n")
+        page.write_text("<p>Words.")
+    pdfs = {name: checkout.printed / f"{name}.pdf" for name in pages}
+    assert run("print", "02-b") == (0, f"{pdfs['02-b']}\n", "")
+    assert [pdf.is_file() for pdf in pdfs.values()] == [False, True]
+    assert run("print") == (0, f"{pdfs['01-a']}\n{pdfs['02-b']}\n", "")
+    for name, pdf in pdfs.items():
+        assert pdf.read_text() == f"{pages[name].as_uri()}\n"
+
+
+@pytest.mark.usefixtures("printing_browser")
+def test_pages_that_are_not_there_are_one_sentence_and_none_is_printed(run, checkout):
+    for name in ("01-a", "02-b"):
+        (checkout.book / f"{name}.md").write_text(f"# {name}\n")
+    checkout.html.mkdir(parents=True)
+    (checkout.html / "01-a.html").write_text("<p>Words.")
+    said = "Error: The page of 02-b was not built: run `rulbook build`.\n"
+    assert run("print") == (1, "", said)
+    assert not checkout.printed.exists()
+
+
+def test_printing_without_a_browser_is_one_sentence(run, checkout, monkeypatch):
+    monkeypatch.setenv("RULBOOK_BROWSER", "no-such-browser")
+    code, out, err = run("print")
+    assert (code, out) == (1, "")
+    assert "install chromium" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["slides", "print"])
+def test_an_unknown_chapter_is_one_sentence_of_the_process_too(command):
+    result = _rulbook(command, "99-none", env=os.environ | {"COLUMNS": "500"})
+    assert (result.returncode, result.stdout) == (2, b"")
+    error = result.stderr.decode()
+    assert "Unknown chapter '99-none'" in error
+    assert error.count("\n") == 1
 
 
 def test_executing_mentions_what_is_out_of_step(run, checkout, monkeypatch, no_real_data):

@@ -224,7 +224,7 @@ def figures(
 
 @app.command()
 def slides(chapters: Chapters = None, jobs: Jobs = _JOBS) -> None:
-    """Execute what changed, then write slides of each chapter's figures with their sentences."""
+    """Execute what changed, then write slides: each chapter's findings, and its figures."""
     from rulbook.publishing.chapters import choose
     from rulbook.publishing.layout import of_checkout
     from rulbook.publishing.slides import write_slides

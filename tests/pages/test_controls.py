@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from ..browsing import Visit, opener
 from .contents import CHAPTERS
@@ -130,6 +130,35 @@ def test_the_report_finds_claims_by_words_as_they_are_typed(page: Page, served: 
     page.keyboard.type(name.upper())
     with_it = [text for text in rows.all_text_contents() if name in text]
     expect(rows.locator("visible=true")).to_have_text(with_it, use_inner_text=False)
+
+
+def test_a_claim_and_its_deciding_code_are_few_clicks_from_the_front_page_and_back(
+    page: Page, served: str
+) -> None:
+    clicks = 0
+
+    def click(where: Locator) -> None:
+        nonlocal clicks
+        where.click()
+        clicks += 1
+
+    claim = "claim-n4.3-uncertainty-total"
+    page.goto(f"{served}/index.html")
+    click(page.locator(".bd-article").get_by_role("link", name="report", exact=True).first)
+    click(page.get_by_role("searchbox", name="Find"))
+    page.keyboard.type("1.310")
+    row = page.locator(f"[id='{claim}']")
+    click(row.locator("th").get_by_role("link", name=re.compile(r"^\d\d-")))
+    page.wait_for_url(re.compile(rf"/0\d-[\w-]+\.html#{re.escape(claim)}$"))
+    cell = page.locator(".cell").filter(has=page.locator(f"[id='{claim}']"))
+    expect(cell.locator("td", has_text="1.310").first).to_be_visible()
+    expect(cell.locator(".cell_input pre").first).to_contain_text("check")
+    expect(cell.locator(".cell_input pre").first).to_be_visible()
+    click(row.locator(f"a[href='report.html#{claim}']"))
+    expect(row).to_be_in_viewport()
+    click(page.locator(".navbar-brand:visible").first)
+    page.wait_for_url(f"{served}/index.html")
+    assert clicks <= 5
 
 
 def test_copy_buttons_copy_the_code_that_they_stand_by(page: Page, served: str) -> None:

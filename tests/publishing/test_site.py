@@ -2,6 +2,7 @@ import io
 import re
 import shutil
 import threading
+import zipfile
 from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,8 @@ from rulbook.publishing.execute import Parameters, execute
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.site import build_site, claim_faults, replace_folder
 from rulbook.publishing.staging import stage, with_present_prose
+
+from .conftest import EXERCISES
 
 
 @pytest.fixture
@@ -82,6 +85,32 @@ def test_downloads_are_the_paired_notebook_the_text_and_a_script(executed, tiny,
     assert notebook == nbformat.read(tiny.notebook, as_version=4)
     assert (folder / tiny.text.name).read_bytes() == tiny.text.read_bytes()
     compile((folder / "01-tiny.py").read_text(), "01-tiny.py", "exec")
+
+
+def test_the_archive_for_lecturers_has_every_notebook_without_its_solutions(
+    executed, tiny, tmp_path
+):
+    tiny.text.write_text(tiny.text.read_text() + EXERCISES)
+    nbformat.write(pairing.to_notebook(tiny), tiny.executed)
+    stage(executed, tmp_path)
+    folder = executed.staged / "root" / "downloads"
+    with zipfile.ZipFile(folder / "notebooks-without-solutions.zip") as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [tiny.notebook.name]
+        unsolved = nbformat.reads(archive.read(tiny.notebook.name).decode(), as_version=4)
+    solved = nbformat.read(folder / tiny.notebook.name, as_version=4)
+    nbformat.validate(unsolved)
+    for words in ("It is not.", 'print("solved")', "It is."):
+        assert [words in _words_of(notebook) for notebook in (solved, unsolved)] == [True, False]
+    for words in ("Is it zero", "Is it one?", "parameters seen:"):
+        assert words in _words_of(unsolved)
+    first = (folder / "notebooks-without-solutions.zip").read_bytes()
+    stage(executed, tmp_path)
+    assert (folder / "notebooks-without-solutions.zip").read_bytes() == first
+
+
+def _words_of(notebook):
+    return "\n".join(cell.source for cell in notebook.cells)
 
 
 def test_staging_forgets_pages_that_are_gone(executed, tmp_path):

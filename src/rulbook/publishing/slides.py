@@ -1,7 +1,7 @@
-"""Slides of each chapter's figures with their sentences, by nbconvert and reveal.js.
+"""Slides of each chapter: what it finds, and its figures with their sentences.
 
-They lie in a folder of their own that can be copied anywhere: scripts, styles and fonts are beside
-them, and nothing is asked of another host.
+nbconvert writes them and reveal.js shows them. They lie in a folder of their own that can be copied
+anywhere: scripts, styles and fonts are beside them, and nothing is asked of another host.
 """
 
 import re
@@ -10,6 +10,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import nbformat
+from latex2mathml.converter import convert
 from markupsafe import Markup
 from nbconvert.exporters import SlidesExporter
 from nbformat import NotebookNode
@@ -18,14 +19,18 @@ from traitlets.config import Config
 from rulbook import paths
 from rulbook.display.markup import html_of
 from rulbook.errors import RulbookError
-from rulbook.publishing import content_security, web_assets
+from rulbook.publishing import content_security, pairing, plain_markdown, web_assets
 from rulbook.publishing.chapters import Chapter
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.numbering import number
+from rulbook.publishing.references import References
 
 _TEMPLATE = "slides_template"
 _BESIDE = ("slides.css", "slides.js")
 _HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
+_FINDINGS = re.compile(r"^> \*\*What this chapter finds\*\*\n((?:>.*\n?)+)", re.MULTILINE)
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+_FORMULA = re.compile(r"\$([^$\n]+)\$")
 _FIGURE = re.compile(
     r'<figure class="rulbook-figure"[^>]*>(?P<svg><svg.*?</svg>)\s*'
     r"(?:<figcaption[^>]*>(?P<caption>.*?)</figcaption>)?\s*</figure>",
@@ -41,7 +46,8 @@ def write_slides(layout: Layout, chapters: list[Chapter]) -> list[Path]:
         The page of each chapter.
 
     Raises:
-        RulbookError: a chapter was not executed, or npm is not reachable.
+        RulbookError: a chapter was not executed, its text has a role without a plain form, or npm
+            is not reachable.
     """
     for chapter in chapters:
         if not chapter.executed.is_file():
@@ -52,11 +58,30 @@ def write_slides(layout: Layout, chapters: list[Chapter]) -> list[Path]:
     source = files("rulbook.publishing").joinpath(_TEMPLATE)
     for name in _BESIDE:
         (layout.slides / name).write_bytes(source.joinpath(name).read_bytes())
+    references = References.of(layout)
     with as_file(source) as template:
-        return [_write(layout, chapter, template) for chapter in chapters]
+        return [
+            _write(layout, chapter, _findings(chapter, references), template)
+            for chapter in chapters
+        ]
 
 
-def _write(layout: Layout, chapter: Chapter, template: Path) -> Path:
+def _findings(chapter: Chapter, references: References) -> str:
+    """Return what a chapter finds as a list in Markdown, or nothing if it has no such box.
+
+    The values are the recorded ones, as in the notebooks. Links lead nowhere from a slide, and are
+    left as words; formulas become MathML, which needs no script.
+    """
+    prose = plain_markdown.plain_cells(pairing.to_notebook(chapter), chapter.name, references)
+    boxes = (_FINDINGS.search(plain_markdown.plain(pieces)) for pieces in prose)
+    box = next(filter(None, boxes), None)
+    if box is None:
+        return ""
+    words = re.sub(r"^> ?", "", box[1], flags=re.MULTILINE).strip()
+    return _FORMULA.sub(lambda formula: convert(formula[1]), _LINK.sub(r"\1", words))
+
+
+def _write(layout: Layout, chapter: Chapter, findings: str, template: Path) -> Path:
     executed = nbformat.read(chapter.executed, as_version=4)
     number(executed, chapter.number)
     exporter = SlidesExporter(
@@ -69,25 +94,27 @@ def _write(layout: Layout, chapter: Chapter, template: Path) -> Path:
             }
         )
     )
-    slides = notebook_of_slides(executed)
+    slides = notebook_of_slides(executed, findings)
     page, _ = exporter.from_notebook_node(slides)
     place = layout.slides / f"{chapter.name}.html"
     paths.write_atomically(place, content_security.protected(page, place.name))
     return place
 
 
-def notebook_of_slides(executed: NotebookNode) -> NotebookNode:
-    """Return a notebook whose cells are slides: the title, then each figure under its heading.
+def notebook_of_slides(executed: NotebookNode, findings: str) -> NotebookNode:
+    """Return a notebook whose cells are slides: title, findings, each figure under its heading.
 
     Args:
         executed: an executed chapter, its captions numbered.
+        findings: what it finds in Markdown; without there is no such slide.
     """
     title, *figures = _slides(executed)
+    found = [f"## What this chapter finds\n\n{findings}"] if findings else []
     cells = [
         nbformat.v4.new_markdown_cell(
             source, id=f"slide-{position}", metadata={"slideshow": {"slide_type": "slide"}}
         )
-        for position, source in enumerate((title, *figures))
+        for position, source in enumerate((title, *found, *figures))
     ]
     slides: NotebookNode = nbformat.v4.new_notebook(
         cells=cells, metadata={"title": title.removeprefix("# ")}
