@@ -57,3 +57,9 @@ def test_every_source_is_in_the_bibliography() -> None:
 def test_no_two_rows_of_a_section_say_the_same() -> None:
     said = Counter((claim.section, claim.statement) for claim in CLAIMS)
     assert [row for row, times in said.items() if times > 1] == []
+
+
+def test_whatever_is_decided_from_trainings_says_under_which() -> None:
+    decided = [claim for claim in CLAIMS if claim.tier == "statistical" and claim.needs_value]
+    assert len(decided) > 50
+    assert [claim.id for claim in decided if not claim.conditions] == []

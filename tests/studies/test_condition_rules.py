@@ -20,6 +20,7 @@ from rulbook.studies.condition_rules import (
     decisions,
     exceeds_by_factor,
     is_lower,
+    is_near,
     is_no_worse,
     mean_is_at_most,
     median_ratios,
@@ -104,6 +105,26 @@ def test_a_tie_is_no_proof_of_keeping_pace(on_every_seed, make_record):
         [*base, *tied, *same, *worse], "FD002", "fixed_050", ["gaba", "dwa", "grace"]
     )
     assert found == {"gaba": None, "dwa": True, "grace": False}
+
+
+def test_near_is_shown_refuted_or_open(on_every_seed):
+    single = on_every_seed("single_task", noise=10.0)
+    same = [
+        record.model_copy(update={"config": twin.config})
+        for record, twin in zip(single, on_every_seed("fixed_090"), strict=True)
+    ]
+    found = [
+        is_near([*single, *heavy], "FD002", "fixed_090", "single_task")
+        for heavy in (
+            same,
+            on_every_seed("fixed_090", noise=10.0),
+            on_every_seed("fixed_090", noise=40.0),
+            on_every_seed("fixed_090", noise=1.0),
+            same[:4],
+            [],
+        )
+    ]
+    assert found == [True, None, False, False, None, None]
 
 
 def test_a_factor_is_shown_exceeded(on_every_seed):
@@ -212,6 +233,33 @@ def test_symptoms(make_record, accuracy, critical, probe, expected):
     assert rule_of("n12.4-symptom-rul-trains").holds(records) is False
     three = [record for record in records if record.config.subset != "FD004"]
     assert rule_of("n12.4-symptom-hs-after-five-epochs").holds(three) in {None, False}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "holds"),
+    [(0.6, 0.85, True), (0.34, 0.34, False), (0.85, 0.85, False), (0.9, 0.6, False)],
+)
+def test_features_order_by_rul_if_the_training_taught_a_probe_its_bins(
+    make_record, before, after, holds
+):
+    def scores(balanced):
+        return ProbeScores(
+            accuracy=0.5, balanced_accuracy=balanced, recall=[0.5] * 3, majority_share=0.5
+        )
+
+    records = [
+        make_record(subset=subset, seed=seed).model_copy(
+            update={"probe_at_start": scores(before), "probe": scores(after)}
+        )
+        for subset in SUBSETS
+        for seed in SEEDS
+    ]
+    rule = rule_of("n12.4-symptom-clusters-by-rul")
+    assert rule.holds(records) is holds
+    assert rule.holds([run.model_copy(update={"probe_at_start": None}) for run in records]) in {
+        None,
+        False,
+    }
 
 
 def with_health(record, right):

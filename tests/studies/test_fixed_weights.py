@@ -96,38 +96,22 @@ def test_a_run_that_diverged_has_no_course(recorded, make_record):
     assert len(courses_of(long_study([*recorded, diverged]))) == 2
 
 
-@pytest.fixture
-def printed():
-    return pd.DataFrame({"rul": [1200.0, 300.0], "health": [1.1, 0.4]}, index=[1, 2])
-
-
 def course(rul, health, cosine_low=0.1):
     return pd.DataFrame({"rul_loss": rul, "health_loss": health, "cosine_low": cosine_low})
 
 
-def test_the_recorded_loss_that_comes_nearest_is_compared(printed):
-    courses = {
-        FIRST_COURSE: course([1000.0, 250.0], [0.8, 0.4]),
-        "compact network, FD002": course([1300.0, 900.0], [2.0, 0.9]),
-    }
-    claims = measured_claims(courses, printed)
-    assert claims["l9.1-progression-1-rul"] == 1300.0
-    assert claims["l9.1-progression-2-rul"] == 250.0
-    assert claims["l9.1-progression-1-health"] == 0.8
-
-
-def test_remarks_turn_with_the_course(printed):
-    steady = measured_claims({FIRST_COURSE: course([1000.0, 500.0], [1.0, 0.5])}, printed)
+def test_remarks_turn_with_the_course():
+    steady = measured_claims({FIRST_COURSE: course([1000.0, 500.0], [1.0, 0.5])})
     assert steady["l9.1-mse-scale"] is steady["l9.1-ce-scale"] is True
     assert steady["l9.1-balance-drifts-measured"] is steady["l9.1-conflict-occurs"] is False
     moving = course([1000.0, 50.0], [1.0, 5.0], cosine_low=[0.1, -0.1])
     assert change_of_balance(moving) == pytest.approx(5 / 55 * 1001)
-    claims = measured_claims({FIRST_COURSE: moving}, printed)
+    claims = measured_claims({FIRST_COURSE: moving})
     assert claims["l9.1-mse-scale"] is claims["l9.1-ce-scale"] is False
     assert claims["l9.1-balance-drifts-measured"] is claims["l9.1-conflict-occurs"] is True
 
 
-def test_without_the_first_course_every_claim_waits(printed):
-    claims = measured_claims({}, printed)
-    assert len(claims) == 8
+def test_without_the_first_course_every_claim_waits():
+    claims = measured_claims({})
+    assert len(claims) == 4
     assert set(claims.values()) == {None}

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from rulbook.studies.methods import GRACE
 from rulbook.training import train
 from rulbook.training.loop import watch_first_steps
 
@@ -52,3 +53,32 @@ def test_the_network_moves_with_the_steps_and_not_without(simulated, short_run):
     weights = [next(iter(model.parameters())) for model in (start, same, later)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+def test_grace_balances_the_gradient_of_the_failure_weighted_loss(simulated, short_run):
+    """Of the same first batch the health gradient is GABA's, and the RUL gradient is not."""
+    closed_form = short_run.with_changes(weighting="gaba_closed_form")
+    plain, weighted = (
+        watch_first_steps(closed_form.with_changes(inner_loss=inner_loss), simulated, 1)[0].iloc[0]
+        for inner_loss in ("mse", GRACE.inner_loss)
+    )
+    assert weighted["norm_health"] == plain["norm_health"]
+    assert weighted["norm_rul"] != pytest.approx(plain["norm_rul"], rel=0.01)
+    called_for = weighted["norm_health"] / (weighted["norm_rul"] + weighted["norm_health"])
+    assert weighted["rul_weight"] == pytest.approx(called_for, rel=1e-5)
+    assert plain["rul_weight"] != pytest.approx(called_for, rel=0.01)
+
+
+def test_the_decay_of_the_weights_stays_through_a_training(simulated, short_run, monkeypatch):
+    """GRACE's schedule of the decay (§22.1) is left out."""
+    seen = set()
+    step = torch.optim.AdamW.step
+
+    def watched(self, *arguments, **options):
+        seen.add(max(group["weight_decay"] for group in self.param_groups))
+        return step(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    config = GRACE.applied_to(short_run)
+    watch_first_steps(config, simulated, 25)
+    assert seen == {config.weight_decay}

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from rulbook.weighting.fixed import ABLATION_CONFIGS, FixedWeightLoss
+from rulbook.weighting.registry import get_loss
 
 
 def losses():
@@ -69,10 +70,17 @@ def test_an_even_pair_over_one_is_the_even_split_scaled():
 
 
 def test_the_legacy_configurations_are_the_three_of_the_listing():
-    weights = [tuple(config.values()) for config in ABLATION_CONFIGS.values()]
+    losses_of = {
+        key: FixedWeightLoss.legacy(**config["changes"]) for key, config in ABLATION_CONFIGS.items()
+    }
+    weights = [tuple(loss.get_weights().values()) for loss in losses_of.values()]
     assert weights == [(0.7, 0.3), (0.5, 0.5), (0.9, 0.1)]
-    names = [FixedWeightLoss.legacy(**config).get_name() for config in ABLATION_CONFIGS.values()]
+    names = [loss.get_name() for loss in losses_of.values()]
     assert names == ["Fixed(0.7/0.3)", "Fixed(0.5/0.5)", "Fixed(0.9/0.1)"]
+    for (key, config), loss in zip(ABLATION_CONFIGS.items(), losses_of.values(), strict=True):
+        assert set(config) == {"name", "description", "changes"}
+        assert config["name"] == loss.get_name().replace("(", " ").rstrip(")")
+        assert get_loss(key).get_weights() == loss.get_weights()
 
 
 @pytest.mark.parametrize("kind", [float, np.float64, torch.tensor, lambda x: np.full(3, x)])

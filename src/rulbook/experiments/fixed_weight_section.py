@@ -68,7 +68,7 @@ def class_claims(seed: int) -> dict[str, object]:
 
     """
     loss = FixedWeightLoss.legacy()
-    half = FixedWeightLoss.legacy(**ABLATION_CONFIGS["fixed_50_50"])
+    half = FixedWeightLoss.legacy(**ABLATION_CONFIGS["fixed_50_50"]["changes"])
     return {
         "l9.1-worked-example": loss(1000.0, 1.0),
         "l9.1-name": loss.get_name(),
@@ -78,7 +78,7 @@ def class_claims(seed: int) -> dict[str, object]:
         "l9.1-is-module": isinstance(loss, torch.nn.Module),
         "l9.1-kwargs-accepted": loss(1.0, 1.0, shared_params=[]) == loss(1.0, 1.0),
         "l9.1-ratios-tested": sum(
-            sum(weights.values()) == 1.0 for weights in ABLATION_CONFIGS.values()
+            sum(config["changes"].values()) == 1.0 for config in ABLATION_CONFIGS.values()
         ),
         "l9.1-equal-without-normalisation": bool(half(1000.0, 1.0) == 0.5 * 1000.0 + 0.5 * 1.0),
         "l9.1-unexplained-lines": _LISTING_LINES - len(_LISTING_EXPLAINED),

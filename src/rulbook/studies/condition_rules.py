@@ -176,6 +176,19 @@ def is_no_worse(
     }
 
 
+def is_near(records: Records, subset: str, method: str, other: str) -> Holds:
+    """Return whether the RMSE of a method is within the margin of another's, on either side.
+
+    It is where the two are shown to be equivalent. It is not where the crossed interval of their
+    difference lies beyond the margin.
+    """
+    table = comparison_table(records, subset, reference=other, methods=[method])
+    if any(shown is True for shown in table["is_equivalent"]):
+        return True
+    is_beyond = (table["low"] > MARGIN) | (table["high"] < -MARGIN)
+    return False if is_beyond.any() else None
+
+
 def _outcomes_against(
     records: Records, subset: str, method: str, others: Collection[str], measure: str
 ) -> dict[str, Outcome]:
@@ -384,6 +397,21 @@ def _probe_near_chance(records: Records, subset: str) -> Holds:
     return mean_is_at_most([probe.balanced_accuracy for probe in probes], claim_rules.NEAR_CHANCE)
 
 
+def _probe_tells_bins_of_the_rul(records: Records, subset: str) -> Holds:
+    """Return whether a probe tells the health states apart, and better than before the training.
+
+    The states are bins of the RUL. Accuracies are balanced; both means are taken by seed.
+    """
+    gained = [
+        run.probe.balanced_accuracy - run.probe_at_start.balanced_accuracy
+        for run in _sum_trained(records, subset)
+        if run.probe is not None and run.probe_at_start is not None
+    ]
+    return all_of(
+        [opposite(_probe_near_chance(records, subset)), opposite(mean_is_at_most(gained, 0))]
+    )
+
+
 def _rul_error_halves(records: Records, subset: str) -> Holds:
     runs = _sum_trained(records, subset)
     ratios = [
@@ -464,6 +492,7 @@ _SYMPTOMS: Mapping[str, Callable[[Records, str], Holds]] = {
     "n12.4-symptom-critical-recall": _critical_recall_below(0.3),
     "n12.4-rare-class-below-guessing": _critical_recall_below(claim_rules.CHANCE),
     "n12.4-symptom-probe-at-chance": _probe_near_chance,
+    "n12.4-symptom-clusters-by-rul": _probe_tells_bins_of_the_rul,
 }
 
 _CLOSEST = ("fixed_075", "fixed_090")
@@ -535,6 +564,12 @@ _ALL = (
         BOOK_SUBSETS,
         ("single_task", "fixed_090"),
         lambda records, subset: exceeds_by_factor(records, subset, "single_task", "fixed_090", 3),
+    ),
+    ConditionRule(
+        "n24.1-heavy-rul-near-single-measured",
+        BOOK_SUBSETS,
+        ("single_task", "fixed_090"),
+        lambda records, subset: is_near(records, subset, "fixed_090", "single_task"),
     ),
     ConditionRule(
         "n24.1-keeps-pace-with-adaptive",

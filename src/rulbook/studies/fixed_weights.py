@@ -108,40 +108,24 @@ def change_of_balance(course: pd.DataFrame) -> float:
     return float(balancing.iloc[-1] / balancing.iloc[0])
 
 
-def measured_claims(courses: Courses, printed: pd.DataFrame) -> dict[str, object]:
-    """Return what decides the printed progression and the remarks on a whole training.
-
-    A printed loss is compared with the recorded one that comes nearest to it: the section does not
-    say what it trained on.
+def measured_claims(courses: Courses) -> dict[str, object]:
+    """Return what decides the section's remarks on a whole training.
 
     Args:
         courses: what ``courses_of`` returns; every value is ``None`` without ``FIRST_COURSE``.
-        printed: columns ``rul`` and ``health``, the printed losses, by epoch counted from 1.
 
     """
-    remarks = ("mse-scale", "ce-scale", "balance-drifts-measured", "conflict-occurs")
-    cells = [(epoch, task) for epoch in printed.index for task in ("rul", "health")]
-    claims: dict[str, object] = dict.fromkeys(
-        [f"l9.1-progression-{epoch}-{task}" for epoch, task in cells]
-        + [f"l9.1-{remark}" for remark in remarks]
-    )
     if FIRST_COURSE not in courses:
-        return claims
+        remarks = ("mse-scale", "ce-scale", "balance-drifts-measured", "conflict-occurs")
+        return {f"l9.1-{remark}": None for remark in remarks}
     every = pd.concat(courses.values())
     drift = change_of_balance(courses[FIRST_COURSE])
-    for epoch, task in cells:
-        losses = [course[f"{task}_loss"].iloc[epoch - 1] for course in courses.values()]
-        claims[f"l9.1-progression-{epoch}-{task}"] = _nearest(losses, printed.loc[epoch, task])
-    return claims | {
+    return {
         "l9.1-mse-scale": bool(every["rul_loss"].between(100, 10_000).all()),
         "l9.1-ce-scale": bool(every["health_loss"].between(0.1, 3).all()),
         "l9.1-balance-drifts-measured": drift > 2 or drift < 1 / 2,
         "l9.1-conflict-occurs": bool((every["cosine_low"] < 0).any()),
     }
-
-
-def _nearest(losses: Sequence[float], goal: float) -> float:
-    return min(losses, key=lambda loss: abs(loss - goal))
 
 
 def _course(record: RunRecord) -> pd.DataFrame:

@@ -65,6 +65,20 @@ FIXED_METHODS = (*map(fixed_name, FIXED_RUL_WEIGHTS), "fixed_legacy")
 """The methods with fixed weights and the plain inner loss: the sweep, and the legacy 0.7/0.3."""
 
 
+GRACE = Method("grace", "GRACE", "gaba", "failure_weighted_mse")
+"""GABA's weights over the failure-weighted inner loss, GABA's settings unchanged (§21.1-21.2).
+
+Two departures, or what may be ones:
+
+* GABA measures :math:`g_{rul}` on the failure-weighted loss, the one that its weight then
+  multiplies, so that the two weighted gradients are what it balances. The passages of §21.2 that
+  are known here do not say whether the plain loss is meant.
+* The decay of the network's weights is ``RunConfig.weight_decay`` from the first step to the last,
+  as for every method. §22.1 lists a schedule of the decay, once an epoch. Its values are not known
+  here; the legacy edition (§17.4) says that the decay falls from 1e-4 after epoch 100, which a
+  training under the protocol does not reach.
+"""
+
 _ROWS = (
     Method("single_task", "Single task (RUL only)"),
     *(_fixed(weight) for weight in FIXED_RUL_WEIGHTS),
@@ -77,7 +91,7 @@ _ROWS = (
     Method("gradnorm", "GradNorm", "gradnorm"),
     Method("gaba", "GABA", "gaba"),
     Method("gaba_no_floor", "GABA without floor", "gaba_no_floor"),
-    Method("grace", "GRACE", "gaba", "failure_weighted_mse"),
+    GRACE,
     Method("imtl_g", "IMTL-G", "imtl_g"),
     Method("pcgrad", "PCGrad", "pcgrad"),
     Method("upgrad", "UPGrad", "upgrad"),

@@ -2,19 +2,49 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, Self, TypedDict
 
 from torch import Tensor
 
 from rulbook.weighting.base import TASKS, BaseMTLLoss, as_weights, weighted_sum
 from rulbook.weighting.method import WeightingMethod
 
-ABLATION_CONFIGS = {
-    "fixed_70_30": {"rul_weight": 0.7, "health_weight": 0.3},
-    "fixed_50_50": {"rul_weight": 0.5, "health_weight": 0.5},
-    "fixed_90_10": {"rul_weight": 0.9, "health_weight": 0.1},
-}
-"""The legacy edition's three configurations, under its own keys (§9.1, usage listing)."""
+
+class AblationConfig(TypedDict):
+    """One configuration of the legacy edition's ablation."""
+
+    name: str
+    """Name as the source prints it."""
+    description: str
+    """What it stands for, in our words."""
+    changes: dict[str, float]
+    """Arguments of ``FixedWeightLoss.legacy``, by name."""
+
+
+ABLATION_CONFIGS: Mapping[str, AblationConfig] = MappingProxyType(
+    {
+        "fixed_70_30": {
+            "name": "Fixed 0.7/0.3",
+            "description": "RUL before health",
+            "changes": {"rul_weight": 0.7, "health_weight": 0.3},
+        },
+        "fixed_50_50": {
+            "name": "Fixed 0.5/0.5",
+            "description": "equal weights, losses as they are",
+            "changes": {"rul_weight": 0.5, "health_weight": 0.5},
+        },
+        "fixed_90_10": {
+            "name": "Fixed 0.9/0.1",
+            "description": "RUL far before health",
+            "changes": {"rul_weight": 0.9, "health_weight": 0.1},
+        },
+    }
+)
+"""The legacy edition's three configurations, under its own keys and fields (§9.1, usage listing).
+
+:meta hide-value:
+"""
 
 
 class FixedWeightLoss(BaseMTLLoss):

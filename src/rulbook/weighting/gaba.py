@@ -75,7 +75,7 @@ class GABALoss(GradientWeightedLoss):
     r"""Balance the tasks by their gradient norms on the shared parameters (§17.1, §18.1-18.5).
 
     Every step, on the mini-batch of that step, with :math:`g_k` the L2 norm of the gradient of the
-    unweighted loss over all shared parameters:
+    loss over all shared parameters, before any weight of this method:
 
     1. :math:`\lambda_k = (S - g_k)/((K-1)S)`, at two tasks :math:`g_j/(g_i+g_j)`;
     2. :math:`\hat\lambda \leftarrow \beta\hat\lambda + (1-\beta)\lambda` (on the weights, not on

@@ -155,7 +155,7 @@ def method_options(name: str) -> dict[str, Any]:
 def _constructor(name: str) -> tuple[Callable[..., BaseMTLLoss], Mapping[str, Any]]:
     """Return what builds the method, and what its name alone says of its options."""
     if name in ABLATION_CONFIGS:
-        return FixedWeightLoss.legacy, ABLATION_CONFIGS[name]
+        return FixedWeightLoss.legacy, ABLATION_CONFIGS[name]["changes"]
     if (weights := _fixed_weights(name)) is not None:
         return FixedWeightLoss, weights
     if name in METHODS:

@@ -244,6 +244,19 @@ def test_statements_are_decided_by_their_rules_and_are_rows_of_the_ledger():
     assert adaptive["n4.3-gaba-converged-weights"] is None
 
 
+def test_how_far_a_heavy_rul_weight_is_from_the_single_task_is_quoted(every_seed):
+    core = every_seed(single_task=10.0, fixed_090=40.0)
+    compared = comparison_table(core.records, "FD002", reference="single_task")
+    near = readings.fixed_weight_claims({"protocol": core.records})[
+        "n24.1-heavy-rul-near-single-measured"
+    ]
+    assert near.note.startswith(
+        f"0.9/0.1 minus single task, cycles: {compared['difference'][0]:.2f}"
+    )
+    assert near.note.count(" on FD") == 1
+    assert readings.fixed_weight_claims({})["n24.1-heavy-rul-near-single-measured"].note == ""
+
+
 def test_tables_are_folded_behind_what_they_show(every_seed):
     core = every_seed(fixed_050=10.0, amnl=10.0, gaba=10.0, constant=60.0)
     told = comparison_table(core.records, "FD002", methods=["amnl", "gaba"])["outcome"]

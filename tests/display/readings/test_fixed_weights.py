@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rulbook.claims.ledger import find
+from rulbook.claims.decision import decide
+from rulbook.claims.ledger import Verdict, find
 from rulbook.display.readings import fixed_weights as readings
 from rulbook.experiments.weight_search import Searches
 from rulbook.experiments.weight_trade_off import typical_course
@@ -59,6 +60,29 @@ def test_recorded_losses_stand_beside_the_printed_ones_of_their_epoch(progressio
     ]
     assert first == ["1", "900", "1.00", "800", "1.00"]
     assert third == ["3", "100", "0.50", "600", "0.80"]
+
+
+def test_recorded_losses_of_every_subset_stand_beside_a_printed_one_and_decide_nothing(course):
+    progression = readings.printed_progression().loc[[1, 10]]
+    courses = {FIRST_COURSE: course, "compact network, FD002": 2 * course}
+    answers = readings.progression_answers(progression, courses)
+    assert (
+        answers["l9.1-progression-10-rul"].note == "recorded at 0.5/0.5: 200 on FD001, 400 on FD002"
+    )
+    assert "1.00 on FD001, 2.00 on FD002" in answers["l9.1-progression-1-health"].note
+    verdicts = {
+        decide(find(claim), one.value, note=one.note).verdict for claim, one in answers.items()
+    }
+    assert verdicts == {Verdict.UNDECIDABLE}
+    assert {one.note for one in readings.progression_answers(progression, {}).values()} == {""}
+
+
+def test_a_start_at_the_mean_loses_the_square_of_the_mean():
+    rul = np.random.default_rng(0).uniform(0, 125, size=1000).astype(np.float32)
+    start = readings.start_values(rul)
+    assert start["start-at-zero"] - start["start-at-mean"] == pytest.approx(
+        rul.mean() ** 2, rel=1e-5
+    )
 
 
 def test_a_search_is_summed_up_over_its_repeats():

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
+from rulbook.claims.decision import Answer
 from rulbook.claims.ledger import find
 from rulbook.display.folds import folded
 from rulbook.display.results import (
@@ -38,6 +39,7 @@ from rulbook.studies.claim_rules import (
 )
 from rulbook.studies.comparison import (
     compare_groups,
+    comparison_table,
     comparisons_of,
     estimates_of,
     estimates_table,
@@ -82,12 +84,14 @@ _CELLS: Mapping[str, str] = {
 }
 """The method that each row of section 24.1's table is labelled as, by the ledger's ids."""
 
+_NEAR_SINGLE = "n24.1-heavy-rul-near-single-measured"
 _ABOUT_FIXED_WEIGHTS = (
     "n24.1-empirical-winner",
     "n24.1-clear-margins",
     "n24.1-table-order",
     "n24.1-too-much-health-measured",
     "n24.1-cliff",
+    _NEAR_SINGLE,
     "l9.1-scheme-tuned",
     "l9.1-dataset-specific-measured",
 )
@@ -116,7 +120,22 @@ def fixed_weight_claims(by_condition: Mapping[str, Sequence[RunRecord]]) -> dict
         by_condition: records by the name of the training condition that they were made under.
 
     """
-    return dict(decide_all(_ABOUT_FIXED_WEIGHTS, by_condition))
+    decided = decide_all(_ABOUT_FIXED_WEIGHTS, by_condition)
+    note = _distance_from_single_task(by_condition.get("protocol", ()))
+    return decided | {_NEAR_SINGLE: Answer(conditions=decided[_NEAR_SINGLE], note=note)}
+
+
+def _distance_from_single_task(records: Iterable[RunRecord]) -> str:
+    """Say by how much the error of 0.9/0.1 is above the single task's, subset by subset."""
+    runs = list(records)
+    distances = [
+        f"{within(row.difference, row.low, row.high)} on {subset}"
+        for subset in BOOK_SUBSETS
+        for row in rows_of(
+            comparison_table(runs, subset, reference="single_task", methods=["fixed_090"])
+        )
+    ]
+    return f"0.9/0.1 minus single task, cycles: {', '.join(distances)}" if distances else ""
 
 
 def adaptive_claims(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
+from rulbook.claims.decision import Answer
 from rulbook.claims.ledger import find
 from rulbook.display.results import in_words, within
 from rulbook.display.tables import table
@@ -33,6 +34,7 @@ from rulbook.studies.fixed_weights import (
     change_of_balance,
 )
 from rulbook.training.record import RunRecord
+from rulbook.typing import Floats
 
 CONTRIBUTION_CAPTION = (
     "It opens on the section's worked example, losses of 1000 and 1, and on the default weights of "
@@ -83,6 +85,43 @@ def progression_table(progression: pd.DataFrame, courses: Courses, rests_on: str
         f"Mean training losses by epoch: the source's, and those recorded. {rests_on}",
         {column: ".0f" if column.endswith("RUL") else ".2f" for column in shown.columns},
     )
+
+
+def progression_answers(progression: pd.DataFrame, courses: Courses) -> dict[str, Answer]:
+    """Return what stands beside each printed loss: the recorded ones, which do not decide it.
+
+    Args:
+        progression: what ``printed_progression`` returns.
+        courses: what ``courses_of`` returns.
+
+    """
+    answers = {}
+    for task, decimals in (("rul", 0), ("health", 2)):
+        for epoch in progression.index:
+            recorded = ", ".join(
+                f"{course[f'{task}_loss'].iloc[epoch - 1]:.{decimals}f} on {name.split()[-1]}"
+                for name, course in courses.items()
+            )
+            note = f"recorded at 0.5/0.5: {recorded}" if recorded else ""
+            answers[f"l9.1-progression-{epoch}-{task}"] = Answer(note=note)
+    return answers
+
+
+def start_values(rul: Floats) -> dict[str, float]:
+    """Return the RUL loss, cycles², of a constant output before the first step.
+
+    Args:
+        rul: targets of the training rows, cycles, (rows,).
+
+    Returns:
+        ``start-at-mean``, of their mean, and ``start-at-zero``.
+
+    """
+    targets = rul.astype(np.float64)
+    return {
+        "start-at-mean": float(targets.var()),
+        "start-at-zero": float(np.square(targets).mean()),
+    }
 
 
 def search_table(searches: Mapping[str, Searches], against_half: Mapping[str, Comparison]) -> HTML:
