@@ -19,6 +19,8 @@ from rulbook.errors import RulbookError
 from rulbook.publishing import layout as layouts
 from rulbook.publishing.layout import Layout
 
+from .publishing.conftest import FRONT_MATTER, PARAMETERS_CELL
+
 
 @pytest.fixture
 def run(monkeypatch, capsys):
@@ -430,7 +432,8 @@ def test_slides_are_written_for_the_chapters_that_are_named_and_listed(run, chec
     from rulbook.publishing import execute, web_assets
 
     for name in ("01-a", "02-b"):
-        (checkout.book / f"{name}.md").write_text(f"# Chapter {name}\n")
+        text = f"{FRONT_MATTER}# Chapter {name}\n\n{PARAMETERS_CELL}"
+        (checkout.book / f"{name}.md").write_text(text)
         _write_executed(checkout, name, f"# Chapter {name}")
     asked = []
 

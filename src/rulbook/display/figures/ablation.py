@@ -112,7 +112,9 @@ def specification_curve(compared: pd.DataFrame) -> DescribedFigure:
     labels = [", ".join(row) for row in rows[["subset", "label", "condition_label"]].to_numpy()]
     axes.set_yticks(places, labels=labels, fontsize=8)
     axes.axvline(0, color=plots.COLOURS["health"], linestyle="--")
-    axes.set(xlabel="test RMSE minus that of equal weights (cycles)", ylim=(-1, len(rows)))
+    # Below the long names of the rows too: it is wider than the axes.
+    axes.set_xlabel("test RMSE minus that of equal weights (cycles)", loc="right")
+    axes.set(ylim=(-1, len(rows)))
     reach = f", from {middle.min():.2f} to {middle.max():.2f} cycles" if len(rows) else ""
     return DescribedFigure(
         figure,

@@ -126,7 +126,7 @@ def cosine_by_epoch(epochs: pd.DataFrame, live: pd.DataFrame, study: str) -> Dra
         axes.set_xlabel("training step")
     else:
         axes.set_xlabel("epoch")
-        axes.legend(loc="lower right", fontsize=8.5)
+        figure.legend(loc="outside upper center", ncols=2, fontsize=8.5)
     axes.axhline(0.0, color=plots.COLOURS["ink"], linewidth=0.8)
     axes.set(ylabel="cosine of the two gradients", ylim=(-1, 1))
     medians = epochs.groupby(["subset", "epoch"])["cosine_50"].median()
