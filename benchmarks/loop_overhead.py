@@ -34,8 +34,8 @@ def bare_loop(config: RunConfig, prepared: Prepared) -> Iterator[object]:
     optimiser = torch.optim.AdamW(packed.tensors, lr=1e-3, weight_decay=1e-4, fused=True)
     windows = prepared.train
     x, rul, health = map(torch.from_numpy, (windows.x, windows.rul, windows.health))
+    whole = len(rul) // config.batch_size * config.batch_size  # as train does
     while True:
-        whole = len(rul) // config.batch_size * config.batch_size  # as train does
         for rows in torch.randperm(len(rul))[:whole].split(config.batch_size):
             optimiser.zero_grad()
             predicted, logits = model(x[rows])
