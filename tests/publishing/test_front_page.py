@@ -8,12 +8,15 @@ import pytest
 from rulbook.claims.collect import claims_table
 from rulbook.claims.ledger import SECTIONS
 from rulbook.data import SUBSETS
+from rulbook.display.readings.ablation import lower_than_equal_weights
 from rulbook.publishing import front_page
 from rulbook.publishing.layout import of_checkout
 from rulbook.statistics import Outcome
+from rulbook.studies.by_condition import condition_tables, records_by_condition
 from rulbook.studies.claim_rules import BOOK_SUBSETS
 from rulbook.studies.comparison import comparisons_of
 from rulbook.studies.evidence import records_of
+from rulbook.studies.methods import METHODS
 
 
 def test_the_figure_names_every_section_and_its_counts(tmp_path):
@@ -44,6 +47,15 @@ def test_no_weighting_is_shown_to_beat_equal_weights_as_the_front_page_says():
         rows = comparisons_of(core_a if subset in BOOK_SUBSETS else core_b, subset)
         lower = set(rows.loc[rows["outcome"] == Outcome.LOWER, "method"])
         assert lower <= {"gradient_boosting"}
+
+
+@pytest.mark.slow
+def test_under_other_conditions_one_method_of_equal_weights_is_lower_as_the_front_page_says():
+    lower = lower_than_equal_weights(condition_tables(records_by_condition()))
+    text = (of_checkout().book / "index.md").read_text(encoding="utf-8")
+    assert "one comparison\n  [shows a lower error]" in text
+    assert list(lower["method"]) == ["amnl"]
+    assert METHODS["amnl"].weighting == "fixed_050"
 
 
 @pytest.mark.slow

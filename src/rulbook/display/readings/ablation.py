@@ -449,6 +449,50 @@ def comparison_reading(evidence: Evidence, subset: str) -> str:
     )
 
 
+def lower_than_equal_weights(compared: pd.DataFrame) -> pd.DataFrame:
+    """Return the networks whose error is shown to be lower than that of equal weights.
+
+    Args:
+        compared: what ``rulbook.studies.by_condition.condition_tables`` returns.
+
+    """
+    networks = compared[~compared["method"].isin(_BASELINES)]
+    return networks[networks["outcome"] == Outcome.LOWER]
+
+
+def lower_in_words(compared: pd.DataFrame) -> str:
+    """Name those of ``lower_than_equal_weights``, ``AMNL (batch 64, patience 20) on FD003``."""
+    return ", ".join(
+        f"{row.label} ({row.condition_label}) on {row.subset}"
+        for row in rows_of(lower_than_equal_weights(compared))
+    )
+
+
+def conditions_reading(compared: pd.DataFrame) -> str:
+    """Say how many comparisons under all training conditions have an outcome, and which differ.
+
+    Args:
+        compared: what ``rulbook.studies.by_condition.condition_tables`` returns.
+
+    """
+    networks = compared[~compared["method"].isin(_BASELINES)]
+    decided = networks[networks["difference_low"].notna()]
+    if decided.empty:
+        return "No method has every seed under any training condition yet."
+    told_apart = decided[decided["outcome"].isin(TOLD_APART)]
+    differences = "; ".join(
+        f"{row.label} on {row.subset}, *{row.condition_label}*, is {row.outcome} (difference "
+        f"{within(row.difference, row.difference_low, row.difference_high)} cycles)"
+        for row in rows_of(told_apart)
+    )
+    return (
+        f"Of {in_words(len(decided), 'comparison')} with every seed, {len(told_apart) or 'none'} "
+        f"{'is' if len(told_apart) == 1 else 'are'} told from equal weights"
+        f"{f': {differences}' if differences else ''}. Each condition's methods on a subset are "
+        "corrected together, and the conditions are not corrected for each other."
+    )
+
+
 def competence_reading(records: Iterable[RunRecord], boosting_rmse: Mapping[str, float]) -> str:
     """Say of every subset whether its trainings are about as good as gradient boosting.
 
