@@ -237,7 +237,8 @@ def growth_reading(study: Evidence) -> Markdown:
     growth = required_weight_growth(study.records)
     courses = " ".join(
         f"On {subset} it is largest at epoch {factor.idxmax()}, {factor.max():.0f} times its value "
-        f"at epoch 1, and has fallen to {factor.loc[QUADRUPLED_BY]:.0f} times by epoch {QUADRUPLED_BY}."
+        f"at epoch 1, and has fallen to {factor.loc[QUADRUPLED_BY]:.0f} times by epoch "
+        f"{QUADRUPLED_BY}."
         for subset, factor in growth.items()
     )
     return Markdown(
