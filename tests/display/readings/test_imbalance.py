@@ -8,6 +8,7 @@ import pytest
 from rulbook.claims.ledger import find
 from rulbook.display.readings import imbalance as readings
 from rulbook.studies.catalogue import SEEDS
+from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.sweep import Status
 
@@ -92,6 +93,24 @@ def test_ratios_are_shown_by_training_network_and_length(make_record):
     html = readings.ratio_by_training_table(records, long).data
     assert "2 to 2" in html
     assert "study long" in html
+
+
+def test_the_range_of_the_ratio_is_over_subsets_and_either_batch(make_record):
+    def ratio(found, subset, **changes):
+        epochs = (epoch(12.0, [found] * 9),)
+        return [make_record("fixed_050", subset, s, epochs=epochs, **changes) for s in SEEDS]
+
+    book_batch = dict(training_condition("book-batch").changes)
+    sgd = {**training_condition("sgd").changes, "learning_rate": 0.1}
+    records = {
+        "protocol": [*ratio(900.0, "FD001"), *ratio(2000.0, "FD003")[1:]],
+        "book-batch": ratio(300.0, "FD002", **book_batch),
+        "sgd": ratio(5000.0, "FD001", **sgd),
+    }
+    found = readings.ratio_range(records)
+    assert found["ratio-lowest"] == pytest.approx(300, rel=0.25)
+    assert found["ratio-highest"] == pytest.approx(900, rel=0.25)
+    assert readings.ratio_range({}) == {}
 
 
 def test_the_cosine_decides_whether_the_tasks_disagree(make_record):

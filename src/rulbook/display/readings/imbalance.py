@@ -12,6 +12,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from rulbook.claims.decision import Answer, answer_of_figure
+from rulbook.data import SUBSETS
 from rulbook.display.results import in_words, number
 from rulbook.display.tables import table
 from rulbook.experiments.gradient_norms import PLACES
@@ -361,6 +362,21 @@ def ratio_answers(
             bool(largest > 10), f"largest ratio of the short run: {largest:.0f}"
         ),
     }
+
+
+def ratio_range(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
+    """Return the lowest and the highest median ratio over subsets and either batch with AdamW.
+
+    Args:
+        records: as for ``ratio_answers``.
+
+    Returns:
+        ``ratio-lowest`` and ``ratio-highest``; nothing while no subset has every seed.
+
+    """
+    under = {name: records[name] for name in FIGURE_CONDITIONS if name in records}
+    ratios = [ratio for subset in SUBSETS for ratio in median_ratios(under, subset).values()]
+    return {"ratio-lowest": min(ratios), "ratio-highest": max(ratios)} if ratios else {}
 
 
 def cosine_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
