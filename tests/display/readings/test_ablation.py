@@ -193,6 +193,30 @@ def test_choices_are_compared_under_each_weighting_that_has_them(make_record, ma
     assert readings.choices_by_weights(core, {"in caps": make_evidence()}).empty
 
 
+def test_what_mixed_precision_does_is_said_by_weighting(make_record, make_evidence):
+    def trained(noise, seeds=SEEDS):
+        epochs = (epoch(12.0, [3.0]),)
+        return [make_record("fixed_050", "FD001", s, noise=noise, epochs=epochs) for s in seeds]
+
+    def mixed(noise, seeds=SEEDS):
+        runs = trained(noise, seeds)
+        changed = [run.config.with_changes(precision="bfloat16") for run in runs]
+        return make_evidence(
+            [
+                run.model_copy(update={"config": config})
+                for run, config in zip(runs, changed, strict=True)
+            ],
+            "precision-fd001",
+        )
+
+    core = make_evidence(trained(10.0))
+    same, coarse, one, nothing = mixed(10.0), mixed(40.0), mixed(10.0, SEEDS[:1]), mixed(1.0, ())
+    assert "cycles (5 seeds, equivalent, within 0.5" in readings.precision_reading(core, same)
+    assert "cycles (5 seeds, told apart)" in readings.precision_reading(core, coarse)
+    assert "cycles (1 seed, no outcome)" in readings.precision_reading(core, one)
+    assert readings.precision_reading(core, nothing) == nothing.sentence()
+
+
 def test_a_shut_head_is_told_with_its_end(make_record, make_evidence):
     runs = [
         make_record(rul_bias="default", starts_dead=True, epochs=(epoch(41.2),)),
@@ -247,19 +271,20 @@ def test_the_grid_has_all_of_its_methods():
 
 def test_every_cell_of_the_table_has_the_runs_that_its_label_names(every_seed, make_evidence):
     core = every_seed(amnl=10.0, fixed_075=20.0)
-    claims = readings.table_claims(core.records)
+    claims = readings.table_claims({"protocol": core.records})
     errors = estimates_table(core.records, "FD002").set_index("method")["rmse_mean"]
-    assert claims["n24.1-table-050-fd002"] == pytest.approx(errors["amnl"])
-    assert claims["n24.1-table-075-fd002"] == pytest.approx(errors["fixed_075"])
-    assert claims["n24.1-table-060-fd002"] is None
+    assert claims["n24.1-table-050-fd002"].value == pytest.approx(errors["amnl"])
+    assert claims["n24.1-table-075-fd002"].value == pytest.approx(errors["fixed_075"])
+    assert list(claims["n24.1-table-075-fd002"].conditions) == ["protocol"]
+    assert claims["n24.1-table-060-fd002"].value is None
     assert all(find(name) for name in claims)
 
 
 def test_statements_are_decided_by_their_rules_and_are_rows_of_the_ledger():
-    fixed, adaptive = readings.fixed_weight_claims({}), readings.adaptive_claims({}, [])
+    fixed, adaptive = readings.fixed_weight_claims({}), readings.adaptive_claims({})
     assert set(fixed) & set(adaptive) == set()
     assert all(find(name) for name in (*fixed, *adaptive))
-    assert adaptive["n4.3-gaba-converged-weights"] is None
+    assert adaptive["n4.3-gaba-converged-weights"].value is None
 
 
 def test_how_far_a_heavy_rul_weight_is_from_the_single_task_is_quoted(every_seed):

@@ -6,12 +6,13 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from rulbook.claims.decision import Answer
+from rulbook.claims.decision import Answer, answer_of_figure
 from rulbook.claims.ledger import find
 from rulbook.display.folds import folded
 from rulbook.display.results import (
@@ -28,14 +29,12 @@ from rulbook.display.results import (
 )
 from rulbook.display.tables import table
 from rulbook.experiments.gaba_floor import first_bound_step
-from rulbook.statistics import CONFIDENCE, TOLD_APART, Outcome, rmse_over_engines
+from rulbook.statistics import CONFIDENCE, MARGIN, TOLD_APART, Outcome, rmse_over_engines
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.claim_rules import (
     BOOK_SUBSETS,
     every_seed_in,
-    gaba_last_rul_weight,
     lowest_error,
-    mean_test_rmse,
 )
 from rulbook.studies.comparison import (
     compare_groups,
@@ -45,7 +44,7 @@ from rulbook.studies.comparison import (
     estimates_table,
 )
 from rulbook.studies.competence import competence_sentence, competence_table
-from rulbook.studies.condition_rules import decide_all
+from rulbook.studies.condition_rules import decide_all, errors_by_condition, gaba_weights
 from rulbook.studies.evidence import Evidence, completed_runs, errors_by_engine, runs_table
 from rulbook.studies.grid import GRID, GRID_ROWS
 from rulbook.studies.imbalance import weights_by_epoch
@@ -103,13 +102,21 @@ _ABOUT_ADAPTIVE_METHODS = (
 )
 
 
-def table_claims(records: Iterable[RunRecord]) -> dict[str, object]:
-    """Return what decides the cells of section 24.1's table, from runs of what its rows name."""
-    records = list(records)
-    return {
-        f"n24.1-table-{cell}-{subset.lower()}": mean_test_rmse(records, subset, method)
+def table_claims(by_condition: Mapping[str, Sequence[RunRecord]]) -> dict[str, object]:
+    """Return what decides the cells of section 24.1's table, from runs of what its rows name.
+
+    Args:
+        by_condition: records by the name of the training condition that they were made under.
+
+    """
+    cells = {
+        f"n24.1-table-{cell}-{subset.lower()}": (subset, method)
         for cell, method in _CELLS.items()
         for subset in BOOK_SUBSETS
+    }
+    return {
+        claim: answer_of_figure(claim, errors_by_condition(by_condition, *named))
+        for claim, named in cells.items()
     }
 
 
@@ -138,18 +145,16 @@ def _distance_from_single_task(records: Iterable[RunRecord]) -> str:
     return f"0.9/0.1 minus single task, cycles: {', '.join(distances)}" if distances else ""
 
 
-def adaptive_claims(
-    by_condition: Mapping[str, Sequence[RunRecord]], records: Iterable[RunRecord]
-) -> dict[str, object]:
+def adaptive_claims(by_condition: Mapping[str, Sequence[RunRecord]]) -> dict[str, object]:
     """Return what decides the statements about adaptive methods.
 
     Args:
         by_condition: as for ``fixed_weight_claims``.
-        records: of the core studies.
 
     """
+    arrives_at = "n4.3-gaba-converged-weights"
     return decide_all(_ABOUT_ADAPTIVE_METHODS, by_condition) | {
-        "n4.3-gaba-converged-weights": gaba_last_rul_weight(records)
+        arrives_at: answer_of_figure(arrives_at, gaba_weights(by_condition))
     }
 
 
@@ -594,12 +599,15 @@ def floor_controls_reading(core: Evidence) -> str:
     )
 
 
-def choices_by_weights(core: Evidence, choices: Mapping[str, Evidence]) -> pd.DataFrame:
-    """Return ``variants_table`` on FD002 for each weighting that a study of a choice has.
+def choices_by_weights(
+    core: Evidence, choices: Mapping[str, Evidence], subset: str = "FD002"
+) -> pd.DataFrame:
+    """Return ``variants_table`` on a subset for each weighting that a study of a choice has.
 
     Args:
-        core: what is recorded of the core study.
+        core: what is recorded of the core study of the subset.
         choices: what is recorded of each choice's study, by the choice's name.
+        subset: C-MAPSS subset.
 
     Returns:
         The tables below each other, with a column ``weights``; no row while nothing is recorded.
@@ -621,11 +629,38 @@ def choices_by_weights(core: Evidence, choices: Mapping[str, Evidence]) -> pd.Da
                 ]
             )
         }
-        base = under_protocol.get(("FD002", name))
+        base = under_protocol.get((subset, name))
         if base and changed:
             variants = variants_table(list(base.values()), changed)
             tables.append(variants.assign(weights=method.label))
     return pd.concat(tables) if tables else pd.DataFrame()
+
+
+def precision_reading(core: Evidence, mixed: Evidence) -> str:
+    """Say what mixed precision does to the error of finished trainings on FD001.
+
+    Args:
+        core: what is recorded of the core study of that subset.
+        mixed: the same trainings with the trunk computed in bfloat16.
+
+    """
+    variants = choices_by_weights(core, {"mixed precision": mixed}, "FD001")
+    if variants.empty or (variants := variants.dropna(subset="difference")).empty:
+        return mixed.sentence()
+    differences = "; ".join(
+        f"{row.weights}: {within(row.difference, row.low, row.high)} cycles "
+        f"({in_words(row.seeds, 'seed')}, {_precision_in_words(row)})"
+        for row in rows_of(variants)
+    )
+    return f"On FD001 the test RMSE in mixed precision minus that in single: {differences}."
+
+
+def _precision_in_words(row: Any) -> str:
+    if math.isnan(row.low):
+        return "no outcome"
+    if row.low > -MARGIN and row.high < MARGIN:
+        return f"equivalent, within {MARGIN} cycles"
+    return "not told apart" if row.low <= 0 <= row.high else "told apart"
 
 
 def default_bias_reading(bias: Evidence) -> str:

@@ -4,27 +4,29 @@ The functions that end in ``_answers`` return what decides claims, by the claim'
 in ``_values`` return what the prose quotes, by its name there without the chapter.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from rulbook.claims.decision import Answer
-from rulbook.claims.ledger import find
-from rulbook.claims.verdict import figure_over_conditions
+from rulbook.claims.decision import Answer, answer_of_figure
+from rulbook.data import SUBSETS
 from rulbook.display.results import in_words, number
 from rulbook.display.tables import table
 from rulbook.experiments.gradient_norms import PLACES
-from rulbook.studies.claim_rules import required_weight_quadruples
-from rulbook.studies.condition_rules import decide_all, median_ratios
+from rulbook.studies.condition_rules import (
+    FIGURE_CONDITIONS,
+    QUADRUPLED_BY,
+    RATIO_SUBSET,
+    decide_all,
+    median_ratios,
+)
 from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.imbalance import (
     gradients_by_epoch,
     last_median_ratio,
-    protocol_runs,
     ratio_counts,
     ratio_quantile,
     ratio_summary,
@@ -205,22 +207,25 @@ def balancing_weight_table(study: Evidence, live: pd.DataFrame) -> HTML | Markdo
     )
 
 
-def growth_answers(study: Evidence) -> dict[str, Answer]:
-    """Return what decides how the balancing weight of the long runs grows."""
-    if not study.complete:
-        quadruples = Answer(note=study.sentence())
-    else:
-        growth = required_weight_growth(study.records)
-        factors = ", ".join(
-            f"{factor:.0f}-fold on {subset}" for subset, factor in growth.loc[30].items()
-        )
-        quadruples = Answer(
-            required_weight_quadruples(study.records),
-            f"epoch 30 over epoch 1, fixed 0.5/0.5, seed 42: {factors}",
-        )
+def growth_answers(
+    records: Mapping[str, Sequence[RunRecord]], study: Evidence
+) -> dict[str, Answer]:
+    """Return what decides how the balancing weight grows.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+        study: the long runs, of which the note says how much it grew.
+
+    """
+    claim = "n12.4-pitfall-required-weight-grows"
+    factors = ""
+    if study.complete:
+        growth = required_weight_growth(study.records).loc[QUADRUPLED_BY]
+        grown = ", ".join(f"{factor:.0f}-fold on {subset}" for subset, factor in growth.items())
+        factors = f"in a hundred epochs on one seed, at epoch {QUADRUPLED_BY}: {grown}"
     return {
         "n12.4-pitfall-required-weight-direction": Answer(),
-        "n12.4-pitfall-required-weight-grows": quadruples,
+        claim: Answer(note=factors, conditions=decide_all([claim], records)[claim]),
     }
 
 
@@ -231,11 +236,13 @@ def growth_reading(study: Evidence) -> Markdown:
     growth = required_weight_growth(study.records)
     courses = " ".join(
         f"On {subset} it is largest at epoch {factor.idxmax()}, {factor.max():.0f} times its value "
-        f"at epoch 1, and has fallen to {factor.loc[30]:.0f} times by epoch 30."
+        f"at epoch 1, and has fallen to {factor.loc[QUADRUPLED_BY]:.0f} times by epoch "
+        f"{QUADRUPLED_BY}."
         for subset, factor in growth.items()
     )
     return Markdown(
-        f"{courses} So the weight does quadruple by epoch 30: a weight that balances the first "
+        f"{courses} Trainings that stop early, on every seed, say the same: the weight quadruples "
+        "before they end. A weight that balances the first "
         "epoch does not balance the thirtieth, and pitfall 3 is right about it. How much more it "
         "grows depends on the start: here the output bias is at the training mean and the learning "
         "rate warms up, which makes the first epoch's ratio small. It grows in the first epochs, "
@@ -321,16 +328,7 @@ def start_values(start: pd.DataFrame, networks: int) -> dict[str, float]:
     }
 
 
-def median_ratio(every_step: Evidence) -> float:
-    """Return the median ratio of all steps of the protocol's trainings; NaN until all are there."""
-    if not every_step.complete:
-        return math.nan
-    return ratio_quantile(ratio_counts(protocol_runs(every_step.records)), 0.5)
-
-
-def ratio_answers(
-    records: Mapping[str, Sequence[RunRecord]], live: pd.DataFrame
-) -> dict[str, Answer]:
+def ratio_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
     """Return what decides the size of the imbalance.
 
     The figure is held against trainings with AdamW at either batch, on the subset whose batches the
@@ -338,27 +336,31 @@ def ratio_answers(
 
     Args:
         records: records by the name of the training condition that they were made under.
-        live: the trace of a short training.
 
     """
     ratios = median_ratios(records)
-    shown = {name: ratios.get(name) for name in ("protocol", "book-batch")}
-    largest = live["ratio"].max()
+    shown = {name: ratios.get(name) for name in FIGURE_CONDITIONS}
     answers = {
-        claim: Answer(
-            ratios["protocol"],
-            "FD001, five seeds, under the protocol",
-            figure_over_conditions(find(claim), shown),
-        )
-        if "protocol" in ratios
-        else Answer(note="waiting for records")
+        claim: answer_of_figure(claim, shown, f"{RATIO_SUBSET}, every seed")
         for claim in ("n12.4-gradient-ratio-median", "n4.1-imbalance-500")
     }
-    return answers | {
-        "n4.1-imbalance-wild": Answer(
-            bool(largest > 10), f"largest ratio of the short run: {largest:.0f}"
-        ),
-    }
+    tenfold = "n4.1-imbalance-wild"
+    return answers | {tenfold: Answer(conditions=decide_all([tenfold], records)[tenfold])}
+
+
+def ratio_range(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
+    """Return the lowest and the highest median ratio over subsets and either batch with AdamW.
+
+    Args:
+        records: as for ``ratio_answers``.
+
+    Returns:
+        ``ratio-lowest`` and ``ratio-highest``; nothing while no subset has every seed.
+
+    """
+    under = {name: records[name] for name in FIGURE_CONDITIONS if name in records}
+    ratios = [ratio for subset in SUBSETS for ratio in median_ratios(under, subset).values()]
+    return {"ratio-lowest": min(ratios), "ratio-highest": max(ratios)} if ratios else {}
 
 
 def cosine_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
@@ -380,19 +382,21 @@ def batch_answers(batches: pd.DataFrame) -> dict[str, Answer]:
 
 
 def measured_values(
-    every_step: Evidence, long_runs: Evidence, windows: Mapping[str, int], batches: float
+    records: Mapping[str, Sequence[RunRecord]],
+    long_runs: Evidence,
+    windows: Mapping[str, int],
+    batches: float,
 ) -> dict[str, float]:
-    """Return the recorded median ratio, the last one of the long run, and the windows of a batch.
+    """Return the range of the median ratio, the last one of the long run, and a batch's windows.
 
     Args:
-        every_step: see ``ratio_answers``.
+        records: as for ``ratio_answers``.
         long_runs: trainings of a hundred epochs.
         windows: training windows by subset.
         batches: how many batches the source says that an epoch of FD001 has.
 
     """
-    return {
-        "median": median_ratio(every_step),
+    return ratio_range(records) | {
         "late": last_median_ratio(long_runs.records, "FD001"),
         "size-for-4120": windows["FD001"] / batches,
     }
