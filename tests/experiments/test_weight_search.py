@@ -205,12 +205,14 @@ def test_kinds_are_told_apart_after_correction(two_kinds):
     assert search_gains(two_kinds, against_half).told_apart == 0
 
 
-def test_a_search_serves_unless_it_is_shown_to_be_worse_or_was_cut_short(two_kinds):
-    fine = {"grid": comparison(1.0, 0.2), "random": comparison(-1.0, 0.2)}
+def test_a_search_serves_if_it_is_shown_to_be_no_worse_and_was_not_cut_short(two_kinds):
+    fine = {"grid": comparison(-0.6, 0.2), "random": comparison(-1.0, 0.2)}
     worse = fine | {"random": comparison(5.0, 0.001)}
+    noisy = fine | {"random": comparison(0.1, 0.9)}
     for against_half, shape, serves in (
         (fine, (2, 2), True),
         (worse, (2, 2), False),
+        (noisy, (2, 2), False),
         (fine, (2, 3), False),
     ):
         claims = search_claims(two_kinds, against_half, shape, 8)

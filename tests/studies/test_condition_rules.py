@@ -10,6 +10,7 @@ from rulbook.data.prepare import health_state
 from rulbook.errors import RulbookError, UsageError
 from rulbook.studies import SEEDS
 from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SUBSETS, BOOK_SWEEP
+from rulbook.studies.comparison import rmse_by_seed
 from rulbook.studies.condition_rules import (
     CONDITION_RULES,
     FIXED_SWEEP,
@@ -18,7 +19,9 @@ from rulbook.studies.condition_rules import (
     any_of,
     decide_all,
     decisions,
+    errors_by_condition,
     exceeds_by_factor,
+    gaba_weights,
     is_lower,
     is_near,
     is_no_worse,
@@ -260,6 +263,100 @@ def test_features_order_by_rul_if_the_training_taught_a_probe_its_bins(
         None,
         False,
     }
+
+
+def course(rul_losses, health_losses, ratios=None, cosine=0.25):
+    """Return epochs with these losses and gradient ratios, one value of each an epoch."""
+    ratios = ratios or [3.0] * len(rul_losses)
+    return tuple(
+        epoch(12.0).model_copy(
+            update={
+                "rul_loss": rul_loss,
+                "health_loss": health_loss,
+                "gradients": summarise_gradients(np.full(9, ratio), np.ones(9), np.full(9, cosine)),
+            }
+        )
+        for rul_loss, health_loss, ratio in zip(rul_losses, health_losses, ratios, strict=True)
+    )
+
+
+def trained_by(on_every_seed, epochs, subsets=SUBSETS, **changes):
+    return [
+        run
+        for subset in subsets
+        for run in on_every_seed("fixed_050", subset, epochs=epochs, **changes)
+    ]
+
+
+STEADY = course([1000.0, 500.0], [1.0, 0.5])
+MOVING = course([20_000.0, 50.0], [5.0, 0.05], cosine=-0.1)
+
+
+@pytest.mark.parametrize(("epochs", "is_steady"), [(STEADY, True), (MOVING, False)])
+def test_remarks_on_a_training_turn_with_its_course(on_every_seed, epochs, is_steady):
+    records = trained_by(on_every_seed, epochs)
+    for claim in ("l9.1-mse-scale", "l9.1-ce-scale"):
+        assert rule_of(claim).holds(records) is is_steady
+        assert rule_of(claim).holds(records[:-1]) in {None, False}
+    for claim in ("l9.1-balance-drifts-measured", "l9.1-conflict-occurs"):
+        assert rule_of(claim).holds(records) is not is_steady
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "within"),
+    [(101.0, 9999.0, True), (99.0, 9999.0, False), (101.0, 10_001.0, False)],
+)
+def test_either_end_of_a_scale_counts(on_every_seed, lowest, highest, within):
+    records = trained_by(on_every_seed, course([highest, lowest], [1.0, 1.0]))
+    assert rule_of("l9.1-mse-scale").holds(records) is within
+
+
+def test_what_is_said_of_cycles_is_not_about_caps(on_every_seed):
+    caps = dict(training_condition("caps").changes)
+    records = {"caps": trained_by(on_every_seed, STEADY, **caps)}
+    assert decisions(rule_of("l9.1-mse-scale"), records) == {}
+    assert decisions(rule_of("l9.1-conflict-occurs"), records) == {"caps": False}
+
+
+@pytest.mark.parametrize(
+    ("ratios", "quadruples"),
+    [
+        ([10.0, 50.0, 20.0], True),
+        ([10.0, 39.0], None),
+        ([10.0] * 29 + [41.0], True),
+        ([10.0] * 30 + [90.0], False),
+    ],
+)
+def test_the_balancing_weight_has_quadrupled_in_time_or_may_yet(on_every_seed, ratios, quadruples):
+    one = [1.0] * len(ratios)
+    records = trained_by(on_every_seed, course(one, one, ratios))
+    assert rule_of("n12.4-pitfall-required-weight-grows").holds(records) is quadruples
+    one_seed = [run for run in records if run.config.seed == SEEDS[0]]
+    assert rule_of("n12.4-pitfall-required-weight-grows").holds(one_seed) is None
+
+
+def test_gabas_weight_is_averaged_by_condition(on_every_seed):
+    ended = epoch(10.0).model_copy(update={"weights": {"rul_weight": 0.1, "health_weight": 0.9}})
+    records = {
+        "protocol": on_every_seed("gaba", epochs=(ended,)),
+        "book-batch": on_every_seed("gaba", seeds=SEEDS[:4], epochs=(ended,), **BOOK_BATCH),
+        "sgd": on_every_seed("fixed_050", **SGD),
+    }
+    assert gaba_weights(records) == {"protocol": pytest.approx(0.1), "book-batch": None}
+
+
+def test_a_figure_is_held_against_either_batch(on_every_seed):
+    records = {
+        "protocol": on_every_seed("amnl", noise=5.0),
+        "book-batch": on_every_seed("amnl", seeds=SEEDS[:4], noise=5.0, **BOOK_BATCH),
+        "sgd": on_every_seed("amnl", noise=5.0, **SGD),
+    }
+    expected = rmse_by_seed(records["protocol"], "FD002", "amnl").value
+    assert errors_by_condition(records, "FD002", "amnl") == {
+        "protocol": expected,
+        "book-batch": None,
+    }
+    assert errors_by_condition(records, "FD004", "amnl") == {}
 
 
 def with_health(record, right):

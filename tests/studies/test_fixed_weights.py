@@ -1,7 +1,6 @@
 """Fixed weights through a training: what is read from records, and when claims wait."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from rulbook.studies.catalogue import SEEDS
@@ -10,9 +9,7 @@ from rulbook.studies.fixed_weights import (
     EARLY_EPOCH,
     FIRST_COURSE,
     best_weights,
-    change_of_balance,
     courses_of,
-    measured_claims,
 )
 from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name
 from rulbook.studies.sweep import Status
@@ -94,24 +91,3 @@ def test_a_course_has_a_row_an_epoch_and_waits_for_the_whole_study(recorded):
 def test_a_run_that_diverged_has_no_course(recorded, make_record):
     diverged = make_record(subset="FD003", diverged=True)
     assert len(courses_of(long_study([*recorded, diverged]))) == 2
-
-
-def course(rul, health, cosine_low=0.1):
-    return pd.DataFrame({"rul_loss": rul, "health_loss": health, "cosine_low": cosine_low})
-
-
-def test_remarks_turn_with_the_course():
-    steady = measured_claims({FIRST_COURSE: course([1000.0, 500.0], [1.0, 0.5])})
-    assert steady["l9.1-mse-scale"] is steady["l9.1-ce-scale"] is True
-    assert steady["l9.1-balance-drifts-measured"] is steady["l9.1-conflict-occurs"] is False
-    moving = course([1000.0, 50.0], [1.0, 5.0], cosine_low=[0.1, -0.1])
-    assert change_of_balance(moving) == pytest.approx(5 / 55 * 1001)
-    claims = measured_claims({FIRST_COURSE: moving})
-    assert claims["l9.1-mse-scale"] is claims["l9.1-ce-scale"] is False
-    assert claims["l9.1-balance-drifts-measured"] is claims["l9.1-conflict-occurs"] is True
-
-
-def test_without_the_first_course_every_claim_waits():
-    claims = measured_claims({})
-    assert len(claims) == 4
-    assert set(claims.values()) == {None}

@@ -3,7 +3,6 @@ import math
 import numpy as np
 import pytest
 
-from rulbook.studies.claim_rules import required_weight_quadruples
 from rulbook.studies.imbalance import (
     batches_of_an_epoch,
     binned,
@@ -96,15 +95,6 @@ def test_growth_starts_at_one_and_follows_the_median_ratio(make_record):
     record = make_record(epochs=tuple(epoch(14.0, [ratio] * 3) for ratio in ratios))
     growth = required_weight_growth([record])
     assert growth["FD002"].tolist() == pytest.approx([1.0, 2.0, 5.0])
-
-
-@pytest.mark.parametrize(("at_thirty", "quadruples"), [(45.0, True), (35.0, False)])
-def test_quadrupling_needs_four_times_the_first_epoch_at_epoch_thirty(
-    make_record, at_thirty, quadruples
-):
-    ratios = [10.0] + [30.0] * 28 + [at_thirty]
-    record = make_record(epochs=tuple(epoch(14.0, [ratio] * 3) for ratio in ratios))
-    assert required_weight_quadruples([record]) is quadruples
 
 
 def test_the_summary_has_the_first_the_highest_and_the_last_median(make_record):

@@ -4,8 +4,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rulbook.claims.ledger import Claim
-from rulbook.claims.verdict import compare, normalise, over_conditions, shown
+from rulbook.claims.ledger import Claim, find
+from rulbook.claims.verdict import (
+    compare,
+    figure_over_conditions,
+    normalise,
+    over_conditions,
+    shown,
+)
 from rulbook.data.cmapss import Source
 from rulbook.errors import RulbookError
 
@@ -56,6 +62,25 @@ def answer(value: object) -> Answer:
     if isinstance(value, Answer):
         return value
     return Answer(conditions=value) if isinstance(value, Mapping) else Answer(value)
+
+
+def answer_of_figure(claim: str, values: Mapping[str, float | None], note: str = "") -> Answer:
+    """Return the answer to a printed figure of which we have a value by training condition.
+
+    Args:
+        claim: id of a claim with a printed figure.
+        values: ours by training condition, ``None`` where it is not known yet; the first that is
+            known is the one that is shown.
+        note: as in ``Answer``.
+
+    Raises:
+        UsageError: there is no such claim.
+
+    """
+    known = [value for value in values.values() if value is not None]
+    if not known:
+        return Answer(note="waiting for records")
+    return Answer(known[0], note, figure_over_conditions(find(claim), values))
 
 
 def decide(

@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 
 from rulbook.errors import unknown_name
 from rulbook.optuna_log import quiet_optuna
-from rulbook.statistics import CONFIDENCE, Comparison, holm
+from rulbook.statistics import CONFIDENCE, MARGIN, Comparison, holm
 from rulbook.typing import Floats, Integers
 
 Strategy = Literal["grid", "random", "bayesian"]
@@ -138,8 +138,8 @@ def search_claims(
 ) -> dict[str, object]:
     """Return what decides whether searches can choose the weights, and what a candidate costs.
 
-    A search can if all of its trainings have been run, and if its choice is not shown to be worse
-    than 0.5/0.5 by more than the comparison would have seen.
+    A search can if all of its trainings have been run, and if its choice is shown to be no worse
+    than 0.5/0.5: the whole interval of the difference lies below the margin, half a cycle.
 
     Args:
         searches: by kind.
@@ -150,8 +150,7 @@ def search_claims(
     """
     return {
         "l9.1-search-methods": all(
-            one.rul_weights.shape == shape
-            and against_half[name].low < against_half[name].smallest_detectable
+            one.rul_weights.shape == shape and against_half[name].high < MARGIN
             for name, one in searches.items()
         ),
         "l9.1-search-expensive": trained == sum(one.rul_weights.size for one in searches.values()),

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from rulbook.data import cmapss
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.comparison import rmse_by_seed
 from rulbook.studies.evidence import Evidence, completed_runs
-from rulbook.studies.imbalance import protocol_runs, required_weight_growth
+from rulbook.studies.imbalance import protocol_runs
 from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name, method_of
 from rulbook.studies.symptoms import health_by_epoch
 from rulbook.training.record import RunRecord
@@ -66,33 +67,6 @@ def every_seed_in(
     return all(pair in completed for pair in wanted) and all(
         (*pair, seed) in recorded for pair in wanted for seed in seeds
     )
-
-
-def gain_on_fd002_claims(records: Iterable[RunRecord]) -> dict[str, object]:
-    """Return what decides §4.1's gain on FD002, by claim id.
-
-    A method's RMSE is in cycles, and ``None`` until every seed is recorded. Whether equal weights
-    are lower than the single task is decided under every training condition, by
-    ``condition_rules``. The other claims wait for what no record holds.
-    """
-    records = list(records)
-    claims: dict[str, object] = {
-        claim: mean_test_rmse(records, "FD002", name) for name, claim in FD002_GAIN.items()
-    }
-    return claims | {
-        "n4.1-fd002-single-task-two-values": None,
-        "n4.1-gradient-aware-push-further": None,
-    }
-
-
-def required_weight_quadruples(records: Iterable[RunRecord]) -> bool:
-    """Return whether the balancing weight doubles, then quadruples by epoch 30 (§12.4, pitfall 3).
-
-    It has where, on every subset, it is four times that of the first epoch at epoch 30 and has
-    doubled on the way. The records are those of trainings of at least thirty epochs.
-    """
-    growth = required_weight_growth(records)
-    return bool((growth.loc[30] >= 4).all() and (growth.loc[:30].max() >= 2).all())
 
 
 # The symptoms of §12.4, on trainings of the plain sum ----------------------------------------
@@ -166,17 +140,16 @@ def mean_test_rmse(records: Iterable[RunRecord], subset: str, method: str) -> fl
 
 
 def gaba_last_rul_weight(records: Iterable[RunRecord]) -> float | None:
-    """Return GABA's RUL weight in the last epoch, averaged over its runs on the source's subsets.
+    """Return GABA's RUL weight in the last epoch, averaged over its runs.
 
-    It is ``None`` until every seed is recorded.
+    They are those on the subsets of which every seed is recorded; ``None`` where there is none.
     """
-    records = [record for record in records if record.config.subset in BOOK_SUBSETS]
-    if not every_seed_in(records, BOOK_SUBSETS, ["gaba"]):
-        return None
+    records = list(records)
     runs = completed_runs(records)
     last = [
         run.epochs[-1].weights["rul_weight"]
-        for subset in BOOK_SUBSETS
+        for subset in cmapss.SUBSETS
+        if every_seed_in(records, [subset], ["gaba"])
         for run in runs[subset, "gaba"].values()
     ]
-    return float(np.mean(last))
+    return float(np.mean(last)) if last else None

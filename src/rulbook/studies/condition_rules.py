@@ -7,6 +7,7 @@ the same one, whatever the condition. A claim that names several subsets is abou
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
@@ -35,10 +36,22 @@ from rulbook.studies.claim_rules import (
 from rulbook.studies.comparison import compare_groups, comparison_table, losses_of_groups
 from rulbook.studies.conditions import require_condition, training_condition
 from rulbook.studies.evidence import completed_runs
-from rulbook.studies.fixed_weights import best_weights
-from rulbook.studies.imbalance import ratio_counts, ratio_quantile, typical_cosine
+from rulbook.studies.fixed_weights import best_weights, change_of_balance, course_of
+from rulbook.studies.imbalance import (
+    ratio_counts,
+    ratio_quantile,
+    required_weight_growth,
+    typical_cosine,
+)
 from rulbook.studies.measures import MEASURES
-from rulbook.studies.methods import FIXED_METHODS, FIXED_RUL_WEIGHTS, fixed_name, method_of
+from rulbook.studies.methods import (
+    FIXED_METHODS,
+    FIXED_RUL_WEIGHTS,
+    METHODS,
+    NAMED_METHODS,
+    fixed_name,
+    method_of,
+)
 from rulbook.studies.tuning import selected_validation
 from rulbook.training.record import RunRecord
 
@@ -77,6 +90,8 @@ class ConditionRule:
         methods: the methods that it is about.
         holds_on: whether it holds on one subset, by records under one training condition.
         combine: what makes one answer of those on its subsets; by default it has to hold on all.
+        excluded: training conditions that the source excludes, and that decide nothing: what it
+            says of losses in squared cycles is not about a target in caps.
 
     """
 
@@ -86,6 +101,7 @@ class ConditionRule:
     holds_on: Callable[[Records, str], Holds]
     # A default that is a function would be documented as a method too.
     combine: Callable[[Iterable[Holds]], Holds] = field(default_factory=lambda: all_of)
+    excluded: tuple[str, ...] = ()
 
     def by_subset(self, records: Records) -> dict[str, Holds]:
         """Return whether the claim holds on each of its subsets of which there is a record."""
@@ -104,8 +120,8 @@ class ConditionRule:
 def decisions(rule: ConditionRule, records: Mapping[str, Records]) -> dict[str, Holds]:
     """Decide one claim under every training condition.
 
-    Forensic conditions ask where a figure may come from and decide nothing. A training that has to
-    arrive and did not is left out.
+    Forensic conditions ask where a figure may come from and decide nothing, and so do those that
+    the source excludes. A training that has to arrive and did not is left out.
 
     Args:
         rule: the claim's rule.
@@ -122,7 +138,7 @@ def decisions(rule: ConditionRule, records: Mapping[str, Records]) -> dict[str, 
     """
     decided: dict[str, Holds] = {}
     for name, given in records.items():
-        if training_condition(name).is_forensic:
+        if training_condition(name).is_forensic or name in rule.excluded:
             continue
         about = _about(rule, given, name)
         if about:
@@ -268,6 +284,35 @@ def _ends_alike(reference: Mapping[int, float], other: Mapping[int, float]) -> H
     return True if gap.low >= -AGREEMENT and gap.high <= AGREEMENT else None
 
 
+FIGURE_CONDITIONS = ("protocol", "book-batch")
+"""The training conditions that a printed figure is held against: AdamW, at either batch."""
+
+
+def errors_by_condition(
+    records: Mapping[str, Records], subset: str, method: str
+) -> dict[str, float | None]:
+    """Return a method's mean test RMSE over seeds, cycles, RUL capped, as a figure is held to it.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+        subset: C-MAPSS subset.
+        method: name of the method.
+
+    Returns:
+        The RMSE under each of ``FIGURE_CONDITIONS``, ``None`` where seeds are missing; a condition
+        under which the method was not run is absent.
+
+    """
+    return {
+        name: claim_rules.mean_test_rmse(records[name], subset, method)
+        for name in FIGURE_CONDITIONS
+        if any(
+            record.config.subset == subset and method_of(record.config) == NAMED_METHODS[method]
+            for record in records.get(name, ())
+        )
+    }
+
+
 def median_ratios(records: Mapping[str, Records], subset: str = RATIO_SUBSET) -> dict[str, float]:
     """Return the median gradient ratio of equal weights, over every observed step of a training.
 
@@ -285,6 +330,73 @@ def median_ratios(records: Mapping[str, Records], subset: str = RATIO_SUBSET) ->
         for name, of_condition in runs.items()
         if len(of_condition) >= MINIMUM_SEEDS
     }
+
+
+def gaba_weights(records: Mapping[str, Records]) -> dict[str, float | None]:
+    """Return GABA's RUL weight in the last epoch of its trainings.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+
+    Returns:
+        Its mean over the seeds of all subsets of which every seed is recorded, by training
+        condition; ``None`` where there is no such subset, absent where GABA was not run.
+
+    """
+    return {
+        name: claim_rules.gaba_last_rul_weight(given)
+        for name, given in records.items()
+        if any(method_of(record.config) == METHODS["gaba"] for record in given)
+    }
+
+
+def _losses_between(
+    loss: Literal["rul_loss", "health_loss"], low: float, high: float
+) -> Callable[[Records, str], Holds]:
+    """Return a rule: the lowest and the highest mean loss of an epoch are within these bounds."""
+
+    def holds_on(records: Records, subset: str) -> Holds:
+        courses = [course_of(run)[loss] for run in _sum_trained(records, subset)]
+        return all_of(
+            [
+                opposite(mean_is_at_most([course.min() for course in courses], low)),
+                mean_is_at_most([course.max() for course in courses], high),
+            ]
+        )
+
+    return holds_on
+
+
+def _balance_drifts(records: Records, subset: str) -> Holds:
+    """Return whether the balancing weight changes by more than a factor of two over a training."""
+    changes = [change_of_balance(course_of(run)) for run in _sum_trained(records, subset)]
+    return opposite(mean_is_at_most(list(np.abs(np.log2(changes))), 1))
+
+
+def _gradients_conflict_at_times(records: Records, subset: str) -> Holds:
+    """Return whether some epoch has steps, one in twenty at least, with a negative cosine."""
+    runs = _sum_trained(records, subset)
+    return mean_is_at_most([course_of(run)["cosine_low"].min() for run in runs], 0)
+
+
+QUADRUPLED_BY = 30
+"""The epoch by which the balancing weight has quadrupled (§12.4, pitfall 3)."""
+
+
+def _balancing_weight_quadruples(records: Records, subset: str) -> Holds:
+    """Return whether the weight that balances the gradients is four times that of epoch 1 in time.
+
+    It moves as the median gradient ratio of an epoch does. A training that ends before the epoch
+    can show that it has, and not that it has not. Growth is averaged over seeds on a log scale.
+    """
+    runs = _sum_trained(records, subset)
+    doublings = [
+        np.log2(growth[subset].loc[:QUADRUPLED_BY].max())
+        for growth in (required_weight_growth([run]) for run in runs)
+    ]
+    quadruples = opposite(mean_is_at_most(doublings, np.log2(4)))
+    lasted = all(len(run.epochs) >= QUADRUPLED_BY for run in runs)
+    return quadruples if quadruples or lasted else None
 
 
 def _gradients_disagree(records: Records, subset: str) -> Holds:
@@ -495,6 +607,19 @@ _SYMPTOMS: Mapping[str, Callable[[Records, str], Holds]] = {
     "n12.4-symptom-clusters-by-rul": _probe_tells_bins_of_the_rul,
 }
 
+_GRADIENTS: Mapping[str, Callable[[Records, str], Holds]] = {
+    "n12.4-tasks-disagree-cosine": _gradients_disagree,
+    "n12.4-pitfall-required-weight-grows": _balancing_weight_quadruples,
+    "l9.1-conflict-occurs": _gradients_conflict_at_times,
+}
+
+_LOSSES_IN_CYCLES: Mapping[str, Callable[[Records, str], Holds]] = {
+    "l9.1-mse-scale": _losses_between("rul_loss", 100, 10_000),
+    "l9.1-ce-scale": _losses_between("health_loss", 0.1, 3),
+    "l9.1-balance-drifts-measured": _balance_drifts,
+}
+"""What section 9.1 says of losses in squared cycles and nats, bounds as its table has them."""
+
 _CLOSEST = ("fixed_075", "fixed_090")
 
 _ALL = (
@@ -583,8 +708,13 @@ _ALL = (
         ConditionRule(claim, BOOK_SUBSETS, FIXED_SWEEP, _best_weight_moves)
         for claim in ("n4.3-optimal-weight-moves", "l9.1-optimal-weight-moves")
     ),
-    ConditionRule(
-        "n12.4-tasks-disagree-cosine", cmapss.SUBSETS, ("fixed_050",), _gradients_disagree
+    *(
+        ConditionRule(claim, cmapss.SUBSETS, ("fixed_050",), holds_on)
+        for claim, holds_on in _GRADIENTS.items()
+    ),
+    *(
+        ConditionRule(claim, cmapss.SUBSETS, ("fixed_050",), holds_on, excluded=("caps",))
+        for claim, holds_on in _LOSSES_IN_CYCLES.items()
     ),
     ConditionRule(
         "l9.1-dataset-specific-measured",

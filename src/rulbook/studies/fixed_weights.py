@@ -96,7 +96,7 @@ def courses_of(long: Evidence) -> dict[str, pd.DataFrame]:
     if not long.complete:
         return {}
     return {
-        f"compact network, {record.config.subset}": _course(record)
+        f"compact network, {record.config.subset}": course_of(record)
         for record in long.records
         if record.status == "completed"
     }
@@ -108,37 +108,21 @@ def change_of_balance(course: pd.DataFrame) -> float:
     return float(balancing.iloc[-1] / balancing.iloc[0])
 
 
-def measured_claims(courses: Courses) -> dict[str, object]:
-    """Return what decides the section's remarks on a whole training.
+def course_of(record: RunRecord) -> pd.DataFrame:
+    """Return the losses and gradients of a run, a row an epoch, as ``courses_of`` has them.
 
-    Args:
-        courses: what ``courses_of`` returns; every value is ``None`` without ``FIRST_COURSE``.
-
+    What describes gradients is NaN in an epoch of which no step was observed.
     """
-    if FIRST_COURSE not in courses:
-        remarks = ("mse-scale", "ce-scale", "balance-drifts-measured", "conflict-occurs")
-        return {f"l9.1-{remark}": None for remark in remarks}
-    every = pd.concat(courses.values())
-    drift = change_of_balance(courses[FIRST_COURSE])
-    return {
-        "l9.1-mse-scale": bool(every["rul_loss"].between(100, 10_000).all()),
-        "l9.1-ce-scale": bool(every["health_loss"].between(0.1, 3).all()),
-        "l9.1-balance-drifts-measured": drift > 2 or drift < 1 / 2,
-        "l9.1-conflict-occurs": bool((every["cosine_low"] < 0).any()),
-    }
-
-
-def _course(record: RunRecord) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "progress": 100 * number / len(record.epochs),
             "rul_loss": epoch.rul_loss,
             "health_loss": epoch.health_loss,
-            "norm_ratio": seen.ratio_quantiles[2],
-            "cosine_low": seen.cosine_quantiles[0],
-            "cosine": seen.cosine_quantiles[2],
-            "cosine_high": seen.cosine_quantiles[4],
+            "norm_ratio": np.nan if seen is None else seen.ratio_quantiles[2],
+            "cosine_low": np.nan if seen is None else seen.cosine_quantiles[0],
+            "cosine": np.nan if seen is None else seen.cosine_quantiles[2],
+            "cosine_high": np.nan if seen is None else seen.cosine_quantiles[4],
         }
         for number, epoch in enumerate(record.epochs, start=1)
-        if (seen := epoch.gradients) is not None
+        for seen in [epoch.gradients]
     )

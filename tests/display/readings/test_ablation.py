@@ -249,19 +249,20 @@ def test_the_grid_has_all_of_its_methods():
 
 def test_every_cell_of_the_table_has_the_runs_that_its_label_names(every_seed, make_evidence):
     core = every_seed(amnl=10.0, fixed_075=20.0)
-    claims = readings.table_claims(core.records)
+    claims = readings.table_claims({"protocol": core.records})
     errors = estimates_table(core.records, "FD002").set_index("method")["rmse_mean"]
-    assert claims["n24.1-table-050-fd002"] == pytest.approx(errors["amnl"])
-    assert claims["n24.1-table-075-fd002"] == pytest.approx(errors["fixed_075"])
-    assert claims["n24.1-table-060-fd002"] is None
+    assert claims["n24.1-table-050-fd002"].value == pytest.approx(errors["amnl"])
+    assert claims["n24.1-table-075-fd002"].value == pytest.approx(errors["fixed_075"])
+    assert list(claims["n24.1-table-075-fd002"].conditions) == ["protocol"]
+    assert claims["n24.1-table-060-fd002"].value is None
     assert all(find(name) for name in claims)
 
 
 def test_statements_are_decided_by_their_rules_and_are_rows_of_the_ledger():
-    fixed, adaptive = readings.fixed_weight_claims({}), readings.adaptive_claims({}, [])
+    fixed, adaptive = readings.fixed_weight_claims({}), readings.adaptive_claims({})
     assert set(fixed) & set(adaptive) == set()
     assert all(find(name) for name in (*fixed, *adaptive))
-    assert adaptive["n4.3-gaba-converged-weights"] is None
+    assert adaptive["n4.3-gaba-converged-weights"].value is None
 
 
 def test_how_far_a_heavy_rul_weight_is_from_the_single_task_is_quoted(every_seed):

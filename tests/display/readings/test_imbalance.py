@@ -111,12 +111,14 @@ def test_the_cosine_decides_whether_the_tasks_disagree(make_record):
 def test_growth_is_that_of_the_balancing_weight(make_record):
     epochs = tuple(epoch(12.0, [100.0 * min(number, 5)]) for number in range(1, 31))
     long = complete([make_record(epochs=epochs)], "long")
-    answer = readings.growth_answers(long)["n12.4-pitfall-required-weight-grows"]
-    assert answer.value is True
+    records = on_every_seed(make_record, *epochs)
+    claim = "n12.4-pitfall-required-weight-grows"
+    answer = readings.growth_answers(records, long)[claim]
+    assert answer.conditions == {"protocol": None}  # one subset of four
     assert answer.note.endswith("5-fold on FD002")
     assert "largest at epoch 5, 5 times its value at epoch 1." in readings.growth_reading(long).data
-    waiting = readings.growth_answers(WAITING)["n12.4-pitfall-required-weight-grows"]
-    assert (waiting.value, waiting.note) == (None, WAITING.sentence())
+    waiting = readings.growth_answers({}, WAITING)[claim]
+    assert (waiting.conditions, waiting.note) == ({}, "")
     assert readings.growth_reading(WAITING).data == WAITING.sentence()
     values = readings.measured_values(WAITING, long, {"FD001": 8240}, 4120)
     assert values["size-for-4120"] == 2

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from rulbook.claims.decision import Answer
+from rulbook.claims.decision import Answer, answer_of_figure
 from rulbook.claims.ledger import find
 from rulbook.display.folds import folded
 from rulbook.display.results import (
@@ -33,9 +33,7 @@ from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.claim_rules import (
     BOOK_SUBSETS,
     every_seed_in,
-    gaba_last_rul_weight,
     lowest_error,
-    mean_test_rmse,
 )
 from rulbook.studies.comparison import (
     compare_groups,
@@ -45,7 +43,7 @@ from rulbook.studies.comparison import (
     estimates_table,
 )
 from rulbook.studies.competence import competence_sentence, competence_table
-from rulbook.studies.condition_rules import decide_all
+from rulbook.studies.condition_rules import decide_all, errors_by_condition, gaba_weights
 from rulbook.studies.evidence import Evidence, completed_runs, errors_by_engine, runs_table
 from rulbook.studies.grid import GRID, GRID_ROWS
 from rulbook.studies.imbalance import weights_by_epoch
@@ -103,13 +101,21 @@ _ABOUT_ADAPTIVE_METHODS = (
 )
 
 
-def table_claims(records: Iterable[RunRecord]) -> dict[str, object]:
-    """Return what decides the cells of section 24.1's table, from runs of what its rows name."""
-    records = list(records)
-    return {
-        f"n24.1-table-{cell}-{subset.lower()}": mean_test_rmse(records, subset, method)
+def table_claims(by_condition: Mapping[str, Sequence[RunRecord]]) -> dict[str, object]:
+    """Return what decides the cells of section 24.1's table, from runs of what its rows name.
+
+    Args:
+        by_condition: records by the name of the training condition that they were made under.
+
+    """
+    cells = {
+        f"n24.1-table-{cell}-{subset.lower()}": (subset, method)
         for cell, method in _CELLS.items()
         for subset in BOOK_SUBSETS
+    }
+    return {
+        claim: answer_of_figure(claim, errors_by_condition(by_condition, *named))
+        for claim, named in cells.items()
     }
 
 
@@ -138,18 +144,16 @@ def _distance_from_single_task(records: Iterable[RunRecord]) -> str:
     return f"0.9/0.1 minus single task, in cycles: {', '.join(distances)}" if distances else ""
 
 
-def adaptive_claims(
-    by_condition: Mapping[str, Sequence[RunRecord]], records: Iterable[RunRecord]
-) -> dict[str, object]:
+def adaptive_claims(by_condition: Mapping[str, Sequence[RunRecord]]) -> dict[str, object]:
     """Return what decides the statements about adaptive methods.
 
     Args:
         by_condition: as for ``fixed_weight_claims``.
-        records: of the core studies.
 
     """
+    arrives_at = "n4.3-gaba-converged-weights"
     return decide_all(_ABOUT_ADAPTIVE_METHODS, by_condition) | {
-        "n4.3-gaba-converged-weights": gaba_last_rul_weight(records)
+        arrives_at: answer_of_figure(arrives_at, gaba_weights(by_condition))
     }
 
 

@@ -48,6 +48,11 @@ _SETTLED_BY_THE_TEXT = (
     "uncertainty-principled",
 )
 
+_ON_A_TRAINING = tuple(
+    f"l9.1-{remark}"
+    for remark in ("mse-scale", "ce-scale", "balance-drifts-measured", "conflict-occurs")
+)
+
 PRINTED_EPOCHS = (1, 10, 50, 100)
 """Epochs at which §9.1 prints the losses of a training."""
 
@@ -242,6 +247,16 @@ def courses_reading(courses: Courses, long: Evidence) -> str:
             f"of the losses is {drift:.1f} times as large at the end as at the first epoch.",
         ]
     )
+
+
+def remarks_claims(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, object]:
+    """Return what decides the section's remarks on a whole training with equal weights.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+
+    """
+    return dict(decide_all(_ON_A_TRAINING, records))
 
 
 def domination_claims(rul_loss: float, health_loss: float) -> dict[str, object]:

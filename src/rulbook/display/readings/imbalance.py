@@ -11,14 +11,17 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from rulbook.claims.decision import Answer
-from rulbook.claims.ledger import find
-from rulbook.claims.verdict import figure_over_conditions
+from rulbook.claims.decision import Answer, answer_of_figure
 from rulbook.display.results import in_words, number, number_range
 from rulbook.display.tables import table
 from rulbook.experiments.gradient_norms import PLACES
-from rulbook.studies.claim_rules import required_weight_quadruples
-from rulbook.studies.condition_rules import decide_all, median_ratios
+from rulbook.studies.condition_rules import (
+    FIGURE_CONDITIONS,
+    QUADRUPLED_BY,
+    RATIO_SUBSET,
+    decide_all,
+    median_ratios,
+)
 from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.imbalance import (
@@ -220,22 +223,25 @@ def balancing_weight_table(study: Evidence, live: pd.DataFrame) -> HTML | Markdo
     )
 
 
-def growth_answers(study: Evidence) -> dict[str, Answer]:
-    """Return what decides how the balancing weight of the long runs grows."""
-    if not study.complete:
-        quadruples = Answer(note=study.sentence())
-    else:
-        growth = required_weight_growth(study.records)
-        factors = ", ".join(
-            f"{factor:.0f}-fold on {subset}" for subset, factor in growth.loc[30].items()
-        )
-        quadruples = Answer(
-            required_weight_quadruples(study.records),
-            f"epoch 30 over epoch 1, fixed 0.5/0.5, seed 42: {factors}",
-        )
+def growth_answers(
+    records: Mapping[str, Sequence[RunRecord]], study: Evidence
+) -> dict[str, Answer]:
+    """Return what decides how the balancing weight grows.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+        study: the long runs, of which the note says how much it grew.
+
+    """
+    claim = "n12.4-pitfall-required-weight-grows"
+    factors = ""
+    if study.complete:
+        growth = required_weight_growth(study.records).loc[QUADRUPLED_BY]
+        grown = ", ".join(f"{factor:.0f}-fold on {subset}" for subset, factor in growth.items())
+        factors = f"in a hundred epochs on one seed, at epoch {QUADRUPLED_BY}: {grown}"
     return {
         "n12.4-pitfall-required-weight-direction": Answer(),
-        "n12.4-pitfall-required-weight-grows": quadruples,
+        claim: Answer(note=factors, conditions=decide_all([claim], records)[claim]),
     }
 
 
@@ -246,17 +252,18 @@ def growth_reading(study: Evidence) -> Markdown:
     growth = required_weight_growth(study.records)
     courses = " ".join(
         f"On {subset} the balancing weight is largest at epoch {factor.idxmax()}, "
-        f"{factor.max():.0f} times its value at epoch 1. By epoch 30 it is {factor.loc[30]:.0f} "
-        "times that value."
+        f"{factor.max():.0f} times its value at epoch 1. By epoch {QUADRUPLED_BY} it is "
+        f"{factor.loc[QUADRUPLED_BY]:.0f} times that value."
         for subset, factor in growth.items()
     )
     return Markdown(
-        f"{courses} So the weight does quadruple by epoch 30. A weight that balances the first "
-        "epoch does not balance the thirtieth, and pitfall 3 is right about that. How much more "
-        "the weight grows depends on the start. Here the output bias starts at the training mean "
-        "and the learning rate warms up, and both make the first epoch's ratio small. The weight "
-        "grows in the first epochs, while the head learns the range of lives. It does not grow "
-        "because the residual decays: while the residual decays, the weight falls."
+        f"{courses} Trainings that stop early say the same on every seed: the weight quadruples "
+        "before they end. A weight that balances the first epoch does not balance the thirtieth, "
+        "and pitfall 3 is right about that. How much more the weight grows depends on the start. "
+        "Here the output bias starts at the training mean and the learning rate warms up, and both "
+        "make the first epoch's ratio small. The weight grows in the first epochs, while the head "
+        "learns the range of lives. It does not grow because the residual decays: while the "
+        "residual decays, the weight falls."
     )
 
 
@@ -358,16 +365,10 @@ def ratio_answers(
 
     """
     ratios = median_ratios(records)
-    shown = {name: ratios.get(name) for name in ("protocol", "book-batch")}
+    shown = {name: ratios.get(name) for name in FIGURE_CONDITIONS}
     largest = live["ratio"].max()
     answers = {
-        claim: Answer(
-            ratios["protocol"],
-            "FD001, five seeds, under the protocol",
-            figure_over_conditions(find(claim), shown),
-        )
-        if "protocol" in ratios
-        else Answer(note="waiting for records")
+        claim: answer_of_figure(claim, shown, f"{RATIO_SUBSET}, every seed")
         for claim in ("n12.4-gradient-ratio-median", "n4.1-imbalance-500")
     }
     return answers | {

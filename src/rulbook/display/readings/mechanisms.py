@@ -4,23 +4,25 @@ The functions that end in ``_answers`` return what decides claims, by the claim'
 in ``_values`` return what the prose quotes, by its name there without the chapter.
 """
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from rulbook.claims.decision import Answer, answer
+from rulbook.claims.decision import Answer, answer_of_figure
 from rulbook.claims.ledger import find
 from rulbook.display.readings.imbalance import what_is_missing
 from rulbook.display.results import p_value, variants_reading, variants_shown
 from rulbook.display.tables import table
 from rulbook.experiments import mechanisms
 from rulbook.statistics import Estimate
-from rulbook.studies.by_condition import records_by_condition
-from rulbook.studies.claim_rules import FD002_GAIN, gain_on_fd002_claims
+from rulbook.studies.claim_rules import FD002_GAIN
 from rulbook.studies.comparison import rmse_by_seed
-from rulbook.studies.condition_rules import decide_all
+from rulbook.studies.condition_rules import decide_all, errors_by_condition
 from rulbook.studies.evidence import Evidence, completed_runs
 from rulbook.studies.methods import method
 from rulbook.studies.protocol_choices import variants_table
+from rulbook.training.record import RunRecord
 
 _LABELS = {"shuffled": "shuffled labels", "serial_number": "serial number"}
 _METHODS = ("fixed_050", "fixed_0002")
@@ -152,11 +154,24 @@ def _serial_number(differences: pd.DataFrame) -> pd.DataFrame:
     return differences[differences["auxiliary"] == "serial number"].set_index("rul_weight")
 
 
-def gain_answers(evidence: Evidence) -> dict[str, Answer]:
-    """Return what decides the section's gain on FD002, from the study with equal weights."""
-    measured = decide_all(["n4.1-fd002-drop-measured"], records_by_condition())
-    decided = gain_on_fd002_claims(evidence.records) | measured
-    return {claim: answer(value) for claim, value in decided.items()}
+def gain_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
+    """Return what decides the section's gain on FD002.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+
+    """
+    figures = {
+        claim: answer_of_figure(claim, errors_by_condition(records, "FD002", name))
+        for name, claim in FD002_GAIN.items()
+    }
+    measured = decide_all(["n4.1-fd002-drop-measured"], records)
+    wordings = ("n4.1-fd002-single-task-two-values", "n4.1-gradient-aware-push-further")
+    return (
+        figures
+        | {claim: Answer(conditions=holds) for claim, holds in measured.items()}
+        | {claim: Answer() for claim in wordings}
+    )
 
 
 def beyond_engines_claims() -> dict[str, object]:
