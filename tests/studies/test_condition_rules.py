@@ -295,7 +295,7 @@ MOVING = course([20_000.0, 50.0], [5.0, 0.05], cosine=-0.1)
 @pytest.mark.parametrize(("epochs", "is_steady"), [(STEADY, True), (MOVING, False)])
 def test_remarks_on_a_training_turn_with_its_course(on_every_seed, epochs, is_steady):
     records = trained_by(on_every_seed, epochs)
-    for claim in ("l9.1-mse-scale", "l9.1-ce-scale"):
+    for claim in ("l9.1-mse-scale", "l9.1-ce-scale", "n4.3-ce-scale"):
         assert rule_of(claim).holds(records) is is_steady
         assert rule_of(claim).holds(records[:-1]) in {None, False}
     for claim in ("l9.1-balance-drifts-measured", "l9.1-conflict-occurs"):
@@ -333,6 +333,16 @@ def test_the_balancing_weight_has_quadrupled_in_time_or_may_yet(on_every_seed, r
     assert rule_of("n12.4-pitfall-required-weight-grows").holds(records) is quadruples
     one_seed = [run for run in records if run.config.seed == SEEDS[0]]
     assert rule_of("n12.4-pitfall-required-weight-grows").holds(one_seed) is None
+
+
+@pytest.mark.parametrize(("ratio", "tenfold"), [(11.0, True), (0.09, True), (9.0, False)])
+def test_gradients_may_differ_tenfold_either_way(on_every_seed, ratio, tenfold):
+    short = course([1000.0], [1.0], [ratio])
+    records = trained_by(on_every_seed, short, ["FD001"])
+    others = trained_by(on_every_seed, course([1000.0], [1.0]), SUBSETS[1:])
+    rule = rule_of("n4.1-imbalance-wild")
+    assert rule.holds([*records, *others]) is tenfold
+    assert rule.holds(records) is (tenfold or None)
 
 
 def test_gabas_weight_is_averaged_by_condition(on_every_seed):

@@ -108,16 +108,6 @@ def health_accuracy_reached(imbalance: Evidence) -> float | None:
     return float(100 * selected.groupby("subset")["health_accuracy"].mean().mean())
 
 
-def health_loss_stays_within(long: Evidence, bound: float) -> bool | None:
-    """Say whether no epoch of the hundred-epoch trainings has a health loss over ``bound`` nats.
-
-    ``None`` while records of ``long`` are missing.
-    """
-    if not long.complete:
-        return None
-    return max(epoch.health_loss for run in long.records for epoch in run.epochs) <= bound
-
-
 def lowest_error(records: Iterable[RunRecord], subset: str, methods: Iterable[str]) -> str:
     """Return the method whose test RMSE, averaged over its seeds, is the lowest on a subset.
 

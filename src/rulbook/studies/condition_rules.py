@@ -379,6 +379,15 @@ def _gradients_conflict_at_times(records: Records, subset: str) -> Holds:
     return mean_is_at_most([course_of(run)["cosine_low"].min() for run in runs], 0)
 
 
+def _gradients_differ_tenfold(records: Records, subset: str) -> Holds:
+    """Return whether in some epoch the median step has one gradient ten times as long."""
+    decades = [
+        np.abs(np.log10(course_of(run)["norm_ratio"])).max()
+        for run in _sum_trained(records, subset)
+    ]
+    return opposite(mean_is_at_most(decades, 1))
+
+
 QUADRUPLED_BY = 30
 """The epoch by which the balancing weight has quadrupled (§12.4, pitfall 3)."""
 
@@ -607,7 +616,9 @@ _SYMPTOMS: Mapping[str, Callable[[Records, str], Holds]] = {
     "n12.4-symptom-clusters-by-rul": _probe_tells_bins_of_the_rul,
 }
 
-_GRADIENTS: Mapping[str, Callable[[Records, str], Holds]] = {
+_THROUGH_A_TRAINING: Mapping[str, Callable[[Records, str], Holds]] = {
+    "n4.3-ce-scale": _losses_between("health_loss", 0, 2),
+    "l9.1-ce-scale": _losses_between("health_loss", 0.1, 3),
     "n12.4-tasks-disagree-cosine": _gradients_disagree,
     "n12.4-pitfall-required-weight-grows": _balancing_weight_quadruples,
     "l9.1-conflict-occurs": _gradients_conflict_at_times,
@@ -615,10 +626,9 @@ _GRADIENTS: Mapping[str, Callable[[Records, str], Holds]] = {
 
 _LOSSES_IN_CYCLES: Mapping[str, Callable[[Records, str], Holds]] = {
     "l9.1-mse-scale": _losses_between("rul_loss", 100, 10_000),
-    "l9.1-ce-scale": _losses_between("health_loss", 0.1, 3),
     "l9.1-balance-drifts-measured": _balance_drifts,
 }
-"""What section 9.1 says of losses in squared cycles and nats, bounds as its table has them."""
+"""What section 9.1 says of losses in squared cycles, bounds as its table has them."""
 
 _CLOSEST = ("fixed_075", "fixed_090")
 
@@ -710,11 +720,18 @@ _ALL = (
     ),
     *(
         ConditionRule(claim, cmapss.SUBSETS, ("fixed_050",), holds_on)
-        for claim, holds_on in _GRADIENTS.items()
+        for claim, holds_on in _THROUGH_A_TRAINING.items()
     ),
     *(
         ConditionRule(claim, cmapss.SUBSETS, ("fixed_050",), holds_on, excluded=("caps",))
         for claim, holds_on in _LOSSES_IN_CYCLES.items()
+    ),
+    ConditionRule(
+        "n4.1-imbalance-wild",
+        cmapss.SUBSETS,
+        ("fixed_050",),
+        _gradients_differ_tenfold,
+        combine=any_of,
     ),
     ConditionRule(
         "l9.1-dataset-specific-measured",

@@ -193,6 +193,30 @@ def test_choices_are_compared_under_each_weighting_that_has_them(make_record, ma
     assert readings.choices_by_weights(core, {"in caps": make_evidence()}).empty
 
 
+def test_what_mixed_precision_does_is_said_by_weighting(make_record, make_evidence):
+    def trained(noise, seeds=SEEDS):
+        epochs = (epoch(12.0, [3.0]),)
+        return [make_record("fixed_050", "FD001", s, noise=noise, epochs=epochs) for s in seeds]
+
+    def mixed(noise, seeds=SEEDS):
+        runs = trained(noise, seeds)
+        changed = [run.config.with_changes(precision="bfloat16") for run in runs]
+        return make_evidence(
+            [
+                run.model_copy(update={"config": config})
+                for run, config in zip(runs, changed, strict=True)
+            ],
+            "precision-fd001",
+        )
+
+    core = make_evidence(trained(10.0))
+    same, coarse, one, nothing = mixed(10.0), mixed(40.0), mixed(10.0, SEEDS[:1]), mixed(1.0, ())
+    assert "cycles (5 seeds, equivalent, within 0.5" in readings.precision_reading(core, same)
+    assert "cycles (5 seeds, told apart)" in readings.precision_reading(core, coarse)
+    assert "cycles (1 seed, no outcome)" in readings.precision_reading(core, one)
+    assert readings.precision_reading(core, nothing) == nothing.sentence()
+
+
 def test_a_shut_head_is_told_with_its_end(make_record, make_evidence):
     runs = [
         make_record(rul_bias="default", starts_dead=True, epochs=(epoch(41.2),)),

@@ -1,13 +1,12 @@
 """What chapter 03 quotes and decides of the imbalance."""
 
-import math
-
 import pandas as pd
 import pytest
 
 from rulbook.claims.ledger import find
 from rulbook.display.readings import imbalance as readings
 from rulbook.studies.catalogue import SEEDS
+from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.sweep import Status
 
@@ -67,23 +66,17 @@ def test_starts_are_quoted_over_all_subsets():
     }
 
 
-def test_the_median_waits_until_every_run_is_there(every_step, live):
-    assert math.isnan(readings.median_ratio(WAITING))
-    assert readings.median_ratio(every_step) == pytest.approx(300, rel=0.2)
-
-
 def on_every_seed(make_record, *epochs):
     return {"protocol": [make_record("fixed_050", "FD001", s, epochs=epochs) for s in SEEDS]}
 
 
-def test_the_size_of_the_ratio_is_decided_on_fd001_under_either_batch(make_record, live):
-    assert readings.ratio_answers({}, live)["n4.1-imbalance-500"].value is None
+def test_the_size_of_the_ratio_is_decided_on_fd001_under_either_batch(make_record):
+    assert readings.ratio_answers({})["n4.1-imbalance-500"].value is None
     records = on_every_seed(make_record, epoch(12.0, [900.0] * 9))
-    answers = readings.ratio_answers(records, live)
+    answers = readings.ratio_answers(records)
     assert answers["n4.1-imbalance-500"].value == pytest.approx(900, rel=0.25)
     assert answers["n4.1-imbalance-500"].conditions == {"protocol": False, "book-batch": None}
-    assert answers["n4.1-imbalance-wild"].value is True
-    assert answers["n4.1-imbalance-wild"].note.endswith(": 40")
+    assert answers["n4.1-imbalance-wild"].conditions == {"protocol": True}
 
 
 def test_ratios_are_shown_by_training_network_and_length(make_record):
@@ -98,6 +91,24 @@ def test_ratios_are_shown_by_training_network_and_length(make_record):
 def test_a_ratio_below_one_is_not_rounded_to_nothing(make_record):
     records = on_every_seed(make_record, epoch(12.0, [0.06]))
     assert "<td>0</td>" not in readings.ratio_by_training_table(records).data
+
+
+def test_the_range_of_the_ratio_is_over_subsets_and_either_batch(make_record):
+    def ratio(found, subset, **changes):
+        epochs = (epoch(12.0, [found] * 9),)
+        return [make_record("fixed_050", subset, s, epochs=epochs, **changes) for s in SEEDS]
+
+    book_batch = dict(training_condition("book-batch").changes)
+    sgd = {**training_condition("sgd").changes, "learning_rate": 0.1}
+    records = {
+        "protocol": [*ratio(900.0, "FD001"), *ratio(2000.0, "FD003")[1:]],
+        "book-batch": ratio(300.0, "FD002", **book_batch),
+        "sgd": ratio(5000.0, "FD001", **sgd),
+    }
+    found = readings.ratio_range(records)
+    assert found["ratio-lowest"] == pytest.approx(300, rel=0.25)
+    assert found["ratio-highest"] == pytest.approx(900, rel=0.25)
+    assert readings.ratio_range({}) == {}
 
 
 def test_the_cosine_decides_whether_the_tasks_disagree(make_record):
@@ -120,7 +131,7 @@ def test_growth_is_that_of_the_balancing_weight(make_record):
     waiting = readings.growth_answers({}, WAITING)[claim]
     assert (waiting.conditions, waiting.note) == ({}, "")
     assert readings.growth_reading(WAITING).data == WAITING.sentence()
-    values = readings.measured_values(WAITING, long, {"FD001": 8240}, 4120)
+    values = readings.measured_values({}, long, {"FD001": 8240}, 4120)
     assert values["size-for-4120"] == 2
 
 

@@ -6,6 +6,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from rulbook.display.results import (
 )
 from rulbook.display.tables import table
 from rulbook.experiments.gaba_floor import first_bound_step
-from rulbook.statistics import CONFIDENCE, TOLD_APART, Outcome, rmse_over_engines
+from rulbook.statistics import CONFIDENCE, MARGIN, TOLD_APART, Outcome, rmse_over_engines
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.claim_rules import (
     BOOK_SUBSETS,
@@ -602,12 +603,15 @@ def floor_controls_reading(core: Evidence) -> str:
     )
 
 
-def choices_by_weights(core: Evidence, choices: Mapping[str, Evidence]) -> pd.DataFrame:
-    """Return ``variants_table`` on FD002 for each weighting that a study of a choice has.
+def choices_by_weights(
+    core: Evidence, choices: Mapping[str, Evidence], subset: str = "FD002"
+) -> pd.DataFrame:
+    """Return ``variants_table`` on a subset for each weighting that a study of a choice has.
 
     Args:
-        core: what is recorded of the core study.
+        core: what is recorded of the core study of the subset.
         choices: what is recorded of each choice's study, by the choice's name.
+        subset: C-MAPSS subset.
 
     Returns:
         The tables below each other, with a column ``weights``; no row while nothing is recorded.
@@ -629,11 +633,38 @@ def choices_by_weights(core: Evidence, choices: Mapping[str, Evidence]) -> pd.Da
                 ]
             )
         }
-        base = under_protocol.get(("FD002", name))
+        base = under_protocol.get((subset, name))
         if base and changed:
             variants = variants_table(list(base.values()), changed)
             tables.append(variants.assign(weights=method.label))
     return pd.concat(tables) if tables else pd.DataFrame()
+
+
+def precision_reading(core: Evidence, mixed: Evidence) -> str:
+    """Say what mixed precision does to the error of finished trainings on FD001.
+
+    Args:
+        core: what is recorded of the core study of that subset.
+        mixed: the same trainings with the trunk computed in bfloat16.
+
+    """
+    variants = choices_by_weights(core, {"mixed precision": mixed}, "FD001")
+    if variants.empty or (variants := variants.dropna(subset="difference")).empty:
+        return mixed.sentence()
+    differences = "; ".join(
+        f"{row.weights}: {within(row.difference, row.low, row.high)} cycles "
+        f"({in_words(row.seeds, 'seed')}, {_precision_in_words(row)})"
+        for row in rows_of(variants)
+    )
+    return f"On FD001 the test RMSE in mixed precision minus that in single: {differences}."
+
+
+def _precision_in_words(row: Any) -> str:
+    if math.isnan(row.low):
+        return "no outcome"
+    if row.low > -MARGIN and row.high < MARGIN:
+        return f"equivalent, within {MARGIN} cycles"
+    return "not told apart" if row.low <= 0 <= row.high else "told apart"
 
 
 def default_bias_reading(bias: Evidence) -> str:

@@ -4,7 +4,6 @@ The functions that end in ``_answers`` return what decides claims, by the claim'
 in ``_values`` return what the prose quotes, by its name there without the chapter.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from rulbook.claims.decision import Answer, answer_of_figure
+from rulbook.data import SUBSETS
 from rulbook.display.results import in_words, number, number_range
 from rulbook.display.tables import table
 from rulbook.experiments.gradient_norms import PLACES
@@ -27,7 +27,6 @@ from rulbook.studies.evidence import Evidence
 from rulbook.studies.imbalance import (
     gradients_by_epoch,
     last_median_ratio,
-    protocol_runs,
     ratio_counts,
     ratio_quantile,
     ratio_summary,
@@ -344,16 +343,7 @@ def start_values(start: pd.DataFrame, networks: int) -> dict[str, float]:
     }
 
 
-def median_ratio(every_step: Evidence) -> float:
-    """Return the median ratio of all steps of the protocol's trainings; NaN until all are there."""
-    if not every_step.complete:
-        return math.nan
-    return ratio_quantile(ratio_counts(protocol_runs(every_step.records)), 0.5)
-
-
-def ratio_answers(
-    records: Mapping[str, Sequence[RunRecord]], live: pd.DataFrame
-) -> dict[str, Answer]:
+def ratio_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
     """Return what decides the size of the imbalance.
 
     The figure is held against trainings with AdamW at either batch, on the subset whose batches the
@@ -361,21 +351,31 @@ def ratio_answers(
 
     Args:
         records: records by the name of the training condition that they were made under.
-        live: the trace of a short training.
 
     """
     ratios = median_ratios(records)
     shown = {name: ratios.get(name) for name in FIGURE_CONDITIONS}
-    largest = live["ratio"].max()
     answers = {
         claim: answer_of_figure(claim, shown, f"{RATIO_SUBSET}, every seed")
         for claim in ("n12.4-gradient-ratio-median", "n4.1-imbalance-500")
     }
-    return answers | {
-        "n4.1-imbalance-wild": Answer(
-            bool(largest > 10), f"largest ratio of the short run: {largest:.0f}"
-        ),
-    }
+    tenfold = "n4.1-imbalance-wild"
+    return answers | {tenfold: Answer(conditions=decide_all([tenfold], records)[tenfold])}
+
+
+def ratio_range(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
+    """Return the lowest and the highest median ratio over subsets and either batch with AdamW.
+
+    Args:
+        records: as for ``ratio_answers``.
+
+    Returns:
+        ``ratio-lowest`` and ``ratio-highest``; nothing while no subset has every seed.
+
+    """
+    under = {name: records[name] for name in FIGURE_CONDITIONS if name in records}
+    ratios = [ratio for subset in SUBSETS for ratio in median_ratios(under, subset).values()]
+    return {"ratio-lowest": min(ratios), "ratio-highest": max(ratios)} if ratios else {}
 
 
 def cosine_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
@@ -397,19 +397,21 @@ def batch_answers(batches: pd.DataFrame) -> dict[str, Answer]:
 
 
 def measured_values(
-    every_step: Evidence, long_runs: Evidence, windows: Mapping[str, int], batches: float
+    records: Mapping[str, Sequence[RunRecord]],
+    long_runs: Evidence,
+    windows: Mapping[str, int],
+    batches: float,
 ) -> dict[str, float]:
-    """Return the recorded median ratio, the last one of the long run, and the windows of a batch.
+    """Return the range of the median ratio, the last one of the long run, and a batch's windows.
 
     Args:
-        every_step: see ``ratio_answers``.
+        records: as for ``ratio_answers``.
         long_runs: trainings of a hundred epochs.
         windows: training windows by subset.
         batches: how many batches the source says that an epoch of FD001 has.
 
     """
-    return {
-        "median": median_ratio(every_step),
+    return ratio_range(records) | {
         "late": last_median_ratio(long_runs.records, "FD001"),
         "size-for-4120": windows["FD001"] / batches,
     }

@@ -16,8 +16,8 @@ from rulbook.claims.ledger import find
 from rulbook.display.tables import table
 from rulbook.experiments import loss_combination as combination
 from rulbook.experiments.weight_trade_off import loss_rises
-from rulbook.studies.claim_rules import health_loss_stays_within
-from rulbook.studies.evidence import Evidence
+from rulbook.studies.condition_rules import decide_all
+from rulbook.training.record import RunRecord
 from rulbook.typing import Floats
 from rulbook.weighting.method import WeightingMethod
 from rulbook.weighting.registry import METHODS
@@ -42,9 +42,6 @@ FRONTIER_CAPTION = (
     "trained network to see its weight: the networks lie nowhere near a frontier."
 )
 """What to try in the explorer of the frontiers."""
-
-_COUPLE = 2.0
-"""The section says that a health loss stays below "a couple"."""
 
 _NEEDS = {
     "nothing": "nothing",
@@ -129,15 +126,14 @@ def rate_values(printed_falls: Floats, falls: Floats, rate: float) -> dict[str, 
     }
 
 
-def listing_claims(long: Evidence) -> dict[str, object]:
+def listing_claims(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, object]:
     """Return what decides the lines of the listings, and the size of a health loss.
 
     Args:
-        long: two trainings of a hundred epochs.
+        records: records by the name of the training condition that they were made under.
 
     """
-    stays = health_loss_stays_within(long, bound=_COUPLE)
-    return {**combination.listing_claims(), "n4.3-ce-scale": stays}
+    return {**combination.listing_claims(), **decide_all(["n4.3-ce-scale"], records)}
 
 
 def frontier_values(
