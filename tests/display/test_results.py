@@ -14,6 +14,7 @@ from rulbook.display.results import (
     evidence_table,
     in_words,
     number,
+    number_range,
     p_value,
     quality_table,
     sentences,
@@ -93,7 +94,7 @@ def test_every_table_says_what_it_rests_on(evidence, nothing):
         quality_table(nothing, "FD002"),
     ):
         assert "Study core-a:" in html.data
-        assert re.search(r"25[0-9] missing|260 missing", html.data)
+        assert re.search(r"[0-9] of 260 runs recorded", html.data)
 
 
 def test_the_error_table_holds_what_the_records_give(evidence):
@@ -150,19 +151,23 @@ def test_variants_are_read_by_the_corrected_comparison():
         }
     )
     both = variants_reading(rows)
-    assert "*14 sensors under GABA* by +0.50 cycles; *uncapped-targets under GABA* by −8.34" in both
+    assert "*14 sensors under GABA* (+0.50 cycles); *uncapped-targets under GABA* (−8.34" in both
     assert both.endswith("0 of 2 rows cannot be told from the protocol.")
     rows.loc[2, "p_value"] = 0.06
     assert variants_reading(rows.drop(columns="weights")).endswith(
-        "corrected over the rows with five seeds, 2 of 2 rows cannot be told from the protocol."
+        "corrected over the rows with five seeds. 2 of 2 rows cannot be told from the protocol."
     )
     rows.loc[2, "p_value"] = math.nan
     assert "1 of 1 row cannot be told from the protocol. 1 row with fewer than five seeds has" in (
         variants_reading(rows.assign(p_value=[math.nan, 0.06, math.nan]))
     )
-    assert "protocol's. 2 rows with fewer than five seeds have a difference and no outcome" in (
+    assert "protocol. 2 rows with fewer than five seeds have a difference but no outcome" in (
         variants_reading(rows.assign(p_value=math.nan))
     )
+
+
+def test_a_range_of_whole_numbers_is_one_number_where_all_are_alike():
+    assert [number_range(counts) for counts in ((17, 10, 12), [26, 26])] == ["10 to 17", "26"]
 
 
 def test_several_studies_are_named_once_each_by_name(evidence, nothing):

@@ -94,6 +94,12 @@ def test_what_is_numbered_is_referred_to(text):
     assert set(labels) == set(re.findall(r"\[(?:Table|Figure)\]\(#([a-z0-9-]+)\)", text))
 
 
+@pytest.mark.parametrize("text", PAGES.values(), ids=PAGES)
+def test_a_value_of_another_page_is_quoted_with_its_format(text):
+    """MyST-NB takes what stands behind the last colon for the format."""
+    assert re.findall(r"\{glue:text\}`[^`]*::[^`:]*`", text) == []
+
+
 @each_chapter
 def test_a_chapter_opens_with_three_aims_what_it_needs_and_what_it_finds(text):
     opening = OPENING.match(text.split("\n---\n\n", 1)[1])

@@ -58,7 +58,7 @@ def test_nothing_recorded_is_said_so(results):
     assert (evidence.records, evidence.seeds, evidence.seeds_begun) == ((), (), ())
     assert evidence.status.missing == evidence.status.total == 20
     assert not evidence.complete
-    assert evidence.sentence() == "Study imbalance: 0 of 20 runs recorded, 20 missing."
+    assert evidence.sentence() == "Study imbalance: 0 of 20 runs recorded."
 
 
 def test_records_of_a_study_are_its_own_and_what_is_missing_is_counted(results, make_record):
@@ -71,8 +71,8 @@ def test_records_of_a_study_are_its_own_and_what_is_missing_is_counted(results, 
     assert (evidence.status.done, evidence.status.missing) == (5, 15)
     assert (evidence.seeds, evidence.seeds_begun) == ((42,), (123,))
     assert evidence.sentence() == (
-        "Study imbalance: 5 of 20 runs recorded, 15 missing; network: compact; "
-        "data: C-MAPSS FD001, FD002, FD003 and FD004; seeds: 42 and 123 in part."
+        "Study imbalance: 5 of 20 runs recorded (compact network; "
+        "C-MAPSS FD001, FD002, FD003 and FD004; seed 42, seed 123 in part)."
     )
 
 

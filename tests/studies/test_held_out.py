@@ -38,9 +38,9 @@ def test_courses_are_every_epoch_of_every_run(make_record):
 
 
 def test_without_records_every_part_waits():
-    assert "Waiting for records" in readings.leak_shown([]).data
+    assert "Nothing is recorded yet" in readings.leak_shown([]).data
     read = readings.leak_reading([])
-    assert read.count("waiting for 5 methods") == 2
+    assert read.count("5 methods of the source's 5 rows are not recorded yet") == 2
     printed = {name: readings.printed_ablation(name) for name in ("FD002", "FD004")}
     figure, alt, _ = leak_courses(held_out_courses([]), printed)
     assert alt.count("not recorded yet") == 2
@@ -57,7 +57,7 @@ def test_the_order_is_held_against_the_printed_one(make_record, order, tau):
     ]
     first, second = readings.leak_reading(records).splitlines()
     assert f"is {tau}." in first
-    assert second.startswith("* FD004: waiting")
+    assert second.startswith("* On FD004, 5 methods of the source's 5 rows are not recorded yet")
     assert str(printed["amnl"]) in readings.leak_shown(records).data
 
 

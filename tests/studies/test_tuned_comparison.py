@@ -48,7 +48,7 @@ def test_it_waits_for_the_trials_then_for_the_seeds(record_missing):
     assert (table["seeds"] == 1).all()
     assert set(table["outcome"].drop(TUNED_REFERENCE)) == {Outcome.TOO_FEW_SEEDS}
     read = tuned_reading(table.reset_index())
-    assert "FD002, batch 64, patience 20: waiting for records (42 of 42 trials)" in read
+    assert "FD002, batch 64, patience 20: 42 of 42 trials are recorded" in read
 
 
 def test_what_was_tuned_is_compared_with_tuned_fixed_weights(record_missing):
@@ -64,5 +64,5 @@ def test_what_was_tuned_is_compared_with_tuned_fixed_weights(record_missing):
     html = tuned_shown(table.reset_index()).data
     assert "weights 0.5/0.5, rate 0.003" in html
     read = tuned_reading(table.reset_index())
-    assert "of 6 tuned methods with five seeds 5 cannot be told from tuned fixed weights" in read
-    assert "GABA is higher by" in read
+    assert "5 of 6 tuned methods with five seeds cannot be told from tuned fixed weights" in read
+    assert "GABA is higher (difference " in read

@@ -155,16 +155,16 @@ def _entries(claims: Sequence[Claim], decided: Sequence[Decided]) -> list[_Entry
 def report_text(claims: Sequence[Claim], decided: Sequence[Decided], cited: str = "") -> str:
     """Return the report page as MyST text; arguments as for ``write_report``."""
     entries = _entries(claims, decided)
-    waiting = f"- **{_WAITING}**: the trainings that decide it have not been recorded yet."
+    waiting = f"- **{_WAITING}**: the trainings that decide the claim are not recorded yet."
     return "\n".join(
         [
             "# What holds and what does not",
             "",
-            f"The ledger has {len(entries)} claims of the source: every figure that its five "
-            "sections print and every statement in words that can be tested. Beside each stands "
-            "our own figure where there is one to measure, the verdict, the reason where the two "
-            "differ, and a link to the cell that decided it. Type a figure "
-            "or words to find a claim.",
+            f"The ledger lists {len(entries)} claims of the source: every figure that its five "
+            "sections print, and every statement in words that can be tested. Beside each claim "
+            "are our own figure if there is one to measure, the verdict, the reason if the two "
+            "differ, and a link to the cell that decided it. Type a figure or words to find a "
+            "claim.",
             "",
             raw_html(_filter(entries, cited)),
             "",
@@ -195,9 +195,9 @@ def _findings_in_words(entries: Sequence[_Entry]) -> str:
     parts += [f"{counts[None]} open"] * bool(counts[None])
     asides = sum(claim.trivia for claim in claims)
     return (
-        f"Many rows are cells of one table. Counted once each, what they say are "
-        f"{counts.total()} findings: {', '.join(parts)}. {asides} asides, such as counts of "
-        "lines, are rows and no findings."
+        "Many rows are cells of one table and say one thing together. If each such group counts "
+        f"once, there are {counts.total()} findings: {', '.join(parts)}. Another {asides} rows are "
+        "asides, such as counts of lines, and do not count as findings."
     )
 
 

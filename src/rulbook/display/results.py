@@ -54,6 +54,12 @@ def in_words(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def number_range(counts: Iterable[int]) -> str:
+    """Return the range of some whole numbers, ``10 to 17``; one number where all are alike."""
+    ordered = sorted(set(counts))
+    return " to ".join(map(str, dict.fromkeys([ordered[0], ordered[-1]])))
+
+
 def rows_of(frame: pd.DataFrame) -> list[Any]:
     """Return the rows of a table, each with its columns as attributes."""
     return list(frame.itertuples())
@@ -242,11 +248,11 @@ def variants_reading(variants: pd.DataFrame) -> str:
     few = len(of_choices) - len(changed)
     no_outcome = (
         f"{in_words(few, 'row')} with fewer than five seeds {'has' if few == 1 else 'have'} a "
-        "difference and no outcome: another seed could reverse it."
+        "difference but no outcome, because another seed could reverse it."
         if few
         else ""
     )
-    over = "Differences are over the seeds that a row has in common with the protocol's."
+    over = "A difference is taken over the seeds that a row shares with the protocol."
     if changed.empty:
         return f"{over} {no_outcome}".strip()
     beyond = changed[np.array(holm(changed["p_value"].tolist())) < 1 - CONFIDENCE]
@@ -254,13 +260,13 @@ def variants_reading(variants: pd.DataFrame) -> str:
     if "weights" in beyond:
         names = [f"{name} under {row}" for name, row in zip(names, beyond["weights"], strict=True)]
     apart = [
-        f"*{name}* by {'+' if difference > 0 else ''}{number(difference)} cycles"
+        f"*{name}* ({'+' if difference > 0 else ''}{number(difference)} cycles)"
         for name, difference in zip(names, beyond["difference"], strict=True)
     ]
-    moved = f"the test error changes with {'; '.join(apart)}; " if apart else ""
+    moved = f" The test error is shown to change with {'; '.join(apart)}." if apart else ""
     return (
-        f"{over} With engines and seeds left to chance, corrected over the rows with five seeds, "
-        f"{moved}{len(changed) - len(beyond)} of {in_words(len(changed), 'row')} "
+        f"{over} The test counts chance in engines and seeds and is corrected over the rows with "
+        f"five seeds.{moved} {len(changed) - len(beyond)} of {in_words(len(changed), 'row')} "
         f"cannot be told from the protocol. {no_outcome}"
     ).strip()
 

@@ -29,7 +29,7 @@ class NoOutcome(StrEnum):
     """Fewer runs are recorded than an outcome needs seeds."""
     DIVERGED = "diverged"
     """The runs are recorded, but too few of them came to an end."""
-    NOT_ARRIVED = "not arrived"
+    NOT_ARRIVED = "not finished"
     """A training was still getting better when its epochs ran out."""
 
 

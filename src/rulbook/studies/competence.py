@@ -82,7 +82,7 @@ def competence_sentence(table: pd.DataFrame, subset: str) -> str:
     """Return what stands beside an outcome on ``subset``: whether its trainings are competent."""
     of_subset = table[table["subset"] == subset]
     if of_subset.empty:
-        return f"On {subset} no training is recorded that could be held against gradient boosting."
+        return f"On {subset} no training is recorded that can be compared with gradient boosting."
     boosting = of_subset["boosting_rmse"].iloc[0]
     competent = int(of_subset["competent"].sum())
     words = (
@@ -94,7 +94,7 @@ def competence_sentence(table: pd.DataFrame, subset: str) -> str:
     )
     median = of_subset["validation_rmse"].median()
     return (
-        f"{subset}: {words} (validation RMSE: median over methods {median:.1f} cycles, "
-        f"{METHODS['gradient_boosting'].label.lower()} {boosting:.1f}; "
-        f"at most {COMPETENCE_MARGIN:g} more counts as competent)."
+        f"{subset}: {words}. The median validation RMSE over methods is {median:.1f} cycles, that "
+        f"of {METHODS['gradient_boosting'].label.lower()} {boosting:.1f}; at most "
+        f"{COMPETENCE_MARGIN:g} more counts as competent."
     )

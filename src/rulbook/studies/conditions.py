@@ -53,7 +53,7 @@ _ALL = (
     ),
     TrainingCondition(
         "sgd",
-        "plain SGD that has arrived",
+        "plain SGD until early stopping",
         MappingProxyType({"optimiser": "sgd", "patience": 10, "max_epochs": 100}),
         learning_rates=(0.03, 0.1, 0.3),
         must_arrive=True,

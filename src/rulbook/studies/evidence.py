@@ -64,23 +64,21 @@ class Evidence:
 
     def sentence(self) -> str:
         """Return what stands beside every table: study, network, data, seeds, missing runs."""
-        counts = f"{self.status.done} of {self.status.total} runs recorded"
-        if self.status.missing:
-            counts += f", {self.status.missing} missing"
+        done = "all" if self.complete else f"{self.status.done} of"
+        counts = f"Study {self.study}: {done} {self.status.total} runs recorded"
         if self.status.failed:
             counts += f", {self.status.failed} failed"
-        parts = [f"Study {self.study}: {counts}"]
-        if self.records:
-            sizes = {r.config.network for r in self.records} & set(ARCHITECTURES)
-            subsets = _in_words(sorted({r.config.subset for r in self.records}))
-            seeds = [str(seed) for seed in self.seeds]
-            seeds += [f"{seed} in part" for seed in self.seeds_begun]
-            parts += [
-                f"network: {_in_words(sorted(sizes)) or 'none'}",
-                f"data: C-MAPSS {subsets}",
-                f"{'seed' if len(seeds) == 1 else 'seeds'}: {_in_words(seeds)}",
-            ]
-        return "; ".join(parts) + "."
+        if not self.records:
+            return f"{counts}."
+        sizes = {r.config.network for r in self.records} & set(ARCHITECTURES)
+        networks = f"{_in_words(sorted(sizes))} network" if sizes else "no network"
+        subsets = _in_words(sorted({r.config.subset for r in self.records}))
+        seeds = [
+            f"seed{'' if len(numbers) == 1 else 's'} {_in_words(numbers)}{how_far}"
+            for named, how_far in ((self.seeds, ""), (self.seeds_begun, " in part"))
+            if (numbers := [str(seed) for seed in named])
+        ]
+        return f"{counts} ({networks}; C-MAPSS {subsets}; {', '.join(seeds)})."
 
 
 def records_of(name: str) -> Evidence:

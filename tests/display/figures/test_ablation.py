@@ -71,7 +71,7 @@ def test_the_sweep_shows_the_anchors_and_breaks_where_a_run_is_missing(evidence)
     estimates = estimates_table(evidence.records, "FD002").set_index("method")["rmse"]
     np.testing.assert_allclose(ours, [estimates["fixed_050"], np.nan, estimates["single_task"]])
     np.testing.assert_allclose(book, [6.33, 26.92])
-    assert "FD002: the source's anchors go from 6.3 to 26.9 cycles, ours" in alt
+    assert "FD002: the source's anchors go from 6.3 to 26.9 cycles, our recorded ones" in alt
     assert f"to {max(estimates[['fixed_050', 'single_task']]):.1f}." in alt
     assert caption.endswith(evidence.sentence())
 
@@ -127,6 +127,6 @@ def test_gabas_trace_marks_the_warm_up_and_the_step_at_which_the_floor_binds(bou
         "weight used",
         "floor",
     }
-    assert "500 at first and 500 at last" in alt
+    assert "500 at the start and 500 at the end" in alt
     assert "the average ends at 0.0400, the weight at 0.0500." in alt
     assert f"({bound_at or 'not within this trace'}). A network." in caption

@@ -101,11 +101,11 @@ def test_the_explorer_says_which_heads_train_and_what_is_not_recorded():
     ours = {"single_task": over_seeds([14.0, 15.0])}
     figure, alone = figures.single_or_multi("single_task", PRINTED, ours)
     assert alone == (
-        "single task: the RUL head alone trained. The source prints an RMSE of 8.11 cycles; "
-        "ours 14.50 over 2 of 5 seeds."
+        "single task: only the RUL head is trained. The source prints an RMSE of 8.11 cycles; "
+        "ours is 14.50 over 2 of 5 seeds."
     )
     assert len(figure.axes[1].patches) == len(PRINTED) + 1
     _, both = figures.single_or_multi("grace", PRINTED, ours)
-    assert both.startswith("GRACE: both heads trained. The source prints an RMSE of 7.72")
+    assert both.startswith("GRACE: both heads are trained. The source prints an RMSE of 7.72")
     assert both.endswith("ours is not recorded yet.")
     plt.close("all")

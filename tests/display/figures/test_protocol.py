@@ -72,4 +72,4 @@ def test_both_choices_of_the_trees_are_marked_on_the_test_curve():
     marked = {text.get_text(): tuple(float(x) for x in text.xy) for text in axes.texts}
     assert marked == {"chosen on validation": (2.0, 18.0), "best on test": (3.0, 17.0)}
     assert "number of trees" in alt
-    assert caption == "FD002, a fleet."
+    assert caption.startswith("Gradient boosting on FD002, a fleet: ")

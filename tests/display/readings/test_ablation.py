@@ -87,8 +87,8 @@ def test_the_best_fixed_weights_are_named_once_every_seed_is_there(every_seed, m
     spreads = dict.fromkeys(FIXED_METHODS, 10.0) | {"fixed_0002": 4.0}
     whole = every_seed(**spreads)
     read = readings.fixed_weights_reading({"FD002": whole})
-    assert read.startswith("* FD002: lowest at 0.002/0.998.")
-    assert "0.002/0.998 is lower, by −" in read
+    assert read.startswith("* On FD002, 0.002/0.998 has the lowest error.")
+    assert "0.002/0.998 is lower (difference −" in read
     assert readings.fixed_weights_reading({"FD002": make_evidence(whole.records[1:])}) == ""
 
 
@@ -244,7 +244,7 @@ def test_the_books_network_stands_beside_the_compact_one(make_record, make_evide
     assert [row[2] for row in rows] == ["paper", "compact", "paper, diverged"]
     assert rows[0][head.index("gradient ratio, median")] == "70"
     assert rows[0][head.index("best epoch")] == "1 of 2"
-    assert "rises, by 3.5 to 3.5 cycles" in readings.paper_size_reading(paper)
+    assert "rises by 3.5 to 3.5 cycles" in readings.paper_size_reading(paper)
     assert readings.paper_size_reading(core) == ""
     assert "rulbook sweep" in readings.paper_size_shown(make_evidence(), {}).data
 
@@ -257,10 +257,12 @@ def test_the_overview_leaves_out_methods_with_fewer_seeds_and_the_baselines(
     boosted = make_record("gradient_boosting", noise=11.0)
     read = readings.overview({"FD002": make_evidence([*whole.records, *few, boosted])})
     errors = estimates_table([*whole.records, boosted], "FD002").set_index("method")["rmse"]
-    assert read.startswith("* **FD002.** The 2 network methods with 5 recorded seeds lie between")
+    assert read.startswith(
+        "* **FD002.** The errors of the 2 network methods with 5 recorded seeds "
+    )
     assert f"{errors['fixed_050']:.2f} (Fixed 0.5/0.5)" in read
-    assert f"has {errors['single_task']:.2f} here. Gradient boosting" in read
-    assert read.endswith(f"has {errors['gradient_boosting']:.2f}.")
+    assert f"here its error is {errors['single_task']:.2f}. Gradient boosting" in read
+    assert read.endswith(f"its error is {errors['gradient_boosting']:.2f}.")
     assert "GABA" not in read
     assert readings.overview({"FD001": make_evidence()}) == "* No network is recorded yet."
 
@@ -294,7 +296,7 @@ def test_how_far_a_heavy_rul_weight_is_from_the_single_task_is_quoted(every_seed
         "n24.1-heavy-rul-near-single-measured"
     ]
     assert near.note.startswith(
-        f"0.9/0.1 minus single task, cycles: {compared['difference'][0]:.2f}"
+        f"0.9/0.1 minus single task, in cycles: {compared['difference'][0]:.2f}"
     )
     assert near.note.count(" on FD") == 1
     assert readings.fixed_weight_claims({})["n24.1-heavy-rul-near-single-measured"].note == ""
@@ -307,7 +309,7 @@ def test_tables_are_folded_behind_what_they_show(every_seed):
     html = readings.method_tables(core, "FD002").data
     assert html.startswith("<details")
     assert (
-        "<summary>Tables: all 4 methods on FD002. On FD002 none of 2 are told from fixed 0.5/0.5"
+        "<summary>Tables: all 4 methods: on FD002, none of 2 is told from fixed 0.5/0.5"
     ) in html
     assert html.count("<caption>") == 2
     cells = {"FD002": {"fixed_050": "7.37"}}

@@ -83,8 +83,14 @@ def test_ratios_are_shown_by_training_network_and_length(make_record):
     records = on_every_seed(make_record, epoch(12.0, [500.0]), epoch(11.0, [500.0]))
     long = complete([make_record(epochs=(epoch(12.0, [500.0]),))], "long")
     html = readings.ratio_by_training_table(records, long).data
-    assert "2 to 2" in html
+    assert "2 to 2" not in html
     assert "study long" in html
+    assert "<td>473</td>" in html
+
+
+def test_a_ratio_below_one_is_not_rounded_to_nothing(make_record):
+    records = on_every_seed(make_record, epoch(12.0, [0.06]))
+    assert "<td>0</td>" not in readings.ratio_by_training_table(records).data
 
 
 def test_the_range_of_the_ratio_is_over_subsets_and_either_batch(make_record):
@@ -119,9 +125,9 @@ def test_growth_is_that_of_the_balancing_weight(make_record):
     records = on_every_seed(make_record, *epochs)
     claim = "n12.4-pitfall-required-weight-grows"
     answer = readings.growth_answers(records, long)[claim]
-    assert answer.conditions == {"protocol": None}  # one subset of four
+    assert answer.conditions == {"protocol": True}
     assert answer.note.endswith("5-fold on FD002")
-    assert "largest at epoch 5, 5 times" in readings.growth_reading(long).data
+    assert "largest at epoch 5, 5 times its value at epoch 1." in readings.growth_reading(long).data
     waiting = readings.growth_answers({}, WAITING)[claim]
     assert (waiting.conditions, waiting.note) == ({}, "")
     assert readings.growth_reading(WAITING).data == WAITING.sentence()
@@ -139,5 +145,5 @@ def test_batches_are_counted_on_the_first_subset():
 def test_what_is_said_of_the_cosine_names_the_live_run(every_step, live):
     assert readings.cosine_reading([], live).data.endswith("+0.20.")
     recorded = readings.cosine_reading(every_step.records, live).data
-    assert "Over 5 recorded trainings" in recorded
+    assert "In 5 recorded trainings" in recorded
     assert "agree more often than not" in recorded

@@ -119,7 +119,7 @@ def test_a_printed_difference_is_held_against_the_noise(core, nothing, make_evid
     assert "as large as the source's" in readings.difference_reading(core, 1.1 * seen)
     assert "not both recorded yet" in readings.difference_reading(nothing, 1.0)
     few = make_evidence(run for run in core.records if run.config.seed != 42)
-    assert readings.difference_reading(few, 1.0) == ("Over 4 seeds the noise is not known yet.")
+    assert readings.difference_reading(few, 1.0) == ("With 4 seeds the noise is not known yet.")
 
 
 def test_the_explorer_has_the_trees_and_a_network_where_one_is_recorded(core, nothing):

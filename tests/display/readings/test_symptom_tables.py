@@ -119,8 +119,8 @@ def test_an_sgd_that_arrived_stands_beside_adamw(run):
     sgd = dict(training_condition("sgd").changes) | {"learning_rate": 0.1, "max_epochs": 1}
     records = {"protocol": [run(10)], "sgd": [run(10, **sgd)]}
     read = arrived_optimisers_reading(records).data
-    assert "FD002: AdamW ends at 0.80, SGD at 0.80, over 1 seed; on 1 of them SGD had not" in read
-    assert read.count("waiting for records") == 3
+    assert "ends at 0.80 with AdamW and at 0.80 with SGD, over 1 seed; on 1 of them SGD ran" in read
+    assert read.count("the records are not there yet") == 3
 
 
 def test_weights_that_serve_both_are_named_and_the_open_ones_counted():
@@ -129,9 +129,9 @@ def test_weights_that_serve_both_are_named_and_the_open_ones_counted():
         "FD004": {"fixed_050": None, "fixed_060": None, "fixed_075": None},
     }
     assert serving_weights_reading(serving) == (
-        "On FD002, Fixed 0.5/0.5 is shown to serve both tasks, and 1 weight could be told neither "
-        "way. On FD004, no weight is shown to serve both tasks, and 3 weights could be told "
-        "neither way."
+        "On FD002, Fixed 0.5/0.5 is shown to serve both tasks; for 1 weight neither answer is "
+        "shown. On FD004, no weight is shown to serve both tasks; for 3 weights neither answer "
+        "is shown."
     )
 
 
@@ -163,4 +163,4 @@ def test_sgd_is_quoted_with_how_often_it_was_cut_short(run):
 
 def test_fixed_weights_are_read_under_the_protocol():
     read = fixed_weights_reading([]).data
-    assert read.startswith("Under the protocol. On FD002, no weight is shown")
+    assert read.startswith("This is what the protocol's runs show. On FD002, no weight is shown")

@@ -70,7 +70,7 @@ def weight_sweep(
         axes.minorticks_off()
         read.append(
             f"{subset}: the source's anchors go from {min(anchors.values()):.1f} to "
-            f"{max(anchors.values()):.1f} cycles, ours, as far as they are recorded, from "
+            f"{max(anchors.values()):.1f} cycles, our recorded ones from "
             f"{rows['rmse'].min():.1f} to {rows['rmse'].max():.1f}."
         )
     axes.set(xlabel="RUL weight λ (1: single task)")
@@ -119,10 +119,11 @@ def specification_curve(compared: pd.DataFrame) -> DescribedFigure:
     return DescribedFigure(
         figure,
         f"{len(rows)} differences of the test RMSE from equal weights, one for each subset, method "
-        f"and training condition with five seeds, rising{reach}, with 95 % intervals over engines "
-        f"and seeds; {apart.sum()} of them are told from zero.",
-        "Compact network, RUL capped. A filled mark is told from zero after Holm's correction over "
-        "the methods of its subset and condition; an empty one is not.",
+        f"and training condition with five seeds, in rising order{reach}, with 95 % intervals over "
+        f"engines and seeds; {apart.sum()} of them are told from zero.",
+        "Compact network, RUL capped. A filled mark is a difference that is told from zero after "
+        "Holm's correction over the methods of its subset and condition; a hollow mark is one that "
+        "is not.",
     )
 
 
@@ -136,7 +137,7 @@ def methods_explorer(evidence_of: Mapping[str, Evidence]) -> Explorer | Markdown
     """
     subsets = [subset for subset, one in evidence_of.items() if len(estimates_of(one, subset))]
     if not subsets:
-        return waiting("No run is recorded yet: `rulbook sweep core` makes them.")
+        return waiting("No run is recorded yet; `rulbook sweep core` makes them.")
     return explorer(
         lambda subset, metric: methods_in_order(evidence_of[subset], subset, metric),
         [
@@ -145,9 +146,9 @@ def methods_explorer(evidence_of: Mapping[str, Evidence]) -> Explorer | Markdown
         ],
         name="07-methods",
         caption="Try: switch the metric and watch the order change while the marks hardly move. "
-        "Orange: fixed 0.5/0.5. Bars are 95 % over engines and seeds for the capped RMSE, one "
-        "standard "
-        f"deviation over seeds for the rest. {sentences(evidence_of.values())}",
+        "Orange: fixed 0.5/0.5. For the capped RMSE the bars are 95 % intervals over engines and "
+        "seeds, for the rest one standard deviation over seeds. "
+        f"{sentences(evidence_of.values())}",
     )
 
 
@@ -225,10 +226,10 @@ def gaba_floor(trace: pd.DataFrame, title: str, setting: str) -> DescribedFigure
     bottom.legend(loc="lower left", fontsize=8.5)
     return DescribedFigure(
         figure,
-        f"Above, the gradient ratio of each step, {trace['ratio'].head(50).median():.0f} at first "
-        f"and {trace['ratio'].tail(50).median():.0f} at last. Below, on a logarithmic axis, the "
-        "RUL weight that the ratio asks for, the moving average, and the weight that is used: the "
-        f"average ends at {trace['average'].iloc[-1]:.4f}, the weight at "
+        f"Above, the gradient ratio of each step, {trace['ratio'].head(50).median():.0f} at the "
+        f"start and {trace['ratio'].tail(50).median():.0f} at the end. Below, on a logarithmic "
+        "axis, the RUL weight that the ratio asks for, the moving average, and the weight that is "
+        f"used: the average ends at {trace['average'].iloc[-1]:.4f}, the weight at "
         f"{trace['weight'].iloc[-1]:.4f}.",
         "Thin line: end of warm-up. Dashed line: the step at which the floor binds "
         f"({bound_at or 'not within this trace'}). {setting}.",

@@ -49,9 +49,9 @@ def first_program(histories: Mapping[int, History]) -> DescribedFigure:
         alt="Distance of θ from its fixed point over 60 steps of the first program, logarithmic "
         "axis. At ρ = 10 it falls by ten orders of magnitude; at ρ = 100 it grows to ten to the "
         "36, at ρ = 500 to ten to the 82.",
-        caption="The first program as printed. A straight line on this axis is a constant factor a "
-        "step: falling for ρ = 10, rising for the other two. (At ρ = 1 the start already is the "
-        "fixed point.)",
+        caption="The first program as printed. A straight line on this axis means a constant "
+        "factor per step: the distance shrinks for ρ = 10 and grows for the other two. (At ρ = 1 "
+        "the start already is the fixed point.)",
     )
 
 
@@ -122,7 +122,7 @@ def two_parameters(paths: Mapping[str, Floats], fixed_point: Floats) -> Describe
         figure,
         alt="Paths of SGD and Adam in a plane of two shared parameters. They leave the same start "
         "in different directions and end at the same point.",
-        caption="Two shared parameters: different ways, one resting point.",
+        caption="Two shared parameters: SGD and Adam take different paths to the same point.",
     )
 
 
@@ -168,7 +168,7 @@ def gradient_ratios(norms: pd.DataFrame) -> DescribedFigure:
         f"below, after {' and '.join(map(str, steps))} training steps. The ratios go from "
         f"{lowest:.0f} to {highest:.0f}; batches of one seed lie close together compared with the "
         "distance between seeds. Seeds with a shut RUL head have no marks.",
-        caption="One mark a batch. Seeds without marks started with a shut RUL head.",
+        caption="One mark per batch. Seeds without marks have an RUL head that started shut.",
     )
 
 
@@ -204,7 +204,7 @@ def recall_by_epoch(epochs: pd.DataFrame, rests_on: str) -> DescribedFigure:
     ends = [f"{subset}: the critical state ends at {end:.2f}." for subset, end in critical.items()]
     return DescribedFigure(
         figure,
-        alt="Recall of the three health states on the validation engines by epoch, a panel a "
+        alt="Recall of the three health states on the validation engines by epoch, one panel per "
         f"subset, with a dotted line at one third. {' '.join(ends)}",
         caption=f"Mean over seeds; dotted: one third. {rests_on}",
     )

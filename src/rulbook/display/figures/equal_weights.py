@@ -30,8 +30,8 @@ def sensitivity_explorer(
             )
         ],
         name="06-lambda",
-        caption="Try: push λ above 0.85, where the section sees a cliff, and read how FD004 moves "
-        "between the rows 0.75 and 0.9. Then go below 0.5, where the source's curve has no row.",
+        caption="Try: push λ above 0.85, where the section sees a cliff, and see how FD004 moves "
+        "between the rows 0.75 and 0.9. Then go below 0.5, where the source has no row.",
     )
 
 

@@ -107,6 +107,6 @@ def measured_frontier(mean: pd.DataFrame) -> DescribedFigure:
         "coloured by weight. The points do not form a falling curve: the smallest weights have "
         "the lowest health loss and a RUL loss among the lowest, and the other points lie above "
         "them.",
-        caption="One point a weight, mean over ten seeds. A frontier would fall from left to "
+        caption="One point per weight, mean over ten seeds. A frontier would fall from left to "
         "right. (The ends, 0 and 1, lie far outside.)",
     )

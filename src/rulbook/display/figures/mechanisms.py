@@ -65,8 +65,9 @@ def few_engines(error_difference: pd.DataFrame, gap_difference: pd.DataFrame) ->
         "three kinds of two-task training minus that of the single task; below, the same for the "
         "gap between test and training error. Points lie near zero, with intervals on both sides "
         "of it that are wide where there are few engines.",
-        caption="Below zero, the second task would help. Differences in cycles to the single-task "
-        "network of the same seed and engines, mean and 95 % interval over seeds.",
+        caption="Below zero, the second task would help. Each mark is the difference, in cycles, "
+        "from the single-task network of the same seed and engines: mean and 95 % interval over "
+        "seeds.",
     )
 
 
@@ -99,7 +100,7 @@ def transfer(heads: pd.DataFrame) -> Drawing:
         alt="RMSE of a linear RUL head on four frozen trunks. The untrained trunk is worst by "
         "about two cycles; the trunk trained on health only comes close to the two that saw the "
         "RUL.",
-        caption="One dot a seed; mean and 95 % interval over seeds.",
+        caption="One dot per seed, with the mean and its 95 % interval over seeds.",
     )
 
 
@@ -150,10 +151,10 @@ def single_or_multi_explorer(
         lambda method: single_or_multi(method, printed, ours),
         [Toggle("method", "training", tuple(TRAININGS), shown=lambda name: TRAININGS[name])],
         name="01-single-or-multi",
-        caption="Above, which heads train and with what weight on the trunk; below, the errors on "
-        "FD002. Try: go from single task to 0.5/0.5 and on to GABA and GRACE, and watch which of "
-        "the source's bars is the shortest. (In GRACE the RUL loss counts rows near failure up to "
-        "twice.)",
+        caption="Above: which heads are trained, and with what weight on the trunk. Below: the "
+        "errors on FD002. Try: go from single task to 0.5/0.5 and on to GABA and GRACE, and watch "
+        "which of the source's bars is the shortest. (In GRACE, rows near failure count up to "
+        "twice in the RUL loss.)",
     )
 
 
@@ -166,8 +167,8 @@ def single_or_multi(
     _errors(bars, method, printed, ours)
     mine = "ours is not recorded yet"
     if method in ours:
-        mine = f"ours {ours[method].value:.2f} over {ours[method].n} of 5 seeds"
-    trained = "the RUL head alone" if method == "single_task" else "both heads"
+        mine = f"ours is {ours[method].value:.2f} over {ours[method].n} of 5 seeds"
+    trained = "only the RUL head is" if method == "single_task" else "both heads are"
     return figure, (
         f"{TRAININGS[method]}: {trained} trained. The source prints an RMSE of "
         f"{printed[method]:.2f} cycles; {mine}."

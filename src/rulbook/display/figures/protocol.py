@@ -83,8 +83,8 @@ def cap_explorer(predictions: Mapping[str, pd.DataFrame]) -> Explorer:
             ),
         ],
         name="08-cap",
-        caption="Try: move the cap away from 125 in either direction. The predictions never move; "
-        "only what they are compared with does.",
+        caption="Try: move the cap away from 125 in either direction. The predictions stay the "
+        "same; only what they are compared with changes.",
     )
 
 
@@ -169,8 +169,8 @@ def leak_courses(
     np.atleast_1d(panels)[-1].set(xlabel="epoch")
     return DescribedFigure(
         figure,
-        "RMSE on held-out windows of trained-on engines against the epoch, a line a weighting, the "
-        f"source's figures as dotted lines. {' '.join(read)}",
+        "RMSE against the epoch on held-out windows of engines that were trained on, one line per "
+        f"weighting, the source's figures as dotted lines. {' '.join(read)}",
         "Compact network, windows held out, no early stop, means over the recorded seeds. Dotted: "
         "what section 24.1 prints for the subset.",
     )
@@ -217,5 +217,5 @@ def selection_by_trees(by_trees: pd.DataFrame, source: str) -> DescribedFigure:
         "RMSE of gradient boosting against the number of trees on the validation and on the test "
         "engines; both fall steeply and then stay nearly flat, with the best test error at another "
         "number of trees than the best validation error.",
-        f"FD002, {source}.",
+        f"Gradient boosting on FD002, {source}: the error against the number of trees.",
     )

@@ -142,7 +142,7 @@ def _distance_from_single_task(records: Iterable[RunRecord]) -> str:
             comparison_table(runs, subset, reference="single_task", methods=["fixed_090"])
         )
     ]
-    return f"0.9/0.1 minus single task, cycles: {', '.join(distances)}" if distances else ""
+    return f"0.9/0.1 minus single task, in cycles: {', '.join(distances)}" if distances else ""
 
 
 def adaptive_claims(by_condition: Mapping[str, Sequence[RunRecord]]) -> dict[str, object]:
@@ -228,7 +228,8 @@ def sizing_shown(sizing: Evidence) -> HTML:
                 "best epoch": [f"{best} of {trained}" for best, trained in epochs],
             }
         ),
-        "Widths and dropout after the convolutions, fixed 0.5/0.5, validation RMSE in cycles. "
+        "The widths and the dropout after the convolutions that were tried, fixed 0.5/0.5, "
+        "validation RMSE in cycles. "
         f"{sizing.sentence()}",
         {"validation RMSE": ".2f", "dropout": "g"},
     )
@@ -254,17 +255,16 @@ def sizing_reading(sizing: Evidence, comparison: Iterable[RunRecord]) -> str:
     ]
     config = networks[0][1].config
     return (
-        f"Of the widths, the other two are {above[~has_our_widths].min():.2f} and "
-        f"{above[~has_our_widths].max():.2f} cycles above it. Of the rates, "
-        f"{others.loc[closest, 'convolution_dropout']:g} differs from "
-        f"{ours['convolution_dropout']:g} by {abs(above[closest]):.2f} cycles, which is nothing; "
-        "the smaller one was kept. One seed cannot rank networks that are close, and nothing here "
-        "asks it to: what matters is that all methods get the same one. The limit of "
-        f"{in_words(config.max_epochs, 'epoch')} never binds: of "
-        f"{in_words(len(networks), 'recorded training')} of the comparison the longest stopped "
+        f"The errors of the other two widths are {above[~has_our_widths].min():.2f} and "
+        f"{above[~has_our_widths].max():.2f} cycles higher. Of the dropout rates, "
+        f"{others.loc[closest, 'convolution_dropout']:g} and {ours['convolution_dropout']:g} "
+        f"differ by only {abs(above[closest]):.2f} cycles; the smaller rate was kept. One seed "
+        "cannot rank networks that are so close, and it need not: what matters is that all methods "
+        f"get the same network. The limit of {in_words(config.max_epochs, 'epoch')} never binds. "
+        f"Of {in_words(len(networks), 'recorded training')} of the comparison the longest stopped "
         f"after {max(len(run.epochs) for _, run in networks)} by itself, and the latest best epoch "
         f"is number {max(selected for selected, _ in networks) + 1}. The batch of "
-        f"{config.batch_size} windows was set for the clock and not compared with another."
+        f"{config.batch_size} windows was chosen to save time, and was not compared with another."
     )
 
 
@@ -297,7 +297,7 @@ def amnl_shown(core: Evidence, other_weights: Evidence) -> HTML:
         ]
     return table(
         pd.DataFrame(rows),
-        "AMNL with its own and two other weights, test RMSE, capped, cycles. "
+        "AMNL with its own weights and with two others, test RMSE, capped, cycles. "
         f"{core.sentence()} {other_weights.sentence()}",
     )
 
@@ -311,13 +311,14 @@ def fixed_weights_reading(evidence_of: Mapping[str, Evidence]) -> str:
         best = METHODS[lowest_error(evidence.records, subset, FIXED_METHODS)]
         compared = comparisons_of(evidence, subset, FIXED_METHODS)
         apart = "; ".join(
-            f"{_without_fixed(row.label)} is {row.outcome}, by "
-            f"{within(row.difference, row.low, row.high)} cycles"
+            f"{_without_fixed(row.label)} is {row.outcome} (difference "
+            f"{within(row.difference, row.low, row.high)} cycles)"
             for row in rows_of(compared[compared["outcome"].isin(TOLD_APART)])
         )
         lines.append(
-            f"* {subset}: lowest at {_without_fixed(best.label)}. Against 0.5/0.5, corrected over "
-            f"the fixed weights, {apart or 'none is told apart'}."
+            f"* On {subset}, {_without_fixed(best.label)} has the lowest error. Compared with "
+            "0.5/0.5 and corrected over the fixed weights, "
+            f"{apart or 'no weight is told apart from it'}."
         )
     return "\n".join(lines)
 
@@ -335,21 +336,21 @@ def sweep_tables(
     """
     told = "; ".join(_told_apart(core, subset, methods) for subset in printed)
     tables = [error_table(core, subset, methods, cells) for subset, cells in printed.items()]
-    return folded(f"Tables: the sweep with the source's figures. {told}", *tables)
+    return folded(f"Tables: the sweep beside the source's figures: {told}", *tables)
 
 
 def grid_tables(core: Evidence) -> HTML:
     """Return the comparisons of the grid's cells with fixed 0.5/0.5 behind one line."""
     told = "; ".join(_told_apart(core, subset, GRID) for subset in BOOK_SUBSETS)
     tables = [error_table(core, subset, GRID) for subset in BOOK_SUBSETS]
-    return folded(f"Tables: the four cells against fixed 0.5/0.5. {told}", *tables)
+    return folded(f"Tables: the four cells against fixed 0.5/0.5: {told}", *tables)
 
 
 def method_tables(evidence: Evidence, subset: str) -> HTML:
     """Return what is measured of every method on a subset behind one line."""
     rows = estimates_of(evidence, subset)
     return folded(
-        f"Tables: all {len(rows)} methods on {subset}. {_told_apart(evidence, subset)}",
+        f"Tables: all {len(rows)} methods: {_told_apart(evidence, subset)}",
         error_table(evidence, subset),
         quality_table(evidence, subset),
     )
@@ -360,8 +361,8 @@ def _told_apart(evidence: Evidence, subset: str, methods: Sequence[str] | None =
     compared = comparisons_of(evidence, subset, methods)
     networks = compared[~compared["method"].isin(_BASELINES)]
     apart = int(networks["outcome"].isin(TOLD_APART).sum())
-    verb = "is" if apart == 1 else "are"
-    return f"On {subset} {apart or 'none'} of {len(networks)} {verb} told from fixed 0.5/0.5"
+    verb = "is" if apart < 2 else "are"
+    return f"on {subset}, {apart or 'none'} of {len(networks)} {verb} told from fixed 0.5/0.5"
 
 
 def grid_shown(core: Evidence) -> HTML:
@@ -437,15 +438,15 @@ def comparison_reading(evidence: Evidence, subset: str) -> str:
     apart = networks["outcome"].isin(TOLD_APART)
     others = pd.concat([networks[apart], compared.drop(networks.index)])
     words = ", ".join(
-        f"{row.label} is {row.outcome if row.outcome in TOLD_APART else 'not told from it'}"
+        f"{row.label} {f'is {row.outcome}' if row.outcome in TOLD_APART else _NOT_TOLD}"
         for row in rows_of(others)
     )
     detectable, waiting_rows = networks["smallest_detectable"], len(rows) - len(compared)
     return (
         f"On {subset}, {len(networks) - apart.sum()} of "
         f"{in_words(len(networks), 'network method')} with five seeds cannot be told from "
-        f"fixed 0.5/0.5{f'; {words}' if words else ''}. After the correction, a true difference of "
-        f"{detectable.median():.1f} cycles would have been seen in the typical comparison "
+        f"fixed 0.5/0.5{f'; {words}' if words else ''}. After the correction, the typical "
+        f"comparison would have seen a true difference of {detectable.median():.1f} cycles "
         f"({detectable.min():.1f} to {detectable.max():.1f})."
     ) + (
         f" {in_words(waiting_rows, 'method')} with fewer seeds {_has(waiting_rows)} no outcome."
@@ -492,9 +493,9 @@ def conditions_reading(compared: pd.DataFrame) -> str:
     )
     return (
         f"Of {in_words(len(decided), 'comparison')} with every seed, {len(told_apart) or 'none'} "
-        f"{'is' if len(told_apart) == 1 else 'are'} told from equal weights"
-        f"{f': {differences}' if differences else ''}. Each condition's methods on a subset are "
-        "corrected together, and the conditions are not corrected for each other."
+        f"{'are' if len(told_apart) > 1 else 'is'} told from equal weights"
+        f"{f': {differences}' if differences else ''}. The methods of one condition on one subset "
+        "are corrected together. There is no correction over the conditions."
     )
 
 
@@ -523,8 +524,8 @@ def floor_ends_shown(ends: pd.DataFrame) -> HTML:
     steps = {
         words: ["never" if math.isnan(step) else str(int(step)) for step in ends[column]]
         for words, column in (
-            ("bound, by formula", "binding_step"),
-            ("bound, by recurrence", "by_recurrence"),
+            ("floor binds (formula)", "binding_step"),
+            ("floor binds (recurrence)", "by_recurrence"),
         )
     }
     return table(
@@ -533,12 +534,13 @@ def floor_ends_shown(ends: pd.DataFrame) -> HTML:
                 "ratio": ends["ratio"],
                 "wanted weight": ends["wanted_weight"],
                 **steps,
-                "weight in the end": ends["final_weight"],
-                "weighted ratio in the end": ends["weighted_ratio"],
+                "final weight": ends["final_weight"],
+                "final weighted ratio": ends["weighted_ratio"],
             }
         ),
-        "Where GABA's weights go at a constant gradient ratio, steps counted after the warm-up",
-        {"wanted weight": ".4f", "weight in the end": ".4f", "weighted ratio in the end": ".1f"},
+        "Where GABA's weights end at a constant gradient ratio. Steps are counted after the "
+        "warm-up; the floor is reached by the formula and by running the recurrence",
+        {"wanted weight": ".4f", "final weight": ".4f", "final weighted ratio": ".1f"},
     )
 
 
@@ -550,7 +552,8 @@ def gaba_weights_shown(evidence_of: Mapping[str, Evidence]) -> HTML | Markdown:
         return waiting(f"No training with GABA is recorded yet. {resting_on}")
     return table(
         summary,
-        "GABA's RUL weight at the end of each epoch, over seeds, and the median gradient ratio. "
+        "GABA's RUL weight at the end of each epoch, its range over seeds, and the median gradient "
+        "ratio. "
         f"{resting_on}",
         {"lowest": ".4f", "highest": ".4f", "ratio": ".0f"},
     )
@@ -589,13 +592,14 @@ def floor_controls_reading(core: Evidence) -> str:
             lines.append(
                 f"On {subset}, IMTL-G minus GABA without floor is "
                 f"{within(compared.difference, compared.low, compared.high)} cycles, "
-                f"{_in_words_of(compared.outcome)}, the two compared alone."
+                f"{_in_words_of(compared.outcome)}."
             )
     if not lines:
         return core.sentence()
     return " ".join(lines) + (
-        " The two differ in the moving average, the warm-up and the weights of the heads; these "
-        "runs do not say which of them matters."
+        " These two were compared alone, without a correction. They differ in the moving average, "
+        "in the warm-up and in the weights of the heads; these runs do not say which of these "
+        "matters."
     )
 
 
@@ -732,8 +736,8 @@ def paper_size_reading(paper: Evidence) -> str:
     if not after_best or min(after_best) <= 0:
         return ""
     return (
-        "The large network does not lack epochs: between its best epoch and the last one "
-        f"its error on the validation engines rises, by {min(after_best):.1f} to "
+        "The large network did not need more epochs: between its best epoch and its last one, its "
+        f"error on the validation engines rises by {min(after_best):.1f} to "
         f"{max(after_best):.1f} cycles."
     )
 
@@ -751,9 +755,10 @@ def _has(count: int) -> str:
 
 
 def _in_words_of(outcome: Outcome) -> str:
-    return "more than chance" if outcome in TOLD_APART else "within what chance may give"
+    return "more than chance explains" if outcome in TOLD_APART else "which may be chance"
 
 
+_NOT_TOLD = "cannot be told from it either"
 _FLOOR_CONTROLS = ("gaba", "gaba_no_floor", "imtl_g", "grace")
 _CHOICE_METHODS = ("fixed_050", "fixed_075", "fixed_090", "gaba", "single_task")
 
@@ -767,7 +772,7 @@ def _subset_overview(evidence: Evidence, subset: str) -> str:
     most = int(recorded.loc[is_network, "seeds"].max())
     errors = recorded.loc[is_network & (recorded["seeds"] == most), "rmse"]
     points = [
-        f"**{subset}.** The {in_words(len(errors), 'network method')} with "
+        f"**{subset}.** The errors of the {in_words(len(errors), 'network method')} with "
         f"{in_words(most, 'recorded seed')} lie between {errors.min():.2f} ({errors.idxmin()}) "
         f"and {errors.max():.2f} cycles ({errors.idxmax()})."
     ]
@@ -776,11 +781,12 @@ def _subset_overview(evidence: Evidence, subset: str) -> str:
         points.append(f"The source's table goes from {min(printed):.2f} to {max(printed):.2f}.")
         if (label := METHODS["single_task"].label) in errors:
             points.append(
-                f"The single task, by far the last of that table, has {errors[label]:.2f} here."
+                "The single task is by far the worst row of that table; here its error is "
+                f"{errors[label]:.2f}."
             )
     if (label := METHODS["gradient_boosting"].label) in recorded["rmse"]:
         points.append(
-            "Gradient boosting on window statistics, which takes seconds, has "
+            "Gradient boosting on window statistics takes seconds, and its error is "
             f"{recorded['rmse'][label]:.2f}."
         )
     return " ".join(points)

@@ -37,9 +37,9 @@ from rulbook.training.record import RunRecord
 from rulbook.typing import Floats
 
 CONTRIBUTION_CAPTION = (
-    "It opens on the section's worked example, losses of 1000 and 1, and on the default weights of "
-    "its class, 0.7 and 0.3. Try: slide λ through the section's candidates, 0.1 to 0.9, and watch "
-    "how little happens; then press Balance."
+    "The figure opens on the section's worked example, losses of 1000 and 1, with the default "
+    "weights of its class, 0.7 and 0.3. Try: slide λ through the section's candidates, 0.1 to 0.9, "
+    "and watch how little happens. Then press Balance."
 )
 """What to try in the explorer of the contributions."""
 
@@ -174,8 +174,8 @@ def harm_table(by_weight: Mapping[float | str, pd.Series]) -> HTML:
         rows.append((str(weight), f"{mean.value:.0f} [{low:.0f}, {high:.0f}]"))
     return table(
         pd.DataFrame(rows, columns=["RUL weight λ", "steps that raise the health loss, %"]),
-        "Steps of the trunk along the weighted sum that, with the heads held still, would raise "
-        "the health loss of their own batch, to first order",
+        "How often a step of the trunk along the weighted sum would raise the health loss of its "
+        "own batch, with the heads held still, to first order",
     )
 
 
@@ -205,14 +205,16 @@ def best_weights_reading(best: BestWeights | None, core: Evidence) -> str:
     reading = (
         f"On FD002, over {in_words(best.seeds, 'seed')}, the weight with the lowest mean "
         f"validation error is {early} after {in_words(EARLY_EPOCH, 'epoch')} and {final} at the "
-        f"epochs that are selected. Early on, {final} has {gaps[0]} cycles more than {early}; in "
-        f"the end, {early} has {gaps[1]} more than {final} (paired t intervals). "
+        f"selected epochs. Early on, the error of {final} is {gaps[0]} cycles above that of "
+        f"{early}. In the end, that of {early} is {gaps[1]} cycles above that of {final} (paired t "
+        "intervals). "
     )
     if best.differ:
         return f"{reading}So the best weight moves."
     return (
-        f"{reading}That is no evidence that the best weight moves: it would take both differences "
-        "to be told from zero, and each is flattered by having been picked as the largest of many."
+        f"{reading}That is no evidence that the best weight moves. For that, both differences "
+        "would have to be told from zero. Besides, each of them looks large because it was picked "
+        "as the largest of many."
     )
 
 
@@ -232,17 +234,17 @@ def courses_reading(courses: Courses, long: Evidence) -> str:
         rul = " to ".join(f"{loss:.0f}" for loss in at_epochs["rul_loss"])
         health = " to ".join(f"{loss:.2f}" for loss in at_epochs["health_loss"])
         sentences.append(
-            f"On {name.split()[-1]} the RUL loss goes from {rul} cycles² over the epochs 1, 10 and "
-            f"{len(course)}, the health loss from {health} nats."
+            f"On {name.split()[-1]} the RUL loss goes from {rul} cycles² at epochs 1, 10 and "
+            f"{len(course)}, and the health loss from {health} nats."
         )
     drift = change_of_balance(courses[FIRST_COURSE])
     return " ".join(
         [
             *sentences,
-            "Both are lower than printed at nearly every stage, and lowest long before the end: "
-            "once the validation error has stopped falling, the schedule halves the learning rate "
-            "again and again, and little moves any more. The balancing weight of the losses is "
-            f"{drift:.1f} times as large at the end as at the first epoch on FD001.",
+            "Both are lower than printed at nearly every stage, and they are lowest long "
+            "before the end. Once the validation error has stopped falling, the schedule halves "
+            "the learning rate again and again, and little changes. On FD001 the balancing weight "
+            f"of the losses is {drift:.1f} times as large at the end as at the first epoch.",
         ]
     )
 

@@ -12,7 +12,7 @@ from IPython.display import HTML, Markdown
 
 from rulbook.claims.decision import Answer, answer_of_figure
 from rulbook.data import SUBSETS
-from rulbook.display.results import in_words, number
+from rulbook.display.results import in_words, number, number_range
 from rulbook.display.tables import table
 from rulbook.experiments.gradient_norms import PLACES
 from rulbook.studies.condition_rules import (
@@ -70,10 +70,11 @@ def start_reading(at_start: Evidence) -> Markdown:
     summary = start_summary(at_start.records)
     return Markdown(
         " ".join(
-            f"On the {network} network {rows['started shut'].sum()} of {rows['seeds'].sum()} start "
-            f"shut; the others have medians from {rows['median'].min():.0f} to "
-            f"{rows['median'].max():.0f} over {in_words(len(rows), 'subset')}, and at least nine "
-            f"batches of ten lie between {rows['5 %'].min():.0f} and {rows['95 %'].max():.0f}."
+            f"On the {network} network {rows['started shut'].sum()} of {rows['seeds'].sum()} RUL "
+            "heads start shut. For the others, the median ratio on "
+            f"{in_words(len(rows), 'subset')} goes from {rows['median'].min():.0f} to "
+            f"{rows['median'].max():.0f}, and at least nine of ten batches lie between "
+            f"{rows['5 %'].min():.0f} and {rows['95 %'].max():.0f}."
             for network, rows in summary.groupby("network")
         )
     )
@@ -84,7 +85,7 @@ def starts_table(starts: pd.DataFrame) -> HTML:
     whole = {name: starts[name].map(lambda q: number(q, 0)) for name in _EXTREMES}
     return table(
         starts.assign(**whole),
-        "Gradient ratio on the trunk before the first step, FD001, without those that started shut",
+        "Gradient ratio on the trunk before the first step, FD001, without heads that started shut",
     )
 
 
@@ -157,16 +158,20 @@ def ratio_by_training_table(
                         "batch": of_subset[0].config.batch_size,
                         "subset": subset,
                         "seeds": len(of_subset),
-                        "epochs": f"{min(lengths)} to {max(lengths)}",
-                        "median ratio": ratio_quantile(counts, 0.5),
+                        "epochs": number_range(lengths),
+                        "median ratio": _ratio(ratio_quantile(counts, 0.5)),
                     }
                 )
     said = " ".join(one.sentence() for one in others)
     return table(
         pd.DataFrame(rows),
         f"Median gradient ratio over all observed steps of trainings at equal weights. {said}",
-        {"median ratio": _WHOLE},
     )
+
+
+def _ratio(value: float) -> str:
+    """Return a ratio as a whole number, or to two places where it is below one."""
+    return number(value, 0 if value >= 1 else 2)
 
 
 def cosine_reading(records: Sequence[RunRecord], trace: pd.DataFrame) -> Markdown:
@@ -182,10 +187,10 @@ def cosine_reading(records: Sequence[RunRecord], trace: pd.DataFrame) -> Markdow
         return Markdown(f"In the short live run above the median cosine is {live:+.2f}.")
     recorded = typical_cosine(records)
     return Markdown(
-        f"Over {in_words(len(records), 'recorded training')}, the median cosine of an "
-        f"epoch's steps is {recorded:+.2f}: the two gradients "
+        f"In {in_words(len(records), 'recorded training')} the typical median of the cosine over "
+        f"an epoch is {recorded:+.2f}: the two gradients "
         f"{'agree' if recorded > 0 else 'disagree'} more often than not. In the short live run "
-        f"above it is {live:+.2f}."
+        f"above the median is {live:+.2f}."
     )
 
 
@@ -199,11 +204,21 @@ def balancing_weight_table(study: Evidence, live: pd.DataFrame) -> HTML | Markdo
             f"{live['ratio'].head(10).median():.0f} over the first ten steps to "
             f"{live['ratio'].tail(10).median():.0f} over the last ten."
         )
-    columns = ["subset", "epoch", "ratio_50", "cosine_50", "rul_loss", "health_loss"]
+    names = {
+        "subset": "subset",
+        "epoch": "epoch",
+        "ratio_50": "balancing weight",
+        "cosine_50": "median cosine",
+        "rul_loss": "RUL loss",
+        "health_loss": "health loss",
+    }
+    shown = by_epoch[by_epoch["epoch"].isin(_EPOCHS_SHOWN)]
+    formats = (".0f", "+.2f", ".0f", ".3f")
     return table(
-        by_epoch[by_epoch["epoch"].isin(_EPOCHS_SHOWN)][columns],
-        f"The balancing weight by epoch (median ratio). {study.sentence()}",
-        {"ratio_50": ".0f", "cosine_50": "+.2f", "rul_loss": ".0f", "health_loss": ".3f"},
+        shown[list(names)].rename(columns=names),
+        "The balancing weight by epoch: the median ratio of the epoch's steps. Losses in cycles² "
+        f"and nats. {study.sentence()}",
+        dict(zip(list(names.values())[2:], formats, strict=True)),
     )
 
 
@@ -235,19 +250,19 @@ def growth_reading(study: Evidence) -> Markdown:
         return Markdown(study.sentence())
     growth = required_weight_growth(study.records)
     courses = " ".join(
-        f"On {subset} it is largest at epoch {factor.idxmax()}, {factor.max():.0f} times its value "
-        f"at epoch 1, and has fallen to {factor.loc[QUADRUPLED_BY]:.0f} times by epoch "
-        f"{QUADRUPLED_BY}."
+        f"On {subset} the balancing weight is largest at epoch {factor.idxmax()}, "
+        f"{factor.max():.0f} times its value at epoch 1. By epoch {QUADRUPLED_BY} it is "
+        f"{factor.loc[QUADRUPLED_BY]:.0f} times that value."
         for subset, factor in growth.items()
     )
     return Markdown(
-        f"{courses} Trainings that stop early, on every seed, say the same: the weight quadruples "
-        "before they end. A weight that balances the first "
-        "epoch does not balance the thirtieth, and pitfall 3 is right about it. How much more it "
-        "grows depends on the start: here the output bias is at the training mean and the learning "
-        "rate warms up, which makes the first epoch's ratio small. It grows in the first epochs, "
-        "while the head learns the range of lives, and not because the residual decays: as that "
-        "happens, it falls."
+        f"{courses} Trainings that stop early say the same on every seed: the weight quadruples "
+        "before they end. A weight that balances the first epoch does not balance the thirtieth, "
+        "and pitfall 3 is right about that. How much more the weight grows depends on the start. "
+        "Here the output bias starts at the training mean and the learning rate warms up, and both "
+        "make the first epoch's ratio small. The weight grows in the first epochs, while the head "
+        "learns the range of lives. It does not grow because the residual decays: while the "
+        "residual decays, the weight falls."
     )
 
 

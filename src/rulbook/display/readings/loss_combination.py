@@ -23,23 +23,23 @@ from rulbook.weighting.method import WeightingMethod
 from rulbook.weighting.registry import METHODS
 
 CONTRIBUTION_CAPTION = (
-    "It opens on the section's two losses at equal weights. Try: find by hand the weight at which "
-    "both losses contribute the same, then press Balance. Raise the RUL loss to 1000, as early in "
-    "a training, and see how far that weight moves."
+    "The figure opens on the section's two losses at equal weights. Try: find by hand the weight "
+    "at which both losses contribute the same, then press Balance. Raise the RUL loss to 1000, a "
+    "size that it has early in training, and see how far that weight moves."
 )
 """What to try in the explorer of the contributions."""
 
 KNOBS_CAPTION = (
-    "Try: for how many tasks could you still afford the grid, if a training takes a minute? And "
+    "Try: for how many tasks could you still afford the grid, if one training takes a minute? And "
     "with a grid of three values?"
 )
 """What to try in the explorer of the grid over free weights."""
 
 FRONTIER_CAPTION = (
-    "Two toy frontiers, and on the first the trained networks: one point a weight, each loss "
-    "scaled from its least to its largest. Try: slide λ and watch the dot go along the whole "
-    "convex frontier, but jump from end to end of the concave one. Point at a trained network to "
-    "see its weight: they lie nowhere near a frontier."
+    "Here are two toy frontiers. The first also shows trained networks, one point for each weight, "
+    "with each loss scaled from its smallest value to its largest. Try: slide λ. The dot goes "
+    "along the whole convex frontier, but jumps from end to end of the concave one. Point at a "
+    "trained network to see its weight: the networks lie nowhere near a frontier."
 )
 """What to try in the explorer of the frontiers."""
 

@@ -161,7 +161,7 @@ def conventions_shown(core: Evidence) -> HTML | Markdown:
         for run in runs_by_seed.values()
     ]
     if not runs:
-        return waiting("No training is recorded yet: `rulbook sweep core` makes them.")
+        return waiting("No training is recorded yet; `rulbook sweep core` runs them.")
     rows = [
         {
             "subset": subset,
@@ -194,9 +194,9 @@ def conventions_reading(core: Evidence) -> str:
             find(f"n24.1-table-{row}-{subset.lower()}").printed for row in ("single-task", "050")
         )
         lines.append(
-            f"* On {subset} the single-task network has {capped:.2f} cycles against capped lives "
-            f"and {uncapped:.2f} against uncapped ones; the source prints {single} for the single "
-            f"task and {equal} for equal weights."
+            f"* On {subset} the error of the single-task network is {capped:.2f} cycles against "
+            f"capped lives and {uncapped:.2f} against uncapped ones. The source prints {single} "
+            f"for the single task and {equal} for equal weights."
         )
     return "\n".join(lines) or "The single-task network is not recorded yet."
 
@@ -224,7 +224,7 @@ def selection_shown(selection: Evidence) -> HTML | Markdown:
         )
     return table(
         pd.DataFrame(rows),
-        "Test RMSE of the compact network by the way the epoch is chosen, cycles. "
+        "Test RMSE of the compact network by how the epoch is chosen, cycles. "
         f"{selection.sentence()}",
     )
 
@@ -256,10 +256,11 @@ def window_split_reading(core: Evidence, recipes: Evidence) -> str:
     return (
         "The split by windows has another effect. When whole engines are held out, the best "
         f"epoch is number {_best_epoch(clean):.0f}. When windows are held out, it is number "
-        f"{_best_epoch(leaky.values()):.0f} of at most {clean[0].config.max_epochs}: every further "
-        "epoch remembers more of the engines that both parts share. The validation error that is "
-        f"then reported is {row.validation_rmse:.2f} cycles: the size of the source's "
-        f"figures, from a network that errs by {row.rmse:.2f} cycles on the test engines."
+        f"{_best_epoch(leaky.values()):.0f} of at most {clean[0].config.max_epochs}, because in "
+        "every further epoch the network remembers more of the engines that both parts share. The "
+        f"validation error that is then reported is {row.validation_rmse:.2f} cycles. That is the "
+        "size of the source's figures, but on the test engines the same network has an error of "
+        f"{row.rmse:.2f} cycles."
     )
 
 
@@ -273,8 +274,8 @@ def leak_shown(records: Sequence[RunRecord]) -> HTML | Markdown:
     ends = held_out_ends(records)
     if ends.empty:
         return waiting(
-            "Waiting for records: `rulbook sweep window-split-fd002` and `rulbook sweep "
-            "window-split-fd004` make them."
+            "Nothing is recorded yet; `rulbook sweep window-split-fd002` and `rulbook sweep "
+            "window-split-fd004` run the trainings."
         )
     return table(
         pd.DataFrame(
@@ -288,8 +289,8 @@ def leak_shown(records: Sequence[RunRecord]) -> HTML | Markdown:
             }
             for row in rows_of(ends)
         ),
-        "RMSE in cycles of the compact network where windows of trained-on engines are held out, "
-        "no early stop, mean ± sd over seeds; values, no outcome",
+        "RMSE in cycles of the compact network where the held-out windows come from engines that "
+        "were trained on, no early stop, mean ± sd over seeds. These are values without an outcome",
     )
 
 
@@ -309,16 +310,18 @@ def leak_reading(records: Sequence[RunRecord]) -> str:
         missing = len(printed) - len(ours)
         if missing:
             lines.append(
-                f"* {subset}: waiting for {in_words(missing, 'method')} of the source's "
-                f"{len(printed)} rows; nothing is said about their order."
+                f"* On {subset}, {in_words(missing, 'method')} of the source's {len(printed)} rows "
+                f"{'is' if missing == 1 else 'are'} not recorded yet, so nothing is said about the "
+                "order."
             )
             continue
         theirs = [float(printed[name]) for name in ours]
         tau = float(stats.kendalltau(list(ours.values()), theirs).statistic)
         labels = [NAMED_METHODS[name].label for name in ours]
         lines.append(
-            f"* {subset}: from the lowest error to the highest, {', '.join(labels)}; the source "
-            f"has {', '.join(_in_printed_order(printed))}. The rank correlation of the two orders "
+            f"* On {subset} the order from the lowest error to the highest is {', '.join(labels)}. "
+            f"The source's is {', '.join(_in_printed_order(printed))}. The rank correlation of the "
+            "two orders "
             f"(Kendall's τ over {len(printed)} rows) is {number(tau)}."
         )
     return "\n".join(lines)
@@ -337,8 +340,7 @@ def book_network_shown(book_network: Evidence) -> HTML | Markdown:
     rows = split_and_selection_table(book_network.records)
     if rows.empty:
         return waiting(
-            f"Waiting for records. {book_network.sentence()} `rulbook sweep book-network` runs "
-            "what is missing."
+            f"{book_network.sentence()} `rulbook sweep book-network` runs what is missing."
         )
     held_out = {"unit": "engines", "window": "windows"}
     return table(
@@ -353,8 +355,8 @@ def book_network_shown(book_network: Evidence) -> HTML | Markdown:
                 "best epoch on test": rows["best_on_test"],
             }
         ),
-        "RMSE of the source's network on FD001 by what is held out and by who chooses the epoch, "
-        f"cycles, means over seeds; values, no outcome. {book_network.sentence()}",
+        "RMSE of the source's network on FD001 by what is held out and by how the epoch is chosen, "
+        f"cycles, means over seeds. These are values without an outcome. {book_network.sentence()}",
         dict.fromkeys(["held-out error", "test engines", "best epoch on test"], ".2f"),
     )
 
@@ -376,7 +378,7 @@ def difference_reading(core: Evidence, printed: float) -> str:
         return "The two networks are not both recorded yet, so the noise is not known."
     (row,) = compared
     if row.outcome == Outcome.TOO_FEW_SEEDS:
-        return f"Over {in_words(row.seeds, 'seed')} the noise is not known yet."
+        return f"With {in_words(row.seeds, 'seed')} the noise is not known yet."
     outcome = f"difference: {row.outcome}" if row.outcome in TOLD_APART else row.outcome
     return (
         f"Over {in_words(row.seeds, 'seed')} of the compact network, single task minus equal "
@@ -386,7 +388,8 @@ def difference_reading(core: Evidence, printed: float) -> str:
     ) + (
         "The comparison could have seen a difference as large as the source's."
         if printed >= row.smallest_detectable
-        else "The source's difference is smaller: the test engines of FD002 could well miss it."
+        else "The source's difference is smaller than that: a comparison on the test engines of "
+        "FD002 could well miss it."
     )
 
 

@@ -52,8 +52,8 @@ def early_ratios_table(ratios: pd.DataFrame) -> HTML:
     }
     return table(
         ratios[list(heads)].rename(columns=heads),
-        'Medians over batches of 256 windows and seeds, without seeds that started shut; "from" '
-        'and "to" are the quartiles of the ratio',
+        "Medians over seeds and batches of 256 windows, without seeds whose RUL head started shut. "
+        'The columns "from" and "to" are the quartiles of the ratio',
         {"‖g_rul‖": ".1f", "‖g_hs‖": ".3f"}
         | dict.fromkeys(["seeds", "batches", "ratio", "from", "to"], ".0f"),
     )
@@ -117,9 +117,9 @@ def symptoms_by_condition(records: Mapping[str, Sequence[RunRecord]]) -> HTML:
             )
     return table(
         pd.DataFrame(rows),
-        "Equal weights under each training condition, compact network, validation engines, at the "
-        "selected epoch where no other is named, mean ± sd over seeds; RMSE in cycles, the probe's "
-        "accuracy is balanced",
+        "Equal weights under each training condition: compact network, validation engines, mean ± "
+        "sd over seeds. Figures are at the selected epoch unless another is named; the RMSE is in "
+        "cycles, and the probe's accuracy is balanced",
     )
 
 
@@ -272,7 +272,7 @@ def arrived_optimisers_reading(records: Mapping[str, Sequence[RunRecord]]) -> Ma
         )
         seeds = [seed for seed in adamw if seed in sgd]
         if not seeds:
-            lines.append(f"{subset}: waiting for records.")
+            lines.append(f"On {subset} the records are not there yet.")
             continue
         late = sum(not has_arrived(sgd[seed]) for seed in seeds)
         ends = {
@@ -280,9 +280,9 @@ def arrived_optimisers_reading(records: Mapping[str, Sequence[RunRecord]]) -> Ma
             for name, runs in (("AdamW", adamw), ("SGD", sgd))
         }
         lines.append(
-            f"{subset}: AdamW ends at {ends['AdamW']:.2f}, SGD at {ends['SGD']:.2f}, over "
-            f"{in_words(len(seeds), 'seed')}"
-            f"{f'; on {late} of them SGD had not arrived' if late else ''}."
+            f"On {subset} the health accuracy ends at {ends['AdamW']:.2f} with AdamW and at "
+            f"{ends['SGD']:.2f} with SGD, over {in_words(len(seeds), 'seed')}"
+            f"{f'; on {late} of them SGD ran out of epochs' if late else ''}."
         )
     return Markdown(" ".join(lines))
 
@@ -290,7 +290,7 @@ def arrived_optimisers_reading(records: Mapping[str, Sequence[RunRecord]]) -> Ma
 def fixed_weights_reading(records: Sequence[RunRecord]) -> Markdown:
     """Say which fixed weights serve both tasks under the protocol, by its ``records``."""
     serving = {subset: weights_serving_both(records, subset) for subset in BOOK_SUBSETS}
-    return Markdown(f"Under the protocol. {serving_weights_reading(serving)}")
+    return Markdown(f"This is what the protocol's runs show. {serving_weights_reading(serving)}")
 
 
 def serving_weights_reading(serving: Mapping[str, Mapping[str, bool | None]]) -> str:
@@ -306,8 +306,8 @@ def serving_weights_reading(serving: Mapping[str, Mapping[str, bool | None]]) ->
         open_yet = sum(serves is None for serves in by_weight.values())
         parts.append(
             f"On {subset}, {' and '.join(labels) or 'no weight'} "
-            f"{'is' if len(labels) < 2 else 'are'} shown to serve both tasks, "
-            f"and {in_words(open_yet, 'weight')} could be told neither way."
+            f"{'is' if len(labels) < 2 else 'are'} shown to serve both tasks; "
+            f"for {in_words(open_yet, 'weight')} neither answer is shown."
         )
     return " ".join(parts)
 

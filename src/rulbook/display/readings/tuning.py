@@ -57,9 +57,9 @@ def tuned_shown(tuned: pd.DataFrame) -> HTML:
                 "could have seen": tuned["smallest_detectable"].map(number),
             }
         ),
-        f"Test RMSE as printed and after {TRIALS} trials a method, RUL capped, cycles. Chosen on "
-        "the validation engines, first seed; compared with tuned fixed weights, p corrected over "
-        "the methods of a subset",
+        f"Test RMSE as printed and after {TRIALS} trials for each method, RUL capped, cycles. "
+        "Settings are chosen on the validation engines of the first seed; the comparison is with "
+        "tuned fixed weights, and p is corrected over the methods of a subset",
     )
 
 
@@ -80,8 +80,9 @@ def weights_called_for_shown(rows: pd.DataFrame) -> HTML:
                 "highest": rows["highest"],
             }
         ),
-        f"Share of the RUL weight over the last steps on constant losses of {LOSSES['rul']:g} "
-        f"cycles² and {LOSSES['health']:g} nats and constant gradients at a ratio of {RATIO:g}",
+        "Share of the RUL weight over the last steps. The losses are held at "
+        f"{LOSSES['rul']:g} cycles² and {LOSSES['health']:g} nats, the gradients at a ratio of "
+        f"{RATIO:g}",
         dict.fromkeys(["called for", "mean", "lowest", "highest"], ".4f"),
     )
 
@@ -94,11 +95,11 @@ def clipping_reading(left: Mapping[str, float]) -> str:
 
     """
     return (
-        "Methods that combine gradients leave the heads unweighted. IMTL-G asks the trunk for a "
-        f"step of length {left['asked']:.2f} here; cut to length one together with an RUL head "
-        f"whose gradient is {RATIO:g} long, {left['together']:.4f} of it is left, and "
-        f"{left['apart']:.2f} where trunk and heads are first cut apart. The recorded rows of "
-        "these methods are cut together."
+        "Methods that combine gradients leave the heads unweighted. Here IMTL-G asks the trunk for "
+        f"a step of length {left['asked']:.2f}. Suppose the RUL head has a gradient of length "
+        f"{RATIO:g}. If trunk and heads are clipped together to length one, "
+        f"{left['together']:.4f} of the trunk's step is left. If they are clipped separately, "
+        f"{left['apart']:.2f} is left. The recorded rows of these methods are clipped together."
     )
 
 
@@ -121,9 +122,10 @@ def _settings_in_words(subset: str) -> str:
     if condition is not None:
         return condition.label
     return (
-        f"settings found by the search for competent ones (batch {settings.batch_size}, rate "
-        f"{settings.learning_rate:g}, patience {settings.patience}, target in "
-        f"{settings.target_unit}{'s' if settings.target_unit == 'cap' else ''})"
+        "with settings found by a search for competent networks (batch "
+        f"{settings.batch_size}, rate {settings.learning_rate:g}, "
+        f"patience {settings.patience}, target in {settings.target_unit}"
+        f"{'s' if settings.target_unit == 'cap' else ''})"
     )
 
 
@@ -133,18 +135,17 @@ def _outcomes_in_words(rows: pd.DataFrame) -> str:
     if compared.empty:
         trials = int(rows["trials"].sum())
         return (
-            f"waiting for records ({trials} of {in_words(TRIALS * len(rows), 'trial')}); nothing "
-            "can be compared yet."
+            f"{trials} of {in_words(TRIALS * len(rows), 'trial')} are recorded, so nothing can be "
+            "compared yet."
         )
     apart = compared[compared["outcome"].isin(TOLD_APART)]
     named = ", ".join(
-        f"{row.label} is {row.outcome} by "
-        f"{within(row.difference, row.difference_low, row.difference_high)} cycles"
+        f"{row.label} is {row.outcome} (difference "
+        f"{within(row.difference, row.difference_low, row.difference_high)} cycles)"
         for row in rows_of(apart)
     )
     missing = len(others) - len(compared)
     return (
-        f"of {in_words(len(compared), 'tuned method')} with five seeds "
-        f"{len(compared) - len(apart)} cannot be told from tuned fixed weights"
-        f"{f'; {named}' if named else ''}."
-    ) + (f" {in_words(missing, 'method')} waiting for records." if missing else "")
+        f"{len(compared) - len(apart)} of {in_words(len(compared), 'tuned method')} with five "
+        f"seeds cannot be told from tuned fixed weights{f'; {named}' if named else ''}."
+    ) + (f" {in_words(missing, 'method')} still without records." if missing else "")
