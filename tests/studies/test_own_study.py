@@ -270,3 +270,28 @@ def test_the_command_lists_records_of_a_file_with_what_is_set(tmp_path, monkeypa
         cli.main()
     listed = capsys.readouterr().out.splitlines()[1:]
     assert [line.partition(".")[0] for line in listed] == [changed.key()]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("sweep", "is no folder"), ("records", "is no folder"), ("records", "There is no folder")],
+)
+def test_results_that_are_no_folder_are_refused(tmp_path, monkeypatch, capsys, command, said):
+    named = tmp_path / "named"
+    if said == "is no folder":
+        named.write_text("")
+    monkeypatch.setenv(paths.RESULTS_VARIABLE, "elsewhere")
+    options = ["--status", "--set", "seed=7"] if command == "sweep" else []
+    monkeypatch.setattr("sys.argv", ["rulbook", command, *options, "--results", str(named)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_file_that_cannot_be_written_is_named_as_it_was_given(tmp_path):
+    (tmp_path / "table.csv").mkdir()
+    with pytest.raises(IsADirectoryError) as fault:
+        paths.write_atomically(tmp_path / "table.csv", "a,b")
+    assert fault.value.filename == str(tmp_path / "table.csv")
+    assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
