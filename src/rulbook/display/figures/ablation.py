@@ -77,7 +77,7 @@ def weight_sweep(
     axes.set_xticks(
         list(places.values()), labels=[f"{weight:g}" for weight in weights], fontsize=8.5
     )
-    np.atleast_1d(panels)[0].legend(loc="upper left")
+    np.atleast_1d(panels)[0].legend(loc="lower right", bbox_to_anchor=(1, 1))
     return DescribedFigure(
         figure,
         "Test RMSE against the RUL weight, logarithmic axis, "
