@@ -133,3 +133,5 @@ def test_gabas_trace_marks_the_warm_up_and_the_step_at_which_the_floor_binds(bou
     assert "500 at the start and 500 at the end" in alt
     assert "the average ends at 0.0400, the weight at 0.0500." in alt
     assert f"({bound_at or 'not within this trace'}). A network." in caption
+    figure.draw_without_rendering()
+    assert not bottom.get_legend().get_window_extent().overlaps(bottom.get_window_extent())
