@@ -202,8 +202,6 @@ def figures(
     jobs: Jobs = _JOBS,
 ) -> None:
     """Execute what changed or whose figures are gone; list the figures, as SVG and PNG."""
-    from rulbook.claims.collect import claims_table
-    from rulbook.publishing import front_page
     from rulbook.publishing.chapters import choose
     from rulbook.publishing.execute import figures_saved
     from rulbook.publishing.layout import of_checkout
@@ -217,6 +215,9 @@ def figures(
         for path in figures_saved(layout, chapter)
     ]
     if not chapters:
+        from rulbook.claims.collect import claims_table
+        from rulbook.publishing import front_page
+
         saved += front_page.save_figure(claims_table(layout.executed), layout.figures)
     for path in saved:
         typer.echo(path)
@@ -227,10 +228,11 @@ def slides(chapters: Chapters = None, jobs: Jobs = _JOBS) -> None:
     """Execute what changed, then write slides: each chapter's findings, and its figures."""
     from rulbook.publishing.chapters import choose
     from rulbook.publishing.layout import of_checkout
-    from rulbook.publishing.slides import write_slides
 
     layout = of_checkout()
     _execute(layout, chapters, _parameters("quick", "auto", "auto"), jobs)
+    from rulbook.publishing.slides import write_slides  # a wrong name does not wait for it
+
     for page in write_slides(layout, choose(layout, chapters or ())):
         typer.echo(page)
 
@@ -240,10 +242,12 @@ def print_edition(chapters: Chapters = None) -> None:
     """Print the built pages of chapters to PDF, without solutions."""
     from rulbook.publishing.chapters import choose
     from rulbook.publishing.layout import of_checkout
-    from rulbook.publishing.print_edition import print_chapters
 
     layout = of_checkout()
-    for pdf in print_chapters(layout, choose(layout, chapters or ())):
+    chosen = choose(layout, chapters or ())
+    from rulbook.publishing.print_edition import print_chapters  # as in `slides`
+
+    for pdf in print_chapters(layout, chosen):
         typer.echo(pdf)
 
 

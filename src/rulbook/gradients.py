@@ -130,4 +130,7 @@ def _flat(gradient: Sequence[Tensor]) -> Tensor:
 
 
 def _single(values: Tensor) -> Tensor:
+    if values.is_complex():
+        # A complex number is two real ones: the angle is that of the real vectors.
+        return torch.view_as_real(values.resolve_conj())
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

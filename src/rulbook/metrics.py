@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from rulbook.data import HEALTH_STATES
 from rulbook.typing import Floats
@@ -186,6 +183,10 @@ def linear_probe(
         test_features: features to test on, shape (other samples, features).
         test_health: their classes, shape (other samples,).
     """
+    from sklearn.linear_model import LogisticRegression  # takes long to import
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     probe.fit(np.asarray(train_features, dtype=np.float64), np.asarray(train_health))
     predicted = probe.predict(np.asarray(test_features, dtype=np.float64))

@@ -111,7 +111,8 @@ It is.
 """
 
 
-def _checkout(root: Path) -> Layout:
+def make_checkout(root: Path) -> Layout:
+    """Return a checkout with the project's configuration and no chapter."""
     layout = Layout(root)
     layout.book.mkdir(parents=True)
     layout.notebooks.mkdir()
@@ -125,7 +126,7 @@ def _checkout(root: Path) -> Layout:
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     """A checkout with the project's configuration and no chapter."""
-    return _checkout(tmp_path / "checkout")
+    return make_checkout(tmp_path / "checkout")
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, assets: Path) -> Layout:
     """A checkout whose two chapters were executed and whose pages were built; not to be changed."""
-    layout = _checkout(tmp_path_factory.mktemp("built") / "checkout")
+    layout = make_checkout(tmp_path_factory.mktemp("built") / "checkout")
     (layout.book / "01-tiny.md").write_text(FRONT_MATTER + TINY + EXERCISES, encoding="utf-8")
     (layout.book / "02-second.md").write_text(
         FRONT_MATTER

@@ -154,30 +154,80 @@ def test_faults_of_the_claims_are_kept_with_the_pages(built, monkeypatch):
     assert claim_faults(built) == expected
 
 
-@pytest.mark.slow
-def test_pages_are_built_again_when_our_script_for_the_widgets_changed(
-    built, tmp_path, monkeypatch
-):
-    layout, script = Layout(tmp_path / "copy"), tmp_path / "setup.js"
-    shutil.copytree(built.root, layout.root)
-    script.write_text("// Another one.\n")
-    monkeypatch.setattr(web_assets, "_OUR_SCRIPT", script)
-    assert build_site(layout) is True
-    assert (layout.html / web_assets.WIDGETS_SETUP).read_text() == script.read_text()
+SCRIPT = "// Another one.\n"
+PUBLIC = {
+    "site_url": "https://example.org/rulbook/",
+    "repository_url": "https://github.com/example/rulbook",
+    "jupyterhub_url": "https://hub.example.org",
+}
 
 
-@pytest.mark.slow
-def test_new_prose_is_shown_with_the_outputs_that_are_there(built, tmp_path):
-    layout = Layout(tmp_path / "copy")
-    shutil.copytree(built.root, layout.root)
+def _change_prose(layout, _script):
     (chapter,) = choose(layout, ["01-tiny"])
     text = chapter.text.read_text()
     chapter.text.write_text(text.replace("# A tiny chapter", "# A new title\n\nMore words."))
-    parameters = Parameters(data="simulated", device="cpu", seed=7)
-    executed = execute(layout, [chapter], parameters, console=Console(file=io.StringIO()))
-    assert executed.executed == ()
-    assert build_site(layout) is True
-    page = (layout.html / "01-tiny.html").read_text()
+
+
+def _change_addresses(layout, _script):
+    config = yaml.safe_load((layout.root / "_config.yml").read_text())
+    (layout.root / "_config.yml").write_text(yaml.safe_dump(config | {"rulbook": PUBLIC}))
+
+
+def _change_script(_layout, script):
+    script.write_text(SCRIPT)
+
+
+CHANGES = (_change_prose, _change_addresses, _change_script)
+
+
+@pytest.fixture(scope="session")
+def changed(built, tmp_path_factory):
+    """A copy in which all of this was changed since its pages were built, and then built again."""
+    folder = tmp_path_factory.mktemp("changed")
+    layout, script = Layout(folder / "copy"), folder / "setup.js"
+    shutil.copytree(built.root, layout.root)
+    for change in CHANGES:
+        change(layout, script)
+    chosen, parameters = choose(layout, ["01-tiny"]), Parameters("quick", "simulated", "cpu", 7)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(web_assets, "_OUR_SCRIPT", script)
+        executed = execute(layout, chosen, parameters, console=Console(file=io.StringIO()))
+        assert executed.executed == ()
+        assert build_site(layout) is True
+    return layout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", CHANGES)
+def test_pages_are_built_again_when_any_of_this_changed(built, change, tmp_path, monkeypatch):
+    """That a build begins is enough here; what all three come to is looked at below."""
+
+    class BegunError(Exception):
+        pass
+
+    def begin(_):
+        raise BegunError
+
+    layout, script = Layout(tmp_path / "copy"), tmp_path / "setup.js"
+    shutil.copytree(built.root, layout.root)
+    shutil.copy2(web_assets._OUR_SCRIPT, script)
+    monkeypatch.setattr(web_assets, "_OUR_SCRIPT", script)
+    monkeypatch.setattr(web_assets, "provide", begin)
+    assert build_site(layout) is False
+    change(layout, script)
+    with pytest.raises(BegunError):
+        build_site(layout)
+
+
+@pytest.mark.slow
+def test_a_new_script_for_the_widgets_is_among_the_pages(built, changed):
+    assert (changed.html / web_assets.WIDGETS_SETUP).read_text() == SCRIPT
+    assert (built.html / web_assets.WIDGETS_SETUP).read_text() != SCRIPT
+
+
+@pytest.mark.slow
+def test_new_prose_is_shown_with_the_outputs_that_are_there(changed):
+    page = (changed.html / "01-tiny.html").read_text()
     assert "A new title" in page
     assert "More words." in page
     assert "parameters seen: quick simulated cpu 7" in page
@@ -237,19 +287,10 @@ def test_a_warning_is_an_error_and_leaves_the_old_pages(built, tmp_path):
 
 
 @pytest.mark.slow
-def test_pages_with_public_addresses_have_a_site_map_and_launch_buttons(built, tmp_path):
-    layout = Layout(tmp_path / "copy")
-    shutil.copytree(built.root, layout.root)
-    assert not list(layout.html.glob("sitemap*"))
-    assert "colab" not in (layout.html / "01-tiny.html").read_text()
-    config = yaml.safe_load((layout.root / "_config.yml").read_text())
-    config["rulbook"] = {
-        "site_url": "https://example.org/rulbook/",
-        "repository_url": "https://github.com/example/rulbook",
-        "jupyterhub_url": "https://hub.example.org",
-    }
-    (layout.root / "_config.yml").write_text(yaml.safe_dump(config))
-    build_site(layout)
+def test_pages_with_public_addresses_have_a_site_map_and_launch_buttons(built, changed):
+    assert not list(built.html.glob("sitemap*"))
+    assert "colab" not in (built.html / "01-tiny.html").read_text()
+    layout = changed
     page = (layout.html / "01-tiny.html").read_text()
     assert "https://example.org/rulbook/01-tiny.html" in (layout.html / "sitemap.xml").read_text()
     assert "github/example/rulbook/blob/main/notebooks/01-tiny.ipynb" in page

@@ -18,6 +18,8 @@ from rulbook.publishing.status import data_in_words, status_table, versions_in_w
 from rulbook.publishing.substitutions import substitutions
 from rulbook.weighting.registry import METHODS
 
+from .conftest import make_checkout
+
 PAGES = sorted(page for page in of_checkout().book.glob("*.md") if not page.name[0].isdigit())
 CHAPTERS = [chapter.name for chapter in choose(of_checkout(), [])]
 RUN = Conditions(
@@ -62,9 +64,21 @@ def executed(layout, write):
     return layout
 
 
-def test_every_count_is_that_of_the_ledger(layout):
-    count = substitutions(layout)["count"]
-    rows = claims_table(layout.executed)
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """The values of a checkout with no chapter; not to be changed."""
+    return substitutions(make_checkout(tmp_path_factory.mktemp("bare") / "checkout"))
+
+
+@pytest.fixture(scope="module")
+def of_the_book():
+    """The values of this checkout; not to be changed."""
+    return substitutions(of_checkout())
+
+
+def test_every_count_is_that_of_the_ledger(bare, tmp_path):
+    count = bare["count"]
+    rows = claims_table(tmp_path)
     assert count["claims"] == len(read_ledger()) == len(rows)
     assert sum(count[verdict] for verdict in Verdict) + count["open"] == count["claims"]
     assert count["exact_claims"] + count["statistical_claims"] == count["claims"]
@@ -77,9 +91,9 @@ def test_values_are_the_same_at_every_build(executed):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_pages_use_only_values_that_there_are(layout, page):
+def test_pages_use_only_values_that_there_are(bare, page):
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
-    values = substitutions(layout) | {"minutes": dict.fromkeys(CHAPTERS, "")}
+    values = bare | {"minutes": dict.fromkeys(CHAPTERS, "")}
     environment.from_string(page.read_text(encoding="utf-8")).render(values)
 
 
@@ -110,14 +124,14 @@ def test_data_and_versions_are_those_of_the_executions(executed, write):
     assert data_in_words(executed) == "no engine data"
 
 
-def test_the_book_is_cited_as_its_file_says():
-    citation = substitutions(of_checkout())["citation"]
+def test_the_book_is_cited_as_its_file_says(of_the_book):
+    citation = of_the_book["citation"]
     assert f"Version {__version__}." in citation
     assert "The rulbook authors" in citation
 
 
-def test_the_entry_for_bibtex_has_what_the_citation_has():
-    entry = substitutions(of_checkout())["bibtex"]
+def test_the_entry_for_bibtex_has_what_the_citation_has(of_the_book):
+    entry = of_the_book["bibtex"]
     assert entry.startswith("```bibtex\n@software{rulbook,\n")
     assert f"  version = {{{__version__}}}," in entry
     assert "  author = {{The rulbook authors}}," in entry
@@ -125,8 +139,8 @@ def test_the_entry_for_bibtex_has_what_the_citation_has():
     assert "url" not in entry
 
 
-def test_the_project_has_an_address_and_an_install_line_once_it_is_public(layout):
-    assert substitutions(layout)["repository"] == ""
+def test_the_project_has_an_address_and_an_install_line_once_it_is_public(bare, layout):
+    assert bare["repository"] == ""
     config = layout.root / "_config.yml"
     text = config.read_text(encoding="utf-8")
     public = text.replace('repository_url: ""', 'repository_url: "https://github.com/a/b"')
@@ -141,8 +155,8 @@ def test_cards_have_the_time_of_every_chapter(executed):
     assert minutes["99-bare"].endswith("to read")
 
 
-def test_every_method_with_a_paper_is_cited_to_an_entry_of_the_bibliography(layout):
-    table = substitutions(layout)["method_sources"]
+def test_every_method_with_a_paper_is_cited_to_an_entry_of_the_bibliography(bare):
+    table = bare["method_sources"]
     bibliography = paths.ledger().with_name("references.bib").read_text(encoding="utf-8")
     keys = re.findall(r"\{cite:t\}`(\w+)`", table)
     assert len(keys) == sum(method.citation is not None for method in METHODS.values())

@@ -61,14 +61,23 @@ def committed_record(subset: str) -> RunRecord:
 def believable(record: RunRecord, config: RunConfig | None = None) -> RunRecord:
     """Return a record of ``config`` (its own, if left out) that passes every check of reading."""
     config = config or record.config
-    epochs = record.epochs or [epoch(12.0)]
+    rate = {"learning_rate": config.learning_rate}
+    epochs = [e.model_copy(update=rate) for e in record.epochs or [epoch(12.0)]]
+    selected = min(range(len(epochs)), key=lambda i: epochs[i].validation.rmse)
+    out_of_patience = selected + 1 + (config.patience or config.max_epochs)
+    committed = committed_record(config.subset)
     return record.model_copy(
         update={
             "config": config,
-            "epochs": epochs,
-            "selected_epoch": min(range(len(epochs)), key=lambda i: epochs[i].validation.rmse),
+            "epochs": [
+                *epochs,
+                *epochs[-1:] * (min(config.max_epochs, out_of_patience) - len(epochs)),
+            ],
+            "selected_epoch": selected,
             "raw_validation_rmse": 12.0,
-            "test": committed_record(config.subset).test,
+            "test": committed.test,
+            "probe_at_start": committed.probe_at_start,
+            "probe": committed.probe,
         }
     )
 

@@ -79,7 +79,7 @@ LIES = {
     "no epochs": (("epochs",), [], "no epochs"),
     "epoch 99 selected": (("selected_epoch",), 99, "epoch 100 of 2"),
     "no epoch selected": (("selected_epoch",), None, "selects no epoch"),
-    "an epoch that is not the best": (("epochs", 0, "validation", "rmse"), 1e3, "lowest"),
+    "an epoch that is not the best": (("epochs", 1, "validation"), "a better one", "lowest"),
     "a loss that is not a number": (("epochs", 0, "rul_loss"), math.nan, "epoch 1"),
     "an RMSE below 0": (("epochs", 1, "validation", "rmse"), -1.0, "epoch 2"),
     "a bin too few": (("epochs", 0, "gradients", "ratio_counts"), [0] * 59, "60 items"),
@@ -87,7 +87,34 @@ LIES = {
     "the test set watched": (("epochs", 0, "test"), "its validation", "watched"),
     "diverged with predictions": (("status",), "diverged", "diverged"),
     "no RMSE of the raw weights": (("raw_validation_rmse",), None, "raw weights"),
+    "a negative RMSE of the raw weights": (("raw_validation_rmse",), -1.0, "raw weights"),
     "a share above 1": (("probe", "accuracy"), 1.5, "probe"),
+    "a mean that is none": (("probe", "balanced_accuracy"), 0.123, "probe"),
+    "a majority below a third": (("probe", "majority_share"), 0.2, "probe"),
+    "two majorities": (("probe_at_start", "majority_share"), 0.987, "two shares"),
+    "no probe": (("probe",), None, "no probe"),
+    "an epoch too few": (("epochs",), "its first", "where its configuration goes on"),
+    "an RMSE for another": (("epochs", 0, "validation", "rmse"), 1e-3, "epoch 1"),
+    "an MSE for another": (("epochs", 1, "validation", "rul_loss"), 1e6, "epoch 2"),
+    "a bias beyond the error": (("epochs", 1, "validation", "mean_error"), -1e6, "epoch 2"),
+    "recalls beside the accuracy": (
+        ("epochs", 1, "validation", "health_recall"),
+        [0.987, 0.987, math.nan],
+        "epoch 2",
+    ),
+    "a training loss below 0": (("epochs", 1, "health_loss"), -0.1, "epoch 2"),
+    "an infinite rate": (("epochs", 1, "learning_rate"), math.inf, "epoch 2"),
+    "a rate above the peak": (("epochs", 1, "learning_rate"), 0.5, "epoch 2"),
+    "no weights": (("epochs", 1, "weights"), {}, "epoch 2"),
+    "weights of other tasks": (("epochs", 1, "weights"), {"a": 0.5, "b": 0.5}, "epoch 2"),
+    "a quantile out of order": (("epochs", 1, "gradients", "ratio_quantiles", 0), 1e9, "epoch 2"),
+    "a cosine above 1": (("epochs", 1, "gradients", "cosine_quantiles", 4), 1.5, "epoch 2"),
+    "a negative norm": (("epochs", 1, "gradients", "median_norm_rul"), -1.0, "epoch 2"),
+    "an infinite norm": (("epochs", 1, "gradients", "median_norm_health"), math.inf, "epoch 2"),
+    "ratios without steps": (("epochs", 1, "gradients", "ratio_counts"), [0] * 60, "epoch 2"),
+    "a word for a number": (("epochs", 1, "rul_loss"), "12.5", "rul_loss"),
+    "a yes for a number": (("test", "unit", 0), True, "unit"),
+    "a word for a protocol": (("config", "protocol"), str(PROTOCOL), "protocol"),
     "no duration": (("wall_seconds",), math.nan, "duration"),
 }
 
@@ -104,11 +131,35 @@ def test_a_record_that_lies_is_refused_in_one_sentence_that_names_its_file(
     read_record(file)
     if value == "its validation":
         value = record.epochs[0].validation.model_dump()
+    if value == "a better one":
+        better = {"rmse": 1.0, "rul_loss": 1.0, "mean_error": 0.0}
+        value = record.epochs[0].validation.model_dump() | better
+    if value == "its first":
+        value = [json.loads(record.epochs[0].model_dump_json())]
     file.write_text(_spoilt(file.read_text(), *path, value=value))
     with pytest.raises(RulbookError, match=says) as told:
         read_record(file)
     assert str(file) in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_predictions_that_are_not_of_the_watched_epoch_are_refused(simulated, short_run, tmp_path):
+    file = train(short_run.with_changes(watch_test=True), simulated).write(tmp_path)
+    read_record(file)
+    file.write_text(_spoilt(file.read_text(), "test", "predicted_rul", 0, value=124.5))
+    with pytest.raises(RulbookError, match="other predictions than the RMSE of epoch"):
+        read_record(file)
+
+
+@pytest.mark.parametrize("lie", ["probe", "probe_at_start", "raw_validation_rmse"])
+def test_a_baseline_has_nothing_of_a_network(simulated, record, lie, tmp_path):
+    config = record.config.with_changes(network="constant")
+    file = fit_baseline(config, simulated).write(tmp_path)
+    read_record(file)
+    value = json.loads(record.model_dump_json())[lie]
+    file.write_text(_spoilt(file.read_text(), lie, value=value))
+    with pytest.raises(RulbookError, match="is of constant, yet has"):
+        read_record(file)
 
 
 def test_a_record_under_another_name_is_refused(record, tmp_path):

@@ -1,6 +1,7 @@
 """What the training loop may rely on for every registered method alike."""
 
 import copy
+import functools
 import io
 import math
 import pickle
@@ -458,6 +459,53 @@ class TestWrongUse:
         match = r"2 tensors .* \(8, 5\), \(8,\).*neither"
         self.fails(name, observe, network, network.losses(), match, shared_params=last)
 
+    def test_heads_under_each_others_names(self, name, observe, network):
+        heads = dict(zip(("health", "rul"), network.task_params.values(), strict=True))
+        match = r"2 tensors that the rul loss trains, of shape \(1, 4\).* under another task"
+        self.fails(name, observe, network, network.losses(), match, task_params=heads)
+
+    def test_a_shared_layer_under_one_task(self, name, observe, network):
+        first, last = network.shared_params[:2], network.shared_params[2:]
+        heads = {**network.task_params, "rul": [*network.task_params["rul"], *last]}
+        match = "2 tensors that the health loss trains, .* in shared_params what more than one"
+        self.fails(
+            name, observe, network, network.losses(), match, shared_params=first, task_params=heads
+        )
+
+    def test_a_head_that_reads_the_others_output(self, name, observe, network):
+        z = network.trunk(network.x)
+        rul = network.heads["rul"](z)
+        health = network.heads["health"](z) + rul
+        losses = (rul.square().mean(), health.square().mean())
+        self.fails(name, observe, network, losses, "that the health loss trains")
+
+    @pytest.mark.parametrize("again", ["rul_loss", "health_loss"])
+    @pytest.mark.parametrize("as_mapping", [False, True])
+    def test_a_loss_given_twice(self, name, observe, again, as_mapping, network):
+        losses = dict(zip(TASKS, network.losses(), strict=True))
+        given = [losses] if as_mapping else losses.values()
+        match = f"given twice, once as {again}"
+        self.fails(name, observe, network, given, match, **{again: losses["rul"]})
+
+    @pytest.mark.parametrize(
+        ("change", "match"),
+        [
+            (lambda loss: loss.to("meta"), "rul loss is on the meta device"),
+            (lambda loss: loss.to(torch.complex128), "rul loss is a complex number"),
+            (lambda _: None, r"rul loss is a NoneType; .* torch\.zeros"),
+            (lambda loss: {"loss": loss}, "rul loss is a dict"),
+        ],
+    )
+    def test_a_loss_that_is_no_real_number(self, name, observe, change, match, network):
+        rul, health = network.losses()
+        self.fails(name, observe, network, (change(rul), health), match)
+
+    @pytest.mark.parametrize("argument", ["shared_params", "task_params"])
+    def test_no_list_at_all(self, name, observe, argument, network):
+        none = None if argument == "shared_params" else {**network.task_params, "rul": None}
+        match = "must be a list of parameters, not a NoneType"
+        self.fails(name, observe, network, network.losses(), match, **{argument: none})
+
     def test_a_parameter_in_both_lists(self, name, observe, network):
         shared = [*network.shared_params, *network.task_params["rul"]]
         self.fails(name, observe, network, network.losses(), "twice", shared_params=shared)
@@ -487,7 +535,9 @@ class TestWrongUse:
         match = "must be a mapping from rul, health"
         self.fails(name, observe, network, network.losses(), match, task_params=heads)
 
-    @pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf, torch.ones(2)])
+    @pytest.mark.parametrize(
+        "scale", [0.0, -1.0, math.nan, math.inf, torch.ones(2), "2", [2.0], 1j]
+    )
     def test_a_scale_that_is_none(self, name, observe, scale, network):
         self.fails(name, observe, network, network.losses(), "scale must be", scale=scale)
 
@@ -618,6 +668,114 @@ def test_with_no_layer_to_measure_the_refusal_says_what_to_do(name, frozen, netw
 
 
 @EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+def test_heads_that_were_put_side_by_side_train_as_apart(name, observe, network):
+    """Each loss reaches both heads in the graph then, one of them with gradient zero."""
+    network.step(warmed_up(name), observe=observe)
+    expected = network.gradients()
+    network.clear()
+    z = network.trunk(network.x)
+    both = torch.cat([network.heads["rul"](z), network.heads["health"](z)], dim=1)
+    losses = (
+        nn.functional.mse_loss(both[:, 0], network.rul),
+        nn.functional.cross_entropy(both[:, 1:], network.health),
+    )
+    call(warmed_up(name), network, losses, observe=observe)
+    assert_same(network.gradients(), expected)
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+def test_an_input_that_needs_gradients_may_be_listed_with_any_task(name, observe, network):
+    network.step(warmed_up(name), observe=observe)
+    expected = network.gradients()
+    network.clear()
+    network.x.requires_grad_()
+    heads = {**network.task_params, "rul": [*network.task_params["rul"], network.x]}
+    call(warmed_up(name), network, network.losses(), observe=observe, task_params=heads)
+    assert_same(network.gradients(), expected, rtol=0)
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+def test_an_optimiser_in_the_backward_takes_its_step(name, observe, network):
+    """Through ``register_post_accumulate_grad_hook``, once a parameter, as in autograd's own."""
+    other = TinyNetwork.build()
+    other.step(warmed_up(name), observe=observe)
+    moved = {}
+
+    def step(parameter):
+        moved[id(parameter)] = parameter.grad
+        parameter.grad = None
+
+    for parameter in network.parameters:
+        parameter.register_post_accumulate_grad_hook(step)
+    network.step(warmed_up(name), observe=observe)
+    assert_same([moved[id(p)] for p in network.parameters], other.gradients(), rtol=0)
+    assert all(p.grad is None for p in network.parameters)
+
+
+@EVERY_METHOD
+def test_a_compiled_network_trains_as_itself(name, network):
+    """Its outputs share one node of the graph, so that each loss seems to reach every head."""
+    network.step(warmed_up(name), observe=True)
+    expected = network.gradients()
+    network.clear()
+
+    @functools.partial(torch.compile, backend="aot_eager")
+    def predict(x):
+        z = network.trunk(x)
+        return network.heads["rul"](z).squeeze(-1), network.heads["health"](z)
+
+    rul, health = predict(network.x)
+    losses = (
+        nn.functional.mse_loss(rul, network.rul),
+        nn.functional.cross_entropy(health, network.health),
+    )
+    call(warmed_up(name), network, losses, observe=True)
+    assert_same(network.gradients(), expected)
+
+
+@EVERY_METHOD
+def test_a_lazy_layer_that_saw_no_input_is_left_out(name, network):
+    lazy = nn.LazyLinear(3)
+    shared = [*network.shared_params, *lazy.parameters()]
+    call(warmed_up(name), network, network.losses(), shared_params=shared, observe=True)
+    assert all(p.grad is not None for p in network.parameters)
+
+
+@EVERY_METHOD
+def test_a_layer_frozen_between_the_losses_and_the_step_is_no_fault(name, network):
+    losses = network.losses()
+    network.trunk[0].requires_grad_(False)
+    call(warmed_up(name), network, losses)
+    assert all(p.grad is not None for p in network.parameters if p.requires_grad)
+
+
+@EVERY_METHOD
+def test_complex_parameters_count_as_pairs_of_real_ones(name):
+    """As in a Fourier layer: the same step as with real and imaginary part as a last dimension."""
+    gradients = []
+    for as_complex in (False, True):
+        torch.manual_seed(0)
+        parts = torch.randn(5, 4, 2, dtype=torch.float64)
+        trunk = nn.Parameter(torch.view_as_complex(parts) if as_complex else parts)
+        heads = {task: nn.Linear(4, 1).double() for task in TASKS}
+        x = torch.randn(16, 5, dtype=torch.complex128)
+        z = torch.tanh((x @ (trunk if as_complex else torch.view_as_complex(trunk))).real)
+        losses = [(10 * head(z)).square().mean() for head in heads.values()]
+        info = warmed_up(name).backward(
+            *losses,
+            shared_params=[trunk],
+            task_params={task: head.parameters() for task, head in heads.items()},
+            observe=True,
+        )
+        grad = torch.view_as_real(trunk.grad) if as_complex else trunk.grad
+        gradients.append([grad, info.geometry.norms, info.geometry.cosines])
+    assert_same(*gradients)
+
+
+@EVERY_METHOD
 def test_a_parameter_that_no_loss_reaches_keeps_no_gradient(name, network):
     """As with autograd: zeros in its place would let weight decay and momentum move it."""
     unused = nn.Parameter(torch.ones(3, dtype=torch.float64))
@@ -646,6 +804,34 @@ def test_a_batch_without_labels_of_a_task_is_one_whose_gradient_is_zero(
     assert loss.get_weights() == other.get_weights()
     if observe:
         assert info.geometry.norms.tolist() == expected.geometry.norms.tolist()
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+@pytest.mark.parametrize(
+    "zero",
+    [
+        torch.tensor(0),
+        torch.tensor(False),
+        torch.zeros(1, requires_grad=True),
+        torch.zeros((), dtype=torch.float16),
+    ],
+    ids=["integer", "boolean", "leaf", "half"],
+)
+def test_any_zero_stands_for_the_loss_of_a_batch_without_labels(name, observe, zero, network):
+    rul, _ = network.losses()
+    call(warmed_up(name), network, (rul, torch.zeros(())), observe=observe)
+    expected = network.gradients()
+    network.clear()
+    call(warmed_up(name), network, (network.losses()[0], zero), observe=observe)
+    assert_same(network.gradients(), expected, rtol=0)
+
+
+@EVERY_METHOD
+def test_the_mean_over_no_labels_says_what_to_give_instead(name, network):
+    rul, health = network.losses()
+    with pytest.raises(NonFiniteLossError, match=r"mean over no labels .* torch\.zeros"):
+        call(warmed_up(name), network, (rul, health.reshape(1)[:0].mean()))
 
 
 @EVERY_METHOD

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torchjd.scalarization import DWA
 
+from rulbook.errors import UsageError
 from rulbook.weighting.base import NonFiniteLossError
 from rulbook.weighting.dwa import DWALoss, dwa_weights
 
@@ -88,6 +89,16 @@ def test_a_mean_that_is_not_finite_is_an_error_and_moves_nothing(bad):
         loss.end_epoch({"rul": 4.0, "health": bad})
     for name, value in loss.state_dict().items():
         torch.testing.assert_close(value, state[name], equal_nan=True, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "means", [None, {}, [4.0, 1.0], {"rul": 4.0}, {"rul": "a", "health": 1.0}, {"rul": None}]
+)
+def test_means_that_are_no_numbers_for_its_tasks_are_one_sentence(means):
+    loss = DWALoss()
+    with pytest.raises(UsageError, match="DWA takes"):
+        loss.end_epoch(means)
+    assert loss.mean_losses.isnan().all()
 
 
 def test_the_temperature_is_in_the_name():

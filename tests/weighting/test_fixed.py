@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from rulbook.errors import UsageError
 from rulbook.weighting.fixed import ABLATION_CONFIGS, FixedWeightLoss
 from rulbook.weighting.registry import get_loss
 
@@ -81,6 +82,13 @@ def test_the_legacy_configurations_are_the_three_of_the_listing():
         assert set(config) == {"name", "description", "changes"}
         assert config["name"] == loss.get_name().replace("(", " ").rstrip(")")
         assert get_loss(key).get_weights() == loss.get_weights()
+
+
+@pytest.mark.parametrize("losses", [(torch.ones(16), 0.0), (np.float64(1.0), torch.ones(2, 1))])
+def test_a_tensor_beside_a_number_must_be_a_scalar(losses):
+    with pytest.raises(UsageError, match="must be 0-dim"):
+        FixedWeightLoss()(*losses)
+    assert FixedWeightLoss()(torch.tensor(1.0), 3.0) == 2.0
 
 
 @pytest.mark.parametrize("kind", [float, np.float64, torch.tensor, lambda x: np.full(3, x)])

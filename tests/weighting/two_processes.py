@@ -41,6 +41,8 @@ def trained(name, rows, wrap, observe):
     torch.manual_seed(0)
     network = TwoHeads().double()
     wrapped = wrap(network)
+    # Each process has a seed of its own, as is usual; the first's is that of a single process.
+    torch.manual_seed(rows.start or 0)
     loss = get_loss(name).double()
     if name.startswith("gaba"):
         loss.warmup_steps = 1

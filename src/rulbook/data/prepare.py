@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sklearn.model_selection import train_test_split
 
 from rulbook.data.checks import FleetError, check_cycles, check_rows, check_rul
 from rulbook.data.cmapss import SETTINGS, SUBSETS, Fleet, Source
@@ -284,12 +283,8 @@ def prepare(fleet: Fleet, recipe: Recipe | None = None) -> Prepared:
         drawn = np.isin(windows.unit, run_to_failure["unit"][is_held_out].unique())
         train, validation = windows.take(~drawn), windows.take(drawn)
     else:
-        kept, drawn = train_test_split(
-            np.arange(len(windows)),
-            test_size=recipe.validation_fraction,
-            random_state=recipe.split_seed,
-        )
-        train, validation = windows.take(np.sort(kept)), windows.take(np.sort(drawn))
+        parts = _split(np.arange(len(windows)), recipe)
+        train, validation = (windows.take(np.sort(part)) for part in parts)
 
     every = _cut(
         tested,
@@ -383,10 +378,17 @@ def _validation_units(engines: pd.DataFrame, recipe: Recipe) -> Integers:
         raise FleetError(
             "There is one training engine, and none is left for validation: give at least two."
         )
-    held_out: Integers = train_test_split(
-        units, test_size=recipe.validation_fraction, random_state=recipe.split_seed
-    )[1]
-    return held_out
+    return _split(units, recipe)[1]
+
+
+def _split(numbers: Integers, recipe: Recipe) -> tuple[Integers, Integers]:
+    """Return the numbers kept for training and those drawn for validation."""
+    from sklearn.model_selection import train_test_split  # takes long to import
+
+    kept, drawn = train_test_split(
+        numbers, test_size=recipe.validation_fraction, random_state=recipe.split_seed
+    )
+    return kept, drawn
 
 
 def _select(scaled: SingleFloats, recipe: Recipe) -> SingleFloats:

@@ -3,17 +3,17 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.preprocessing import StandardScaler
 
 from rulbook.data.checks import FleetError, check_rows
 from rulbook.typing import Floats, Integers
+
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans  # takes long to import, here as below
 
 _KNOWN_REACH = 3.0
 """A row belongs to a condition up to this multiple of the largest deviation seen in training."""
@@ -47,7 +47,7 @@ class ConditionScaler:
     setting_scale: Floats
     sensor_mean: Floats
     sensor_scale: Floats
-    _clusters: KMeans | None
+    _clusters: "KMeans | None"
 
     @classmethod
     def fit(
@@ -64,6 +64,8 @@ class ConditionScaler:
         Raises:
             FleetError: there are fewer different settings than conditions.
         """
+        from sklearn.preprocessing import StandardScaler
+
         flown = _columns(engines, settings)
         readings = _columns(engines, sensors)
         clusters = _clusters(flown, conditions) if conditions > 1 else None
@@ -151,7 +153,7 @@ def _columns(engines: pd.DataFrame, names: Sequence[str]) -> Floats:
     return values
 
 
-def _clusters(flown: Floats, conditions: int) -> KMeans:
+def _clusters(flown: Floats, conditions: int) -> "KMeans":
     """Return the operating conditions as clusters of the settings, shape (rows, settings).
 
     One start of k-means++ gives the labels of ten wherever it separates the conditions.
@@ -162,12 +164,15 @@ def _clusters(flown: Floats, conditions: int) -> KMeans:
     return clusters
 
 
-def _k_means(flown: Floats, conditions: int, n_init: int) -> KMeans:
+def _k_means(flown: Floats, conditions: int, n_init: int) -> "KMeans":
     """Return fitted k-means.
 
     Raises:
         FleetError: there are fewer different settings than conditions.
     """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
@@ -179,7 +184,7 @@ def _k_means(flown: Floats, conditions: int, n_init: int) -> KMeans:
         ) from fault
 
 
-def _are_separate(clusters: KMeans, flown: Floats) -> bool:
+def _are_separate(clusters: "KMeans", flown: Floats) -> bool:
     """Return whether every cluster is narrower than the gap between the nearest two centres."""
     centres = clusters.cluster_centers_
     radius = np.linalg.norm(flown - centres[clusters.labels_], axis=1).max()

@@ -14,13 +14,11 @@ import jupytext
 import nbformat
 from sphinx.application import Sphinx
 
-from rulbook.display.report import claim_files
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.pairing import to_public_notebook
 from rulbook.publishing.references import References
 from rulbook.publishing.site_config import addresses
-from rulbook.studies import archive
 
 FOLDER = "downloads"
 """Where the files are, below the root of the site."""
@@ -38,6 +36,8 @@ _KINDS = ((".ipynb", "Notebook"), (".md", "Text of the notebook"), (".py", "Pyth
 
 def write_downloads(layout: Layout) -> None:
     """Write the three files of every chapter and those of the claims into the staged folder."""
+    from rulbook.display.report import claim_files  # takes long to import, and Sphinx needs it not
+
     url = addresses(layout).repository_url
     references = References.of(layout)
     folder = layout.staged / ROOT / FOLDER
@@ -64,6 +64,8 @@ def write_records(layout: Layout) -> None:
     Raises:
         RulbookError: a record cannot be read.
     """
+    from rulbook.studies import archive
+
     folder = layout.staged / ROOT / FOLDER
     records = archive.carried_records()
     archive.write_csv(archive.whole_table(records), folder / "runs.csv")

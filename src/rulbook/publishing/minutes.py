@@ -1,12 +1,13 @@
 """How long a chapter takes: to read, counted from its words, and to run, as it was recorded."""
 
 import re
+from functools import lru_cache
 
 from nbformat import NotebookNode
 
 from rulbook.publishing import conditions
 from rulbook.publishing.chapters import Chapter
-from rulbook.publishing.pairing import to_notebook
+from rulbook.publishing.pairing import read_text, to_notebook
 
 WORDS_A_MINUTE = 220
 """How fast prose with formulas is taken to be read."""
@@ -23,7 +24,13 @@ def to_read(chapter: Chapter) -> int:
     Raises:
         RulbookError: the text is not a MyST notebook.
     """
-    prose = (cell.source for cell in to_notebook(chapter).cells if cell.cell_type == "markdown")
+    return _to_read(chapter, read_text(chapter))
+
+
+@lru_cache(maxsize=128)  # a text takes long to parse, and several pages ask
+def _to_read(chapter: Chapter, text: str) -> int:
+    notebook = to_notebook(chapter, text)
+    prose = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     words = sum(len(_WORD.findall(_without_displays(text))) for text in prose)
     return max(1, round(words / WORDS_A_MINUTE))
 

@@ -151,7 +151,7 @@ def _unused(path: Path) -> Path:
 def _run_jupyter_book(layout: Layout, out: Path) -> None:
     """Run a strict build into ``out``; keep what Jupyter Book said in a log."""
     log = layout.build / "pages.log"
-    program = "from jupyter_book.cli.main import main; main()"
+    program = "import rulbook.publishing; from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", program, "build", str(layout.staged)]
     options = ["--path-output", str(out), "-n", "-W", "--keep-going"]
     result = subprocess.run(

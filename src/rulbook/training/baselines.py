@@ -1,16 +1,20 @@
 """The two sanity rows of every table: a tree ensemble on window statistics, and a constant."""
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from rulbook.data.prepare import Prepared, Windows
 from rulbook.metrics import rmse
 from rulbook.training.config import RunConfig
 from rulbook.training.described import check_describes
 from rulbook.training.record import RunRecord, TestPredictions, source_digest, versions
+
+if TYPE_CHECKING:
+    # It takes long to import, here as below, and a network needs none of it.
+    from sklearn.ensemble import HistGradientBoostingRegressor
 
 
 def window_statistics(windows: Windows) -> NDArray[np.float32]:
@@ -63,7 +67,9 @@ def boosting_validation_rmse(prepared: Prepared, seed: int = 42) -> float:
     return rmse(rul, prepared.validation.rul)
 
 
-def _regressor(prepared: Prepared, seed: int) -> HistGradientBoostingRegressor:
+def _regressor(prepared: Prepared, seed: int) -> "HistGradientBoostingRegressor":
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
     regressor = HistGradientBoostingRegressor(random_state=seed)
     return regressor.fit(window_statistics(prepared.train), prepared.train.rul)
 
@@ -71,6 +77,8 @@ def _regressor(prepared: Prepared, seed: int) -> HistGradientBoostingRegressor:
 def _boosted(
     config: RunConfig, prepared: Prepared
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     train, test = window_statistics(prepared.train), window_statistics(prepared.test)
     classifier = HistGradientBoostingClassifier(random_state=config.seed)
     rul = _regressor(prepared, config.seed).predict(test)

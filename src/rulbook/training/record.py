@@ -214,7 +214,7 @@ def read_record(path: Path) -> RunRecord:
     """
     content = path.read_bytes()
     try:
-        record = RunRecord.model_validate_json(content)
+        record = RunRecord.model_validate_json(content, strict=True)
     except ValidationError as error:
         raise _unbelievable(path, f"is not a run record ({first_fault(error)})") from None
     except RulbookError as error:

@@ -11,10 +11,12 @@ from rulbook.data import cmapss
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.training.config import PROTOCOL
 from rulbook.training.networks import Baseline
+from rulbook.weighting.base import TASKS
 
 if TYPE_CHECKING:
     from rulbook.training.record import (
         EpochRecord,
+        GradientSummary,
         ProbeScores,
         RulHealthMetrics,
         RunRecord,
@@ -33,6 +35,10 @@ TEST_ENGINES_DIGEST = MappingProxyType(
 
 With it a record is held against the data where there is none.
 """
+
+
+_ROUNDING = 1e-4
+"""Relative difference that six significant digits leave between numbers that follow from others."""
 
 
 def test_engines_digest(units: Sequence[int], true_rul: Sequence[int]) -> str:
@@ -60,19 +66,11 @@ def faults_of(record: "RunRecord") -> Iterator[str]:
             if found != TEST_ENGINES_DIGEST[config.subset]:
                 yield f"has other test engines or other true RUL than {config.subset}"
     yield from _faults_of_epochs(record)
-    for name, probe in (("probe_at_start", record.probe_at_start), ("probe", record.probe)):
-        if probe is not None and not _are_probe_scores(probe):
-            yield f"has scores in {name} that are no shares between 0 and 1"
+    yield from _faults_of_probes(record)
 
 
 def _faults_of_predictions(test: "TestPredictions") -> Iterator[str]:
-    lengths = {
-        len(test.unit),
-        len(test.true_rul),
-        len(test.predicted_rul),
-        len(test.predicted_health),
-    }
-    if len(lengths) > 1:
+    if _faulty_lengths(test):
         yield "has lists of predictions that differ in length"
     if not test.unit:
         yield "predicts no engine"
@@ -86,12 +84,19 @@ def _faults_of_predictions(test: "TestPredictions") -> Iterator[str]:
         yield f"has a predicted health state that is none of 0 to {len(HEALTH_STATES) - 1}"
 
 
+def _faulty_lengths(test: "TestPredictions") -> bool:
+    lists = (test.unit, test.true_rul, test.predicted_rul, test.predicted_health)
+    return not test.unit or len({len(values) for values in lists}) > 1
+
+
 def _faults_of_epochs(record: "RunRecord") -> Iterator[str]:
     config, epochs = record.config, record.epochs
     completed = record.status == "completed"
     if config.network in get_args(Baseline):
         if epochs or record.selected_epoch is not None:
             yield f"is of {config.network}, which is not trained by epochs, yet has some"
+        if record.raw_validation_rmse is not None:
+            yield f"is of {config.network}, yet has a validation RMSE of raw weights"
         return
     if len(epochs) > config.max_epochs:
         yield f"has {len(epochs)} epochs where its configuration allows {config.max_epochs}"
@@ -99,7 +104,7 @@ def _faults_of_epochs(record: "RunRecord") -> Iterator[str]:
         yield "is of a completed run, yet has no epochs"
     # The last epoch of a run that diverged is where its numbers stopped being finite.
     for number, epoch in enumerate(epochs if completed else epochs[:-1], 1):
-        if not _is_sound(epoch):
+        if not _is_sound(epoch, config.learning_rate):
             yield f"has a number in epoch {number} that is not finite or not possible"
     for number, epoch in enumerate(epochs, 1):
         gradients = epoch.gradients  # a step whose health gradient is zero has no ratio
@@ -123,16 +128,54 @@ def _faults_of_selection(record: "RunRecord") -> Iterator[str]:
         yield f"selects epoch {selected + 1} of {len(epochs)}"
     elif completed and epochs[selected].validation.rmse != min(e.validation.rmse for e in epochs):
         yield f"selects epoch {selected + 1}, which has not the lowest validation RMSE"
+    elif completed:
+        yield from _faults_of_the_end(record, selected)
     raw = record.raw_validation_rmse
-    if completed and (raw is None or not math.isfinite(raw)):
+    if completed and (raw is None or not 0 <= raw < math.inf):
         yield "is of a completed run, yet has no validation RMSE of the raw weights"
 
 
-def _is_sound(epoch: "EpochRecord") -> bool:
+def _faults_of_the_end(record: "RunRecord", selected: int) -> Iterator[str]:
+    """Yield where the last epoch, or the predictions, do not follow from the selected epoch."""
+    config, n_epochs = record.config, len(record.epochs)
+    out_of_patience = config.patience is not None and n_epochs == selected + 1 + config.patience
+    if n_epochs < config.max_epochs and not out_of_patience:
+        yield f"ends after epoch {n_epochs}, where its configuration goes on"
+    watched = record.epochs[selected].test
+    if watched is not None and record.test is not None and not _faulty_lengths(record.test):
+        cap = config.recipe.rul_cap or math.inf
+        errors = [
+            predicted - min(true, cap)
+            for predicted, true in zip(record.test.predicted_rul, record.test.true_rul, strict=True)
+        ]
+        if not _agree(watched.rmse, math.hypot(*errors) / math.sqrt(len(errors))):
+            yield f"has other predictions than the RMSE of epoch {selected + 1} on the test engines"
+
+
+def _faults_of_probes(record: "RunRecord") -> Iterator[str]:
+    of_network = record.config.network not in get_args(Baseline)
+    probes = {"probe_at_start": record.probe_at_start, "probe": record.probe}
+    for name, probe in probes.items():
+        if probe is None:
+            if of_network and record.status == "completed":
+                yield f"is of a completed run, yet has no {name}"
+        elif not of_network:
+            yield f"is of {record.config.network}, yet has {name}"
+        elif not _are_probe_scores(probe):
+            yield f"has scores in {name} that are no shares between 0 and 1, or do not agree"
+    shares = {probe.majority_share for probe in probes.values() if probe is not None}
+    if len(shares) > 1:
+        yield "has two shares of the most frequent state, probe_at_start's and probe's"
+
+
+def _is_sound(epoch: "EpochRecord", peak: float) -> bool:
     return (
         _are_finite((epoch.rul_loss, epoch.health_loss, *epoch.weights.values()))
-        and epoch.learning_rate >= 0
+        and min(epoch.rul_loss, epoch.health_loss) >= 0
+        and set(epoch.weights) == {f"{task}_weight" for task in TASKS}
+        and 0 <= epoch.learning_rate <= peak * (1 + _ROUNDING)
         and 0 <= epoch.clipped_share <= 1
+        and (epoch.gradients is None or _is_possible_summary(epoch.gradients))
         and all(
             _are_possible(metrics)
             for metrics in (epoch.validation, epoch.test, epoch.test_every_window)
@@ -141,20 +184,58 @@ def _is_sound(epoch: "EpochRecord") -> bool:
     )
 
 
+def _is_possible_summary(gradients: "GradientSummary") -> bool:
+    ratios, cosines = gradients.ratio_quantiles, gradients.cosine_quantiles
+    norms = (gradients.median_norm_rul, gradients.median_norm_health)
+    return (
+        gradients.steps >= 1
+        and _are_finite(norms)
+        and min(norms) >= 0
+        and _are_quantiles(ratios, 0, math.inf)
+        and _are_quantiles(cosines, -1, 1)
+        # Steps without a health gradient have no ratio.
+        and any(map(math.isnan, ratios)) == (not any(gradients.ratio_counts))
+    )
+
+
+def _are_quantiles(values: Sequence[float], least: float, most: float) -> bool:
+    """Whether values may be quantiles of numbers within bounds; all NaN where there were none."""
+    if all(map(math.isnan, values)):
+        return True
+    return _are_finite(values) and list(values) == sorted([least, *values, most])[1:-1]
+
+
 def _are_possible(metrics: "RulHealthMetrics") -> bool:
     return (
         _are_finite((metrics.rmse, metrics.mean_error, metrics.rul_loss, metrics.health_loss))
         and min(metrics.rmse, metrics.rul_loss, metrics.health_loss) >= 0
-        and 0 <= metrics.health_accuracy <= 1
-        and all(math.isnan(share) or 0 <= share <= 1 for share in metrics.health_recall)
+        and _agree(metrics.rul_loss, metrics.rmse * metrics.rmse)
+        and abs(metrics.mean_error) <= metrics.rmse * (1 + _ROUNDING)
+        and _is_share_of(metrics.health_accuracy, metrics.health_recall)
     )
 
 
 def _are_probe_scores(probe: "ProbeScores") -> bool:
-    shares = (probe.accuracy, probe.balanced_accuracy, probe.majority_share)
-    return all(0 <= share <= 1 for share in shares) and all(
-        math.isnan(share) or 0 <= share <= 1 for share in probe.recall
+    recalls = [recall for recall in probe.recall if not math.isnan(recall)]
+    return (
+        1 / len(HEALTH_STATES) - _ROUNDING <= probe.majority_share <= 1
+        and _is_share_of(probe.accuracy, probe.recall)
+        and _agree(probe.balanced_accuracy, sum(recalls) / len(recalls))
     )
+
+
+def _is_share_of(accuracy: float, recalls: Sequence[float]) -> bool:
+    """Whether an accuracy is a mean of these recalls; one is NaN where its state has no window."""
+    there = [recall for recall in recalls if not math.isnan(recall)]
+    return (
+        bool(there)
+        and all(0 <= recall <= 1 for recall in there)
+        and min(there) - _ROUNDING <= accuracy <= max(there) + _ROUNDING
+    )
+
+
+def _agree(value: float, other: float) -> bool:
+    return math.isclose(value, other, rel_tol=_ROUNDING, abs_tol=_ROUNDING**2)
 
 
 def _are_finite(values: Iterable[float]) -> bool:

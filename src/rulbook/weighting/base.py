@@ -2,8 +2,9 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -15,8 +16,9 @@ from rulbook.weighting.processes import from_first_process, is_distributed, mean
 from rulbook.weighting.steps import (
     Parameters,
     TaskGradients,
+    moved_by,
     split_gradients,
-    unlisted_leaves,
+    trained_leaves,
     write_gradients,
 )
 
@@ -140,9 +142,9 @@ class BaseMTLLoss(nn.Module, ABC):
         """Add the gradient of one step to ``.grad`` of every parameter.
 
         Methods that look at the task gradients, and every method with ``observe``, write ``.grad``
-        themselves. Autograd's hooks on ``.grad`` (``register_post_accumulate_grad_hook``, those of
-        ``DistributedDataParallel``) are then not called. Where ``torch.distributed`` runs more than
-        one process, losses and task gradients are averaged over all of them first, so that every
+        themselves, and then call the hooks of ``register_post_accumulate_grad_hook``; those of
+        ``DistributedDataParallel`` are not called. Where ``torch.distributed`` runs more than one
+        process, losses and task gradients are averaged over all of them first, so that every
         process has the weights, the state and the gradient of the joint batch; each process must
         then call ``backward`` at every step.
 
@@ -153,9 +155,11 @@ class BaseMTLLoss(nn.Module, ABC):
                 as of a batch in which a task has no labels, has gradient zero.
             shared_params: parameters that more than one task reaches. A sparse gradient (of an
                 embedding) is made dense where the task gradients are looked at.
-            task_params: the parameters of each head, under the names of the tasks. Every trained
-                parameter of the losses must be in exactly one of the lists. Frozen ones are left
-                out, and one that no loss reaches keeps its ``.grad``.
+            task_params: the parameters of each head, under the names of the tasks: those that its
+                loss alone reaches. Every trained parameter of the losses must be in exactly one of
+                the lists. Frozen ones are left out, and one that no loss reaches keeps its
+                ``.grad``. An input that needs gradients, for derivatives in a loss, may be listed
+                with any task.
             observe: also report the geometry of the task gradients. A method that does not need
                 them anyway then pays K - 1 backward passes more.
             scale: positive factor for all that is written to ``.grad``, for losses that are given
@@ -225,18 +229,18 @@ class BaseMTLLoss(nn.Module, ABC):
             by_task = dict(losses[0])
         else:
             by_task = dict(zip(self.tasks, losses, strict=False))
-            by_task |= {
-                task: named[keyword]
-                for task, keyword in zip(self.tasks, self._keywords(), strict=True)
-                if keyword in named
-            }
+        for task, keyword in zip(self.tasks, self._keywords(), strict=True):
+            if keyword in named:
+                if task in by_task:
+                    raise UsageError(f"The {task} loss is given twice, once as {keyword}: once.")
+                by_task[task] = named[keyword]
         if set(by_task) != set(self.tasks) or len(losses) > len(self.tasks):
             given = len(losses) if len(losses) > len(self.tasks) else ", ".join(by_task) or "none"
             raise UsageError(
                 f"{self.get_name()} takes {len(self.tasks)} losses ({', '.join(self.tasks)}); "
                 f"given: {given}."
             )
-        return [_as_scalar(task, by_task[task]) for task in self.tasks]
+        return [as_scalar(task, by_task[task]) for task in self.tasks]
 
     def _checked_parameters(
         self,
@@ -273,16 +277,47 @@ class BaseMTLLoss(nn.Module, ABC):
                     f"{len(listed) - len(ids)} of the parameters are listed twice: each belongs "
                     "in shared_params or in one task's list of task_params, once."
                 )
-            if left_out := unlisted_leaves(losses, ids):
-                raise UsageError(
-                    f"{len(left_out)} tensors that the losses train, of shape "
-                    f"{', '.join(str(tuple(leaf.shape)) for leaf in left_out[:3])}"
-                    f"{' …' if len(left_out) > 3 else ''}, are in neither shared_params nor "
-                    "task_params and would stand still: list them, or freeze them with "
-                    "requires_grad_(False)."
-                )
+            by_task = [trained_leaves(loss) for loss in losses]
+            self._check_all_listed(by_task, ids)
+            if ids != self._listed and not is_distributed():
+                self._check_heads(losses, by_task, shared, heads)
             self._listed = ids
         return shared, heads
+
+    def _check_all_listed(
+        self, by_task: Sequence[Mapping[int, Tensor]], listed: frozenset[int]
+    ) -> None:
+        leaves = {identity: leaf for found in by_task for identity, leaf in found.items()}
+        if left_out := [leaf for identity, leaf in leaves.items() if identity not in listed]:
+            raise UsageError(
+                f"{_counted(left_out)} that the losses train, of shape {_shapes(left_out)}, are in "
+                "neither shared_params nor task_params and would stand still: list them, or "
+                "freeze them with requires_grad_(False)."
+            )
+
+    def _check_heads(
+        self,
+        losses: Sequence[Tensor],
+        by_task: Sequence[Mapping[int, Tensor]],
+        shared: Sequence[nn.Parameter],
+        heads: Sequence[Sequence[nn.Parameter]],
+    ) -> None:
+        """Raise where a loss trains a parameter that is listed under another task."""
+        for task, loss, leaves, head in zip(self.tasks, losses, by_task, heads, strict=True):
+            own = {id(p) for p in (*shared, *head)}
+            # Inputs that need gradients are no parameters: no step moves them.
+            elsewhere = [
+                leaf
+                for identity, leaf in leaves.items()
+                if identity not in own and isinstance(leaf, nn.Parameter)
+            ]
+            # Heads that were put side by side and taken apart again share a graph, not gradients.
+            if elsewhere and (lost := moved_by(loss, elsewhere)):
+                raise UsageError(
+                    f"{_counted(lost)} that the {task} loss trains, of shape {_shapes(lost)}, are "
+                    "listed in task_params under another task and would miss its gradient: list "
+                    "in shared_params what more than one loss reaches, all else under its own task."
+                )
 
     def _check_losses(self, losses: Tensor) -> None:
         """Raise unless the losses, (K,), are finite and of the sign that the formula asks for."""
@@ -298,7 +333,8 @@ class BaseMTLLoss(nn.Module, ABC):
             if not math.isfinite(value):
                 raise NonFiniteLossError(
                     f"The {task} {kind} is {value} at step {self._steps_seen} of "
-                    f"{self.get_name()}; lower the learning rate or look at that batch."
+                    f"{self.get_name()}; lower the learning rate or look at that batch (a mean "
+                    "over no labels is NaN: the loss of that task is then torch.zeros(()))."
                 )
 
     def _check_sign(self, losses: Tensor) -> None:
@@ -475,20 +511,44 @@ def _checked_tasks(tasks: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _as_scalar(task: str, loss: Any) -> Tensor:
+def as_scalar(task: str, loss: Any) -> Tensor:
+    """Return the loss as a 0-dim tensor.
+
+    Raises:
+        UsageError: it is no tensor of one real number.
+
+    """
     if not isinstance(loss, Tensor):
-        raise UsageError(f"The {task} loss is a {type(loss).__name__}; it must be a 0-dim tensor.")
+        raise UsageError(
+            f"The {task} loss is a {type(loss).__name__}; it must be a 0-dim tensor, "
+            "torch.zeros(()) where a batch has no labels."
+        )
+    if loss.is_meta or loss.is_complex():
+        kind = "on the meta device, without a value" if loss.is_meta else "a complex number"
+        raise UsageError(f"The {task} loss is {kind}; it must be a real number.")
     if loss.shape not in ((), (1,)):
         raise UsageError(
             f"Losses must be 0-dim, and the {task} loss has shape {tuple(loss.shape)}: take its "
             "mean."
         )
-    return loss.reshape(())
+    return (loss if loss.is_floating_point() else loss.float()).reshape(())
+
+
+def _counted(tensors: Sequence[Tensor]) -> str:
+    return f"{len(tensors)} {'tensor' if len(tensors) == 1 else 'tensors'}"
+
+
+def _shapes(tensors: Sequence[Tensor]) -> str:
+    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors[:3])
+    return f"{shapes}{' …' if len(tensors) > 3 else ''}"
 
 
 def _listed(argument: str, parameters: Parameters) -> list[nn.Parameter]:
-    """Return the parameters as a list, each checked to be a tensor."""
-    if isinstance(parameters, nn.Module | Tensor):
+    """Return the parameters as a list, each checked to be a tensor.
+
+    Those of a lazy module that has seen no input have no shape yet, and are left out.
+    """
+    if isinstance(parameters, nn.Module | Tensor) or not isinstance(parameters, Iterable):
         raise UsageError(
             f"{argument} must be a list of parameters, not a {type(parameters).__name__}"
             f"{': give its .parameters()' if isinstance(parameters, nn.Module) else ''}."
@@ -500,7 +560,7 @@ def _listed(argument: str, parameters: Parameters) -> list[nn.Parameter]:
                 f"{argument} must hold parameters, and holds a {type(parameter).__name__}: give "
                 "module.parameters()."
             )
-    return given
+    return [p for p in given if not isinstance(p, nn.UninitializedParameter)]
 
 
 def _check_scale(scale: Tensor | float | None) -> None:
@@ -508,6 +568,8 @@ def _check_scale(scale: Tensor | float | None) -> None:
         return
     if isinstance(scale, Tensor) and scale.numel() != 1:
         raise UsageError(f"scale must be one number, and has shape {tuple(scale.shape)}.")
+    if not isinstance(scale, Tensor | Real) or (isinstance(scale, Tensor) and scale.is_meta):
+        raise UsageError(f"scale must be a number or a 0-dim tensor, not {scale!r}.")
     if not 0 < float(scale) < math.inf:
         raise UsageError(f"scale must be positive and finite, not {float(scale):g}.")
 

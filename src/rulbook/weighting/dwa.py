@@ -68,15 +68,19 @@ class DWALoss(BaseMTLLoss):
 
         Raises:
             NonFiniteLossError: a mean is NaN or infinite; the state stays as it was.
-            UsageError: a task has no mean, or one that is negative; likewise.
+            UsageError: a task has no mean, or one that is negative or no number; likewise.
 
         """
-        if set(mean_losses) != set(self.tasks):
+        if not isinstance(mean_losses, Mapping) or set(mean_losses) != set(self.tasks):
             raise UsageError(
-                f"DWA takes the mean losses of {', '.join(self.tasks)}; given: "
-                f"{', '.join(mean_losses) or 'none'}."
+                f"DWA takes a mapping from {', '.join(self.tasks)} to their mean losses, not "
+                f"{mean_losses!r}."
             )
-        newest = self.mean_losses.new_tensor([mean_losses[task] for task in self.tasks])
+        try:
+            numbers = [float(mean_losses[task]) for task in self.tasks]
+        except (TypeError, ValueError):
+            raise UsageError(f"DWA takes numbers as mean losses, not {mean_losses}.") from None
+        newest = self.mean_losses.new_tensor(numbers)
         if not torch.isfinite(newest).all():
             raise NonFiniteLossError(
                 f"DWA was given mean losses {dict(mean_losses)}; they must be finite numbers."

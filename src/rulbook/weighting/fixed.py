@@ -7,7 +7,7 @@ from typing import Any, Self, TypedDict
 
 from torch import Tensor
 
-from rulbook.weighting.base import TASKS, BaseMTLLoss, as_weights, weighted_sum
+from rulbook.weighting.base import TASKS, BaseMTLLoss, as_scalar, as_weights, weighted_sum
 from rulbook.weighting.method import WeightingMethod
 
 
@@ -105,7 +105,11 @@ class FixedWeightLoss(BaseMTLLoss):
         """Return the weighted sum, 0-dim; of numbers and NumPy arrays too, as in the source."""
         values = losses or [kwargs[name] for name in self._keywords() if name in kwargs]
         if len(values) == len(self.tasks) and not all(isinstance(x, Tensor) for x in values):
-            return weighted_sum(self._constants(), values)
+            scalars = [
+                as_scalar(task, value) if isinstance(value, Tensor) else value
+                for task, value in zip(self.tasks, values, strict=True)
+            ]
+            return weighted_sum(self._constants(), scalars)
         return super().forward(*losses, **kwargs)
 
     def combine(self, losses: Sequence[Tensor]) -> Tensor:

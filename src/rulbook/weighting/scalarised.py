@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rulbook.weighting.base import TASKS, BaseMTLLoss, as_weights, weighted_sum
 from rulbook.weighting.method import WeightingMethod
+from rulbook.weighting.processes import from_first_process, is_distributed
 from rulbook.weighting.solvers import torchjd_for
 
 
@@ -17,8 +18,9 @@ class RandomLoss(BaseMTLLoss):
     .. math:: \lambda = \mathrm{softmax}(z), \qquad z_k \sim N(0, 1)
 
     through TorchJD's ``Random``. The draws come from a seed and the count of the steps, so that
-    they leave PyTorch's global generator alone, are the same in every process, and go on where a
-    checkpoint left off. In evaluation mode the weights stay those of the last step.
+    they leave PyTorch's global generator alone and go on where a checkpoint left off; in training,
+    every process takes the first one's seed. In evaluation mode the weights stay those of the last
+    step.
 
     Args:
         seed: by default the one that ``torch.manual_seed`` was last given.
@@ -49,6 +51,9 @@ class RandomLoss(BaseMTLLoss):
 
     def combine(self, losses: Sequence[Tensor]) -> Tensor:
         """Return the weighted sum, 0-dim."""
+        if self.training and is_distributed():
+            # Each process may have been seeded apart, as samplers and dropout want it.
+            self.seed.copy_(from_first_process([self.seed.to(losses[0].device)])[0])
         if self.training or self._last_weights.isnan().any():
             self._last_weights = self._draw()
         if self.training:

@@ -102,29 +102,48 @@ def write_gradients(
 
 
 def add_to_grad(parameter: nn.Parameter, gradient: Tensor) -> None:
-    """Add ``gradient`` to ``parameter.grad``, as autograd's own backward would."""
+    """Add ``gradient`` to ``parameter.grad``, as autograd's own backward would, and call its hooks.
+
+    They are those of ``register_post_accumulate_grad_hook``, as of an optimiser in the backward.
+    """
     parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+    for hook in (getattr(parameter, "_post_accumulate_grad_hooks", None) or {}).values():
+        hook(parameter)
 
 
-def unlisted_leaves(losses: Sequence[Tensor], listed: frozenset[int]) -> list[Tensor]:
-    """Return the leaves of the losses' graphs whose ``id`` is not ``listed``."""
+def trained_leaves(loss: Tensor) -> dict[int, Tensor]:
+    """Return the leaves of the loss's graph that are trained, by ``id``.
+
+    A loss that is a leaf itself, as of a batch without labels, has none.
+    """
     found: dict[int, Tensor] = {}
-    pending = [loss.grad_fn for loss in losses if loss.grad_fn is not None]
-    for loss in losses:
-        if loss.requires_grad and loss.grad_fn is None:
-            found[id(loss)] = loss
+    origin = loss if loss._base is None else loss._base
+    pending = [] if loss.grad_fn is None or origin.is_leaf else [loss.grad_fn]
     seen = set(pending)
     while pending:
         node = pending.pop()
         # An AccumulateGrad node, the end of a branch, holds its leaf.
         leaf = getattr(node, "variable", None)
-        if leaf is not None:
+        if leaf is not None and leaf.requires_grad:
             found[id(leaf)] = leaf
         for following, _ in node.next_functions:
             if following is not None and following not in seen:
                 seen.add(following)
                 pending.append(following)
-    return [leaf for identity, leaf in found.items() if identity not in listed]
+    return found
+
+
+def moved_by(loss: Tensor, parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
+    """Return those of the parameters on which the loss has a gradient that is not zero.
+
+    A graph that runs once alone, as of ``torch.compile``, is not looked at.
+    """
+    try:
+        gradients = reached_gradients(loss, parameters, retain_graph=True)
+    except RuntimeError:
+        return []
+    pairs = zip(parameters, gradients, strict=True)
+    return [parameter for parameter, gradient in pairs if gradient is not None and gradient.any()]
 
 
 def _weighted_sum(
