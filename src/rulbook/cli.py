@@ -432,6 +432,8 @@ def _study(name: str | None, settings: list[str] | None) -> "tuple[Study, OwnCod
 def _keep_records_in(results: Path | None) -> None:
     """Let one's own records be written to and read from ``results``, if it is given."""
     if results is not None:
+        if results.exists() and not results.is_dir():
+            raise UsageError(f"'{results}' is no folder: name one with --results.")
         os.environ[paths.RESULTS_VARIABLE] = str(results.absolute())
 
 
@@ -473,6 +475,8 @@ def records(
     from rulbook.studies.evidence import evidence_of
     from rulbook.training.own_code import OwnCode
 
+    if results is not None and not results.exists():
+        raise UsageError(f"There is no folder '{results}': name that of your records.")
     _keep_records_in(results)
     if code:
         OwnCode.read(code).load()

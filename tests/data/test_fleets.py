@@ -104,6 +104,16 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "NaN RUL": (rul_with(lambda rul: rul.where(rul.index != 2)), "engine 2.*is nan"),
     "negative RUL": (rul_with(lambda rul: rul.where(rul.index != 2, -1)), "engine 2.*is -1"),
     "infinite RUL": (rul_with(lambda rul: rul.where(rul.index != 2, np.inf)), "engine 2.*is inf"),
+    "half a cycle of RUL": (rul_with(lambda rul: rul + 0.5), "whole number of 0 or more"),
+    "RUL as yes and no": (rul_with(lambda rul: rul > 50), "no series of numbers"),
+    "complex readings": (
+        lambda fleet: replace(fleet, train=fleet.train.assign(sensor_2=1j)),
+        "'sensor_2'.*make it numbers",
+    ),
+    "no table": (
+        lambda fleet: replace(fleet, train=fleet.train.to_numpy()),
+        "training engines.*ndarray: give a pandas DataFrame",
+    ),
     "RUL as text": (rul_with(lambda rul: rul.astype(str)), "no series of numbers"),
     "an unseen condition": (
         test_with("setting_1", 20.0),

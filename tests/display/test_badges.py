@@ -179,7 +179,7 @@ def test_a_claim_decided_under_conditions_shows_them_as_a_strip(
 
     html = badge_of(cell)
     assert "± </span>" in html or "±</span>" in html
-    assert "✗ the protocol, ✓ plain SGD until early stopping, – target in caps" in html
+    assert "✗ the protocol; ✓ plain SGD until early stopping; – target in caps" in html
     assert "the ledger expects" not in html
     (decision,) = read_back(cell, tmp_path)
     assert (decision.verdict, decision.conditions) == ("depends", conditions)

@@ -329,6 +329,32 @@ def test_a_notebook_that_is_missing_is_behind_and_a_broken_one_is_kept(layout, t
     assert tiny.notebook.read_text() == "<<<<<<< a conflict"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "null",
+        "3",
+        '{"cells": 5, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
+        '{"cells": [1], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
+        '{"cells": [], "metadata": [], "nbformat": 4, "nbformat_minor": 5}',
+    ],
+)
+def test_json_that_is_no_notebook_is_kept_and_named(layout, tiny, content):
+    tiny.notebook.write_text(content)
+    assert pairing.compare(layout).edited == ("01-tiny",)
+    with pytest.raises(RulbookError, match="cannot be read as a notebook"):
+        pairing.to_text(layout, tiny)
+    assert tiny.notebook.read_text() == content
+    assert pairing.pair(layout, ["01-tiny"]) == [tiny]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(layout, tiny):
+    pairing.pair(layout)
+    tiny.text.write_bytes(b"\xef\xbb\xbf" + tiny.text.read_bytes())
+    assert pairing.compare(layout) == IN_STEP
+
+
 def test_a_notebook_without_text_is_left_alone_and_named(layout, tiny):
     own = layout.notebooks / "my-experiment.ipynb"
     own.write_text("{}")

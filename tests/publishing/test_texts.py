@@ -106,6 +106,7 @@ def test_a_chapter_opens_with_three_aims_what_it_needs_and_what_it_finds(text):
     assert opening
     assert len(re.findall(r"^\* ", opening["aims"], flags=re.MULTILINE)) == 3
     assert 2 <= len(re.findall(r"^\* \*\*", opening["findings"], flags=re.MULTILINE)) <= 4
+    assert " * " not in opening["findings"]
     assert "{glue:text}`" in opening["findings"]
     assert len(opening["introduction"].split()) < 120
 

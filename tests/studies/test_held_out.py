@@ -45,6 +45,7 @@ def test_without_records_every_part_waits():
     figure, alt, _ = leak_courses(held_out_courses([]), printed)
     assert alt.count("not recorded yet") == 2
     assert [len(axes.get_lines()) for axes in figure.axes] == [5, 5]
+    assert [axes.texts[0].get_text() for axes in figure.axes] == ["not recorded yet"] * 2
 
 
 @pytest.mark.parametrize(("order", "tau"), [(1, "1.00"), (-1, "−1.00")])

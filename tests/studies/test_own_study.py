@@ -1,5 +1,6 @@
 """Studies of one's own: files, settings, where their records go."""
 
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from rulbook.studies.sweep import runs_folder, status, sweep
 from rulbook.training import config as run_config
 from rulbook.training import networks
 from rulbook.training.own_code import OwnCode
+from rulbook.training.workers import try_run
 from rulbook.weighting import registry
 
 from .conftest import believable, committed_record
@@ -102,6 +104,13 @@ def test_a_file_defines_a_study():
     ("source", "error", "said"),
     [
         ("x = 1", UsageError, "no function `runs`"),
+        ("import sys; sys.exit(3)", RulbookError, "SystemExit: 3"),
+        ("def runs(): return None", RulbookError, "TypeError"),
+        ("def runs(seed): yield seed", RulbookError, "TypeError"),
+        ("async def runs(): return []", UsageError, "no function `runs`"),
+        ("def runs():\n    raise ValueError('a\\nb')\n    yield", RulbookError, "ValueError: a b"),
+        ("def runs(): return []\non_epoch = 3", UsageError, "plain function"),
+        ("def runs(): return []\ndef on_epoch(*a): yield", UsageError, "plain function"),
         ("def runs(:", RulbookError, "SyntaxError"),
         ("1 / 0", RulbookError, "ZeroDivisionError"),
         ("def runs(): yield 7", UsageError, "no RunConfig"),
@@ -118,6 +127,31 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "binary.py").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="UTF-8"):
         OwnCode.read(tmp_path / "binary.py")
+
+
+def test_a_byte_order_mark_and_other_ends_of_lines_are_no_part_of_a_file(tmp_path):
+    file = tmp_path / "from_windows.py"
+    file.write_bytes(b"\xef\xbb\xbfvalue = 7\r\n")
+    assert OwnCode.read(file).load().value == 7
+
+
+def test_an_end_of_the_interpreter_in_a_run_is_a_failure_of_that_run():
+    def run(config):
+        sys.exit(f"seed {config.seed}")
+
+    attempt = try_run(BASE, run)
+    assert (attempt.failure, attempt.of_machine) == ("SystemExit: seed 42", False)
+
+
+def test_runs_of_another_protocol_are_refused_before_the_first():
+    with pytest.raises(UsageError, match="protocol 2"):
+        sweep([BASE.with_changes(protocol=2)], jobs=1, run=lambda _: pytest.fail("it ran"))
+
+
+def test_a_method_of_ones_own_must_be_one():
+    registry.add_method("mine", lambda: None)
+    with pytest.raises(UsageError, match="NoneType: it must give a BaseMTLLoss"):
+        BASE.with_changes(weighting="mine")
 
 
 OWN = '''
@@ -236,3 +270,28 @@ def test_the_command_lists_records_of_a_file_with_what_is_set(tmp_path, monkeypa
         cli.main()
     listed = capsys.readouterr().out.splitlines()[1:]
     assert [line.partition(".")[0] for line in listed] == [changed.key()]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("sweep", "is no folder"), ("records", "is no folder"), ("records", "There is no folder")],
+)
+def test_results_that_are_no_folder_are_refused(tmp_path, monkeypatch, capsys, command, said):
+    named = tmp_path / "named"
+    if said == "is no folder":
+        named.write_text("")
+    monkeypatch.setenv(paths.RESULTS_VARIABLE, "elsewhere")
+    options = ["--status", "--set", "seed=7"] if command == "sweep" else []
+    monkeypatch.setattr("sys.argv", ["rulbook", command, *options, "--results", str(named)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_file_that_cannot_be_written_is_named_as_it_was_given(tmp_path):
+    (tmp_path / "table.csv").mkdir()
+    with pytest.raises(IsADirectoryError) as fault:
+        paths.write_atomically(tmp_path / "table.csv", "a,b")
+    assert fault.value.filename == str(tmp_path / "table.csv")
+    assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]

@@ -15,6 +15,7 @@ from rulbook.training.record import (
     read_records,
     summarise_gradients,
 )
+from rulbook.weighting.fixed import FixedWeightLoss
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +232,27 @@ def test_data_that_the_configuration_does_not_describe_are_refused(
     (name,) = change
     with pytest.raises(UsageError, match=name):
         train_it(short_run.with_changes(**change), simulated)
+
+
+def test_a_run_of_another_protocol_is_not_computed(simulated, short_run):
+    with pytest.raises(UsageError, match=f"protocol {PROTOCOL + 1}"):
+        train(short_run.with_changes(protocol=PROTOCOL + 1), simulated)
+
+
+def test_what_is_called_after_an_epoch_cannot_change_the_record(simulated, short_run, record):
+    def spoil(_, epoch):
+        epoch.rul_loss = math.nan
+        epoch.weights.clear()
+
+    found = train(short_run, simulated, on_epoch=spoil)
+    assert [e.rul_loss for e in found.epochs] == [e.rul_loss for e in record.epochs]
+    assert found.epochs[0].weights == record.epochs[0].weights
+
+
+def test_a_method_that_names_its_weights_otherwise_is_refused(simulated, short_run, monkeypatch):
+    monkeypatch.setattr(FixedWeightLoss, "get_weights", lambda _: {"mine": 1.0})
+    with pytest.raises(UsageError, match="must return rul_weight and health_weight, not mine"):
+        train(short_run, simulated)
 
 
 def test_the_key_moves_with_every_choice(simulated):

@@ -25,8 +25,13 @@ def check_rows(engines: pd.DataFrame, features: Sequence[str], what: str) -> Non
         what: what the message calls the table, for instance "training engines of 'FD001'".
 
     Raises:
-        FleetError: the table is empty or lacks a column, or a value is not a finite number.
+        FleetError: this is no table, or it is empty or lacks a column, or a value is not a finite
+            number.
     """
+    if not isinstance(engines, pd.DataFrame):
+        raise FleetError(
+            f"The {what} are a {type(engines).__name__}: give a pandas DataFrame, one row a cycle."
+        )
     needed = ("unit", "cycle", *features)
     if engines.columns.has_duplicates:
         twice = engines.columns[engines.columns.duplicated()][0]
@@ -34,7 +39,7 @@ def check_rows(engines: pd.DataFrame, features: Sequence[str], what: str) -> Non
     for name in needed:
         if name not in engines.columns:
             raise FleetError(f"The {what} have no column '{name}': add it, or leave it out.")
-        if not pd.api.types.is_numeric_dtype(engines[name]):
+        if not _are_real(engines[name]):
             raise FleetError(
                 f"Column '{name}' of the {what} is {engines[name].dtype}: make it numbers."
             )
@@ -96,10 +101,10 @@ def check_rul(rul: pd.Series, units: npt.NDArray[np.int64], what: str) -> None:
         what: what the message calls the engines.
 
     Raises:
-        FleetError: an engine has none or two, an RUL has no engine, or one is not finite or below
-            0.
+        FleetError: an engine has none or two, an RUL has no engine, or one is no whole number of 0
+            or more.
     """
-    if not isinstance(rul, pd.Series) or not pd.api.types.is_numeric_dtype(rul):
+    if not isinstance(rul, pd.Series) or not _are_real(rul) or pd.api.types.is_bool_dtype(rul):
         raise FleetError(f"The RUL of the {what} is no series of numbers: index it by unit.")
     for unit in rul.index[rul.index.duplicated()]:
         raise FleetError(f"The RUL of engine {unit} of the {what} is there twice: keep one.")
@@ -110,8 +115,12 @@ def check_rul(rul: pd.Series, units: npt.NDArray[np.int64], what: str) -> None:
         raise FleetError(f"There is an RUL of engine {unit}, but no such {what}: {advice}")
     values = rul.to_numpy(dtype=np.float64, na_value=np.nan)
     for unit, value in zip(rul.index, values, strict=True):
-        if not 0 <= value <= _LARGEST:
+        if not (0 <= value <= _LARGEST and value == np.trunc(value)):
             raise FleetError(
                 f"The RUL of engine {unit} of the {what} is {value:g}: give the cycles that it "
-                f"had left, 0 or more."
+                f"had left, a whole number of 0 or more."
             )
+
+
+def _are_real(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_complex_dtype(values)

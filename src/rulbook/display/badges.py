@@ -276,10 +276,10 @@ def _remarks(claim: Claim, decision: Decision) -> str:
 
 
 def strip(conditions: Mapping[str, bool | None]) -> str:
-    """Return under which training conditions a claim holds: ``✓ the protocol, ✗ plain SGD``."""
+    """Return under which training conditions a claim holds: ``✓ the protocol; ✗ plain SGD``."""
     signs = {True: "✓", False: "✗", None: "–"}
     in_order = sorted(conditions, key=lambda name: list(CONDITIONS).index(name))
-    return ", ".join(
+    return "; ".join(
         f"{signs[conditions[name]]} {training_condition(name).label}" for name in in_order
     )
 

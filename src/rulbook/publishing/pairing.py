@@ -63,7 +63,7 @@ def read_text(chapter: Chapter) -> str:
         RulbookError: it is not UTF-8.
     """
     try:
-        return chapter.text.read_text(encoding="utf-8")
+        return chapter.text.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as fault:
         raise RulbookError(
             f"'{chapter.text}' is not UTF-8 at byte {fault.start}: save it as UTF-8."
@@ -220,7 +220,7 @@ def to_text(layout: Layout, chapter: Chapter) -> None:
             names the place, and the text is left as it was.
     """
     try:
-        edited = nbformat.read(chapter.notebook, as_version=4)
+        edited = _read_notebook(chapter)
     except (OSError, *_UNREADABLE) as fault:
         raise RulbookError(
             f"'{chapter.notebook}' cannot be read as a notebook ({_one_line(fault)}): put it "
@@ -302,11 +302,22 @@ def _parts(text: str) -> tuple[str, str]:
 _UNREADABLE = (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError)
 
 
+def _read_notebook(chapter: Chapter) -> NotebookNode:
+    """Read a notebook; JSON that is none is ``nbformat.ValidationError`` too."""
+    try:
+        notebook: NotebookNode = nbformat.read(chapter.notebook, as_version=4)
+        _inputs(notebook)
+        notebook.metadata.get(_WRITTEN)
+    except (AttributeError, KeyError, TypeError) as fault:
+        raise nbformat.ValidationError("it is JSON, and no notebook") from fault
+    return notebook
+
+
 def _state(chapter: Chapter, references: References, repository_url: str) -> str:
     if not chapter.notebook.is_file():
         return "behind"
     try:
-        notebook = nbformat.read(chapter.notebook, as_version=4)
+        notebook = _read_notebook(chapter)
     except _UNREADABLE:
         return "edited"
     if _inputs(notebook) == _inputs(to_public_notebook(chapter, references, repository_url)):

@@ -58,7 +58,7 @@ def read(layout: Layout) -> Values:
 
 def unrecorded(chapter: Chapter, values: Values) -> list[str]:
     """Return the quotes of a chapter's text for which there is no value."""
-    text = chapter.text.read_text(encoding="utf-8", errors="replace")
+    text = chapter.text.read_text(encoding="utf-8-sig", errors="replace")
     known = values.get(chapter.name, {})
     return [quote for quote in dict.fromkeys(QUOTE.findall(text)) if quote not in known]
 
@@ -114,7 +114,7 @@ def _quoted(chapter: Chapter) -> dict[str, str] | None:
         if "scrapbook" in output.get("metadata", {})
     }
     quoted = {}
-    for quote in QUOTE.findall(chapter.text.read_text(encoding="utf-8")):
+    for quote in QUOTE.findall(chapter.text.read_text(encoding="utf-8-sig")):
         # As the role of the pages takes it apart.
         name, _, form = quote.rpartition(":") if ":" in quote else (quote, "", "s")
         if name in glued:

@@ -48,7 +48,7 @@ class References:
 
 
 def _numbers(chapter: Chapter) -> dict[str, str]:
-    text = chapter.text.read_text(encoding="utf-8", errors="replace")
+    text = chapter.text.read_text(encoding="utf-8-sig", errors="replace")
     return {
         label: f"{int(chapter.number)}.{position}"
         for kind in (_EXERCISE, _EQUATION)

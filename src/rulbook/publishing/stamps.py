@@ -125,7 +125,7 @@ def changes(chapter: Chapter, inputs: Inputs) -> list[str]:
 
 def _code_now(chapter: Chapter, stamp: Stamp) -> Code | None:
     """Return the code of the present text, or ``None`` if the text is no notebook."""
-    if text_digest(chapter.text.read_text(encoding="utf-8", errors="replace")) == stamp.text:
+    if text_digest(chapter.text.read_text(encoding="utf-8-sig", errors="replace")) == stamp.text:
         return Code(stamp.inputs.get("code", ""), stamp.imports)
     from rulbook.publishing.pairing import to_notebook  # takes long to import
 

@@ -1,7 +1,8 @@
 """What the statistical claims come to under each training condition, one rule a claim.
 
 A rule says of one subset whether the claim holds there, does not hold, or is open, and is always
-the same one, whatever the condition. A claim that names several subsets is about all of them.
+the same one, whatever the condition. A claim that names several subsets is about all of them. One
+that names none is about trainings as such: the subsets that decide it have to agree.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -73,6 +74,12 @@ def all_of(parts: Iterable[Holds]) -> Holds:
 def any_of(parts: Iterable[Holds]) -> Holds:
     """Return whether any part holds; one that does settles it, an open one leaves it open."""
     return opposite(all_of(map(opposite, parts)))
+
+
+def those_decided(parts: Iterable[Holds]) -> Holds:
+    """Return what all parts that are not open agree on; ``None`` where they do not, or all are."""
+    decided = {part for part in parts if part is not None}
+    return decided.pop() if len(decided) == 1 else None
 
 
 def opposite(part: Holds) -> Holds:
@@ -606,7 +613,7 @@ def _mean_recall(run: RunRecord) -> float:
 FIXED_SWEEP = tuple(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS)
 """The fixed weights among which one that serves both tasks is looked for."""
 
-_SYMPTOMS: Mapping[str, Callable[[Records, str], Holds]] = {
+_SYMPTOMS: dict[str, Callable[[Records, str], Holds]] = {
     "n12.4-symptom-rul-trains": _rul_error_halves,
     "n12.4-symptom-hs-plateau": _plateau_near_chance,
     "n12.4-symptom-hs-after-five-epochs": _health_accuracy_at_epoch(5),
@@ -616,7 +623,7 @@ _SYMPTOMS: Mapping[str, Callable[[Records, str], Holds]] = {
     "n12.4-symptom-clusters-by-rul": _probe_tells_bins_of_the_rul,
 }
 
-_THROUGH_A_TRAINING: Mapping[str, Callable[[Records, str], Holds]] = {
+_THROUGH_A_TRAINING: dict[str, Callable[[Records, str], Holds]] = {
     "n4.3-ce-scale": _losses_between("health_loss", 0, 2),
     "l9.1-ce-scale": _losses_between("health_loss", 0.1, 3),
     "n12.4-tasks-disagree-cosine": _gradients_disagree,
@@ -634,8 +641,8 @@ _CLOSEST = ("fixed_075", "fixed_090")
 
 _ALL = (
     *(
-        ConditionRule(claim, cmapss.SUBSETS, ("fixed_050",), holds_on)
-        for claim, holds_on in _SYMPTOMS.items()
+        ConditionRule(claim, cmapss.SUBSETS, ("fixed_050",), holds_on, combine=those_decided)
+        for claim, holds_on in (_SYMPTOMS | _THROUGH_A_TRAINING).items()
     ),
     ConditionRule(
         "n12.4-symptom-no-fixed-weight",
@@ -719,11 +726,14 @@ _ALL = (
         for claim in ("n4.3-optimal-weight-moves", "l9.1-optimal-weight-moves")
     ),
     *(
-        ConditionRule(claim, cmapss.SUBSETS, ("fixed_050",), holds_on)
-        for claim, holds_on in _THROUGH_A_TRAINING.items()
-    ),
-    *(
-        ConditionRule(claim, cmapss.SUBSETS, ("fixed_050",), holds_on, excluded=("caps",))
+        ConditionRule(
+            claim,
+            cmapss.SUBSETS,
+            ("fixed_050",),
+            holds_on,
+            combine=those_decided,
+            excluded=("caps",),
+        )
         for claim, holds_on in _LOSSES_IN_CYCLES.items()
     ),
     ConditionRule(

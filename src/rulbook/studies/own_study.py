@@ -1,5 +1,6 @@
 """Studies of one's own: a file that defines runs, and changes given on the command line."""
 
+import inspect
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -7,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from rulbook.data import cmapss
-from rulbook.errors import UsageError, unknown_name
+from rulbook.errors import RulbookError, UsageError, unknown_name
 from rulbook.models import ARCHITECTURES
 from rulbook.studies.catalogue import Study
 from rulbook.training.config import RunConfig
@@ -21,16 +22,24 @@ def study_of(code: OwnCode) -> Study:
 
     Raises:
         UsageError: the file has no such function, or it yields something else.
-        RulbookError: the file cannot be executed.
+        RulbookError: the file, or its function, cannot be executed.
 
     """
     module = code.load()
     runs = getattr(module, "runs", None)
-    if not callable(runs):
+    if not callable(runs) or inspect.iscoroutinefunction(runs):
         raise UsageError(f"'{code.name}' has no function `runs` that yields configurations.")
 
+    code.on_epoch()
+
     def configs() -> Iterator[RunConfig]:
-        for config in runs():
+        try:
+            given = list(runs())
+        except RulbookError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise code.fault(error) from error
+        for config in given:
             if not isinstance(config, RunConfig):
                 raise UsageError(
                     f"`runs` of '{code.name}' yields {config!r}, which is no RunConfig."

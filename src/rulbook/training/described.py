@@ -2,16 +2,32 @@
 
 from rulbook.data.prepare import Prepared
 from rulbook.errors import UsageError
-from rulbook.training.config import RunConfig
+from rulbook.training.config import PROTOCOL, RunConfig
+
+
+def check_protocol(config: RunConfig) -> None:
+    """Check that this package computes the run as its configuration says.
+
+    Raises:
+        UsageError: it is of another protocol, and its record could not be read.
+
+    """
+    if config.protocol != PROTOCOL:
+        raise UsageError(
+            f"The run is configured for protocol {config.protocol}, and this package computes "
+            f"protocol {PROTOCOL}: leave the protocol as it is."
+        )
 
 
 def check_describes(config: RunConfig, prepared: Prepared) -> None:
     """Check that the record of this run on these data would say the truth.
 
     Raises:
-        UsageError: subset, digest or recipe of ``config`` is not that of ``prepared``.
+        UsageError: subset, digest or recipe of ``config`` is not that of ``prepared``, or its
+            protocol not that of this package.
 
     """
+    check_protocol(config)
     for name, described, given in (
         ("subset", config.subset, prepared.subset),
         ("data_digest", config.data_digest, prepared.digest),

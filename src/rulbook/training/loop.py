@@ -36,7 +36,7 @@ from rulbook.training.record import (
     summarise_gradients,
     versions,
 )
-from rulbook.weighting.base import BaseMTLLoss, NonFiniteLossError, StepInfo
+from rulbook.weighting.base import TASKS, BaseMTLLoss, NonFiniteLossError, StepInfo
 from rulbook.weighting.registry import get_loss
 
 
@@ -83,13 +83,13 @@ def train_network(
         config: the run; a network of one's own is added by ``add_network`` and named here.
         prepared: the data, prepared by ``config.recipe``.
         device: where to compute.
-        on_epoch: called with the index and the record of every finished epoch, for instance to send
-            them to TensorBoard: ``lambda index, epoch: writer.add_scalar("rmse",
+        on_epoch: called with the index and a copy of the record of every finished epoch, for
+            instance to send them to TensorBoard: ``lambda index, epoch: writer.add_scalar("rmse",
             epoch.validation.rmse, index)``.
 
     Raises:
-        UsageError: ``config`` describes other data than ``prepared``, or a network of one's own
-            lacks a part that trainings use.
+        UsageError: ``config`` describes other data than ``prepared``, a network of one's own lacks
+            a part that trainings use, or a method of one's own does not name its weights so.
 
     """
     check_describes(config, prepared)
@@ -288,7 +288,7 @@ class _Run:
                 return str(error)
             self.epochs.append(record)
             if on_epoch:
-                on_epoch(index, record)
+                on_epoch(index, record.model_copy(deep=True))
             found = record.validation.rmse
             if not math.isfinite(found):
                 return f"The validation RMSE is {found} after epoch {index + 1}."
@@ -368,7 +368,7 @@ class _Run:
         return EpochRecord(
             rul_loss=rul.mean(),
             health_loss=health.mean(),
-            weights=self.weighting.get_weights(),
+            weights=_checked_weights(self.weighting),
             learning_rate=self.optimiser.param_groups[0]["lr"],
             clipped_share=(_to_array(seen.total_norms) > self._clip_norm()).mean(),
             gradients=summarise_gradients(
@@ -430,6 +430,17 @@ class _Run:
         with torch.no_grad(), self.evaluator.precision():
             rul, _ = model(self._windows(torch.from_numpy(rows).to(self.device)))
         return bool((rul == 0).all())
+
+
+def _checked_weights(method: BaseMTLLoss) -> dict[str, float]:
+    weights = method.get_weights()
+    wanted = [f"{task}_weight" for task in TASKS]
+    if sorted(weights) != sorted(wanted):
+        raise UsageError(
+            f"get_weights of {method.get_name()} must return {' and '.join(wanted)}, not "
+            f"{', '.join(weights) or 'nothing'}."
+        )
+    return weights
 
 
 def _optimiser(

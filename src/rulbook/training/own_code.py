@@ -1,7 +1,9 @@
 """Code of one's own in runs: a file that adds methods and networks, known to every worker."""
 
 import hashlib
+import inspect
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Self
 from rulbook.errors import RulbookError, UsageError
 from rulbook.options import RequestedDevice
 from rulbook.training.config import RunConfig
-from rulbook.training.record import RunRecord
+from rulbook.training.record import EpochRecord, RunRecord
 from rulbook.training.workers import run_one
 
 
@@ -37,7 +39,7 @@ class OwnCode:
 
         """
         try:
-            return cls(str(file), file.read_text(encoding="utf-8"))
+            return cls(str(file), file.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise UsageError(f"'{file}' cannot be read: {error.strerror}.") from None
         except UnicodeDecodeError:
@@ -52,6 +54,32 @@ class OwnCode:
         """
         return _load(self)
 
+    def on_epoch(self) -> Callable[[RunConfig, int, EpochRecord], None] | None:
+        """Return the file's ``on_epoch``, or ``None`` where it has none.
+
+        Raises:
+            UsageError: it is nothing that can be called, or a generator, whose body never runs.
+            RulbookError: the file cannot be executed.
+
+        """
+        on_epoch = getattr(self.load(), "on_epoch", None)
+        if on_epoch is not None and (
+            not callable(on_epoch)
+            or inspect.isgeneratorfunction(on_epoch)
+            or inspect.iscoroutinefunction(on_epoch)
+        ):
+            raise UsageError(
+                f"`on_epoch` of '{self.name}' must be a plain function of config, index and epoch."
+            )
+        return on_epoch
+
+    def fault(self, error: BaseException) -> RulbookError:
+        """Return the sentence for what its code raised."""
+        said = " ".join(str(error).split())
+        return RulbookError(
+            f"'{self.name}' cannot be executed: {type(error).__name__}{said and ': '}{said}."
+        )
+
 
 @cache
 def _load(code: OwnCode) -> ModuleType:
@@ -63,14 +91,12 @@ def _load(code: OwnCode) -> ModuleType:
         exec(compile(code.source, code.name, "exec"), module.__dict__)
     except RulbookError:
         raise
-    except Exception as error:
-        raise RulbookError(
-            f"'{code.name}' cannot be executed: {type(error).__name__}: {error}."
-        ) from error
+    except (Exception, SystemExit) as error:
+        raise code.fault(error) from error
     return module
 
 
 def run_with(code: OwnCode, device: RequestedDevice, config: RunConfig) -> RunRecord:
     """Do one run on the real data with the methods, networks and ``on_epoch`` of a file."""
-    on_epoch = getattr(code.load(), "on_epoch", None)
+    on_epoch = code.on_epoch()
     return run_one(config, device, partial(on_epoch, config) if on_epoch else None)

@@ -65,7 +65,7 @@ def try_run(config: RunConfig, run: Callable[[RunConfig], RunRecord]) -> Attempt
     keep_freed_memory()
     try:
         return Attempt(config.key(), run(config))
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # code of one's own may leave
         of_machine = isinstance(
             error, OSError | MemoryError | RulbookError | torch.OutOfMemoryError
         ) and not isinstance(error, UsageError)

@@ -126,7 +126,13 @@ def get_loss(name: str, *, tasks: Sequence[str] | None = None, **options: Any) -
             listed = ", ".join(known) or "none"
             raise UsageError(f"'{name}' has no option '{option}'; it has: {listed}.")
     if tasks is None or tuple(tasks) == TASKS:
-        return build(**{**defaults, **options})
+        loss = build(**{**defaults, **options})
+        if not isinstance(loss, BaseMTLLoss):
+            raise UsageError(
+                f"What was added as '{name}' gives a {type(loss).__name__}: it must give a "
+                "BaseMTLLoss."
+            )
+        return loss
     if why := _two_tasks_only(name):
         raise UsageError(f"'{name}' has a form for {' and '.join(TASKS)} alone: {why}.")
     if name == "fixed":

@@ -74,6 +74,9 @@ def test_the_sweep_shows_the_anchors_and_breaks_where_a_run_is_missing(evidence)
     assert "FD002: the source's anchors go from 6.3 to 26.9 cycles, our recorded ones" in alt
     assert f"to {max(estimates[['fixed_050', 'single_task']]):.1f}." in alt
     assert caption.endswith(evidence.sentence())
+    upper = figure.axes[0]
+    figure.draw_without_rendering()
+    assert not upper.get_legend().get_window_extent().overlaps(upper.get_window_extent())
 
 
 def test_the_curve_has_every_network_with_an_interval_in_rising_order():
@@ -130,3 +133,5 @@ def test_gabas_trace_marks_the_warm_up_and_the_step_at_which_the_floor_binds(bou
     assert "500 at the start and 500 at the end" in alt
     assert "the average ends at 0.0400, the weight at 0.0500." in alt
     assert f"({bound_at or 'not within this trace'}). A network." in caption
+    figure.draw_without_rendering()
+    assert not bottom.get_legend().get_window_extent().overlaps(bottom.get_window_extent())

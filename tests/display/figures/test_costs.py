@@ -36,6 +36,8 @@ def test_both_optimisers_are_drawn_against_the_number_of_steps_taken():
     np.testing.assert_array_equal(lines["SGD, rate 0.0005"].get_ydata(), paths["sgd"])
     assert lines["Adam"].get_xdata()[[0, -1]].tolist() == [1, 600]
     assert {text.get_text() for text in axes.texts} == {"θ*", "the source stops here"}
+    legend = axes.get_legend().get_window_extent()
+    assert not any(legend.overlaps(text.get_window_extent()) for text in axes.texts)
 
 
 def test_paths_in_the_plane_start_at_zero_and_the_fixed_point_is_marked():
@@ -117,7 +119,7 @@ def test_maps_mark_every_window_by_its_state():
     )
     described = costs.feature_maps(maps)
     before, after = described.figure.axes
-    assert after.get_title(loc="left") == "trained trunk:\nneighbours agree in 0.90"
+    assert after.get_title(loc="left") == "trained trunk:\n90% of neighbours agree"
     for number, state in enumerate(HEALTH_STATES):
         drawn = lines_by_label(before)[state].get_xydata()
         np.testing.assert_array_equal(drawn, points[health == number])

@@ -59,6 +59,9 @@ def test_few_engines_has_the_error_above_and_the_gap_below(saved):
     np.testing.assert_allclose(below["balanced"][1], 0.25)
     assert name == "01-few-engines"
     assert "Above, the test error" in words["alt"]
+    upper = figure.axes[0]
+    figure.draw_without_rendering()
+    assert not upper.get_legend().get_window_extent().overlaps(upper.get_window_extent())
 
 
 def test_second_tasks_are_drawn_over_their_rul_weights(saved):

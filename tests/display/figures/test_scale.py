@@ -14,4 +14,6 @@ def test_every_kind_has_its_points_its_line_and_its_power():
         assert points.tolist() == growth.seconds.tolist()
         assert abs(line - points).max() < 1e-9
         assert axes.get_xscale() == axes.get_yscale() == "log"
+        assert [text.get_text() for text in axes.get_xticklabels()] == ["10", "100"]
+        assert len([text for text in axes.get_yticklabels() if text.get_text()]) == 2
     assert "engines 1.00, claims 0.50" in drawn.alt

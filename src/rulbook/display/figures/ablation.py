@@ -77,7 +77,7 @@ def weight_sweep(
     axes.set_xticks(
         list(places.values()), labels=[f"{weight:g}" for weight in weights], fontsize=8.5
     )
-    np.atleast_1d(panels)[0].legend(loc="upper left")
+    np.atleast_1d(panels)[0].legend(loc="lower right", bbox_to_anchor=(1, 1))
     return DescribedFigure(
         figure,
         "Test RMSE against the RUL weight, logarithmic axis, "
@@ -223,7 +223,7 @@ def gaba_floor(trace: pd.DataFrame, title: str, setting: str) -> DescribedFigure
         if bound_at:
             axes.axvline(bound_at, color=ink, linewidth=1.2, linestyle="--")
     bottom.set(xlabel="training step", ylabel="RUL weight")
-    bottom.legend(loc="lower left", fontsize=8.5)
+    bottom.legend(loc="upper center", bbox_to_anchor=(0.5, -0.35), ncols=2, fontsize=8.5)
     return DescribedFigure(
         figure,
         f"Above, the gradient ratio of each step, {trace['ratio'].head(50).median():.0f} at the "

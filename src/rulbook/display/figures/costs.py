@@ -84,7 +84,7 @@ def optimisers_in_time(paths: Mapping[str, ArrayLike]) -> DescribedFigure:
         textcoords="offset points",
     )
     axes.set(xlabel="step", ylabel="θ", xlim=(0, shown), ylim=(0, 1.2))
-    axes.legend(loc="lower right")
+    axes.legend(loc="center right")
     return DescribedFigure(
         figure,
         alt="θ over 240 steps at ρ = 500. SGD at a stable rate rises to the fixed point within "
@@ -228,7 +228,7 @@ def feature_maps(maps: TrunkMaps) -> DescribedFigure:
                 linestyle="none",
             )
         axes.set(
-            title=f"{trunk} trunk:\nneighbours agree in {agreement[trunk]:.2f}",
+            title=f"{trunk} trunk:\n{agreement[trunk]:.0%} of neighbours agree",
             xticks=[],
             yticks=[],
         )

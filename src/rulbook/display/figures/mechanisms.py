@@ -57,7 +57,7 @@ def few_engines(error_difference: pd.DataFrame, gap_difference: pd.DataFrame) ->
         axes.set(ylabel=f"{label},\nagainst single task", ylim=(-2, 2.5))
     panels[1].set(xlabel="training engines")
     panels[1].set_xticks([2, 4, 8, 16, 32], ["2", "4", "8", "16", "32"])
-    panels[0].legend(loc="upper right")
+    panels[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return plots.save_figure(
         figure,
         "01-few-engines",

@@ -164,6 +164,8 @@ def leak_courses(
         axes.set(title=subset, ylabel="held-out RMSE (cycles)")
         if ends:
             axes.legend(fontsize=8)
+        else:
+            axes.text(0.5, 0.5, "not recorded yet", transform=axes.transAxes, ha="center")
         in_the_end = f"at the end {', '.join(ends)}" if ends else "not recorded yet"
         read.append(f"{subset}: {in_the_end}.")
     np.atleast_1d(panels)[-1].set(xlabel="epoch")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.ticker import NullLocator
 
 from rulbook.display import plots
 from rulbook.display.plots import DescribedFigure
@@ -23,7 +24,12 @@ def growths(by_kind: Mapping[str, Growth]) -> DescribedFigure:
         line = middle[1] * (growth.numbers / middle[0]) ** growth.exponent
         panel.plot(growth.numbers, line, color=plots.COLOURS["ink"], linewidth=1.0)
         panel.set(xscale="log", yscale="log", title=f"{kind}: {growth.exponent:.2f}")
-        panel.tick_params(which="minor", labelbottom=False, labelleft=False)
+        for axis, values in ((panel.xaxis, growth.numbers), (panel.yaxis, growth.seconds)):
+            ends = [values.min(), values.max()]
+            axis.set_ticks(
+                ends, labels=[f"{end:,.2g}" if end < 1 else f"{end:,.0f}" for end in ends]
+            )
+            axis.set_minor_locator(NullLocator())
     for panel in axes[:, 0]:
         panel.set_ylabel("seconds")
     said = ", ".join(f"{kind} {growth.exponent:.2f}" for kind, growth in by_kind.items())
@@ -31,6 +37,6 @@ def growths(by_kind: Mapping[str, Growth]) -> DescribedFigure:
         figure,
         f"{len(by_kind)} panels of seconds against numbers on logarithmic axes, with lines of "
         f"slope: {said}.",
-        "Processor seconds against the number of each. Above each panel the slope of the line: "
-        "1 is proportional.",
+        "Processor seconds against the number of each, both axes logarithmic. Above each panel is "
+        "the slope of the line; 1 means proportional.",
     )

@@ -656,7 +656,10 @@ def precision_reading(core: Evidence, mixed: Evidence) -> str:
         f"({in_words(row.seeds, 'seed')}, {_precision_in_words(row)})"
         for row in rows_of(variants)
     )
-    return f"On FD001 the test RMSE in mixed precision minus that in single: {differences}."
+    return (
+        "On FD001, the difference in test RMSE, mixed minus single precision, is as follows. "
+        f"{differences}."
+    )
 
 
 def _precision_in_words(row: Any) -> str:

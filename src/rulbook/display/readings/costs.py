@@ -19,10 +19,10 @@ from rulbook.models import DualTaskModel
 from rulbook.studies.claim_rules import chance_is_one_third
 
 TRAJECTORY_CAPTION = (
-    "One task pulls θ towards +1, and ρ times as hard as the other pulls it towards −1. The figure "
-    "opens on the source's own setting, ρ = 500 at a rate of 0.05: SGD leaves it at once. Try: "
-    "lower the rate until the dot in the last panel crosses the red line, and SGD settles. Then "
-    "move ρ: where both optimisers settle depends on ρ alone."
+    "The RUL task pulls θ towards +1, ρ times as hard as the health task pulls it towards −1. It "
+    "opens on the source's own setting, ρ = 500 at a rate of 0.05: SGD leaves the figure at once. "
+    "Try: lower the rate until the dot in the last panel crosses the red line, and SGD settles. "
+    "Then move ρ: where both optimisers settle depends on ρ alone."
 )
 """What to try in the explorer of the toy."""
 
