@@ -64,9 +64,16 @@ def _fixed_seeds() -> None:
     random.seed(0)
     np.random.seed(0)
     if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(0)
+        torch = sys.modules["torch"]
+        # `torch.manual_seed` formats the stack once for each kind of device that is not in use.
+        seed = (
+            torch.manual_seed
+            if torch.cuda.is_initialized()
+            else torch.default_generator.manual_seed
+        )
+        seed(0)
         # A run of a sweep in this process turns it on, and Hypothesis counts on subnormal numbers.
-        sys.modules["torch"].set_flush_denormal(False)
+        torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

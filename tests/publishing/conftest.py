@@ -1,10 +1,12 @@
 """A small checkout with one chapter, and its finished pages."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from rulbook.publishing import web_assets
 from rulbook.publishing.chapters import Chapter, choose
@@ -160,8 +162,22 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, assets: Path) -> Layout:
-    """A checkout whose two chapters were executed and whose pages were built; not to be changed."""
-    layout = make_checkout(tmp_path_factory.mktemp("built") / "checkout")
+    """A checkout whose two chapters were executed and whose pages were built; not to be changed.
+
+    Whichever worker needs it first builds it for all.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with FileLock(folder / "built.lock"):
+        layout = Layout(folder / "built" / "checkout")
+        if not layout.index.is_file():
+            _build(layout.root, assets)
+    return layout
+
+
+def _build(root: Path, assets: Path) -> None:
+    layout = make_checkout(root)
     (layout.book / "01-tiny.md").write_text(FRONT_MATTER + TINY + EXERCISES, encoding="utf-8")
     (layout.book / "02-second.md").write_text(
         FRONT_MATTER
@@ -178,4 +194,3 @@ def built(tmp_path_factory: pytest.TempPathFactory, assets: Path) -> Layout:
     shutil.copy2(web_assets.stamp_of(assets), layout.build)
     execute(layout, choose(layout, []), Parameters(data="simulated", device="cpu", seed=7))
     build_site(layout)
-    return layout

@@ -27,7 +27,7 @@ class TinyNetwork:
     def build(cls, seed: int = 0, rul_scale: float = 100.0) -> "TinyNetwork":
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # as in `_fixed_seeds`
             trunk = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 4), nn.Tanh())
             heads = nn.ModuleDict({"rul": nn.Linear(4, 1), "health": nn.Linear(4, 3)})
         return cls(
