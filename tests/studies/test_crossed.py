@@ -238,7 +238,7 @@ def test_a_training_is_competent_within_a_cycle_of_boosting(make_record):
     assert table["difference"].tolist() == pytest.approx([1.1, 0.9, -3.0])
     assert table["seeds"].tolist() == [2, 2, 2]
     assert "competent here for 1 of 2 methods" in competence_sentence(table, "FD001")
-    assert "FD002: competent here (" in competence_sentence(table, "FD002")
+    assert "FD002: competent here." in competence_sentence(table, "FD002")
     assert "no training is recorded" in competence_sentence(table, "FD003")
 
 
