@@ -27,7 +27,10 @@ function markSides(box) {
   );
 }
 addEventListener("load", () => {
-  const sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => markSides(target)));
+  // Marks may change sizes: made in the observer's own turn they would be errors of the console.
+  const sizes = new ResizeObserver((changes) =>
+    requestAnimationFrame(() => changes.forEach(({ target }) => markSides(target))),
+  );
   const wide = ".rulbook-scrolling, .bd-article pre, .bd-article div.math";
   for (const box of document.querySelectorAll(wide)) {
     sizes.observe(box);
