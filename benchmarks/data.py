@@ -25,6 +25,11 @@ FEATURES = [2, 3, 4] + [number + 4 for number in (2, 3, 4, 7, 8, 9, 11, 12, 13, 
 
 def rulbook(folder: Path) -> Callable[[], object]:
     """Read, verify, check and prepare; windows are gathered batch by batch later."""
+    # What `prepare` imports at its first use is an import too.
+    import sklearn.cluster
+    import sklearn.model_selection
+    import sklearn.preprocessing  # noqa: F401
+
     from rulbook.data import load
     from rulbook.data.prepare import prepare
 
