@@ -53,9 +53,8 @@ def epoch(rmse: float, ratios: object = (), test_rmse: float | None = None) -> E
 
 @cache
 def committed_record(subset: str) -> RunRecord:
-    """Return the first committed record of a training on ``subset``."""
-    records = (read_record(path) for path in sorted(COMMITTED.glob("*.json")))
-    return next(r for r in records if r.config.subset == subset and r.epochs)
+    """Return the committed record of equal weights on ``subset`` under the protocol."""
+    return read_record(COMMITTED / f"{base_config(subset).key()}.json")
 
 
 def believable(record: RunRecord, config: RunConfig | None = None) -> RunRecord:
