@@ -667,13 +667,19 @@ def test_with_no_layer_to_measure_the_refusal_says_what_to_do(name, frozen, netw
     assert_untouched(network, loss, state)
 
 
+def gradients_of_a_step(name, network, observe):
+    """Return the gradients of one ordinary step of a method; the network is cleared after it."""
+    network.step(warmed_up(name), observe=observe)
+    gradients = network.gradients()
+    network.clear()
+    return gradients
+
+
 @EVERY_METHOD
 @pytest.mark.parametrize("observe", [False, True])
 def test_heads_that_were_put_side_by_side_train_as_apart(name, observe, network):
     """Each loss reaches both heads in the graph then, one of them with gradient zero."""
-    network.step(warmed_up(name), observe=observe)
-    expected = network.gradients()
-    network.clear()
+    expected = gradients_of_a_step(name, network, observe)
     z = network.trunk(network.x)
     both = torch.cat([network.heads["rul"](z), network.heads["health"](z)], dim=1)
     losses = (
@@ -687,9 +693,7 @@ def test_heads_that_were_put_side_by_side_train_as_apart(name, observe, network)
 @EVERY_METHOD
 @pytest.mark.parametrize("observe", [False, True])
 def test_an_input_that_needs_gradients_may_be_listed_with_any_task(name, observe, network):
-    network.step(warmed_up(name), observe=observe)
-    expected = network.gradients()
-    network.clear()
+    expected = gradients_of_a_step(name, network, observe)
     network.x.requires_grad_()
     heads = {**network.task_params, "rul": [*network.task_params["rul"], network.x]}
     call(warmed_up(name), network, network.losses(), observe=observe, task_params=heads)
