@@ -212,7 +212,7 @@ def compare_over_engines(errors: npt.ArrayLike, other_errors: npt.ArrayLike) -> 
 
 @dataclass(frozen=True)
 class CrossedComparison:
-    """A difference between two methods, with engines and seeds both left to chance.
+    """A difference between two methods, with engines and seeds resampled together.
 
     With fewer than ``MINIMUM_SEEDS`` seeds there is nothing but the difference: intervals, p-values
     and the smallest detectable difference are NaN.

@@ -99,7 +99,7 @@ def error_table(
 ) -> HTML:
     """Return the test RMSE of methods, compared with fixed 0.5/0.5.
 
-    Engines and seeds are both left to chance, in the interval of a method's RMSE as in that of a
+    Engines and seeds are resampled together, in the interval of a method's RMSE as in that of a
     difference. With few seeds there is neither interval nor outcome. What a comparison could have
     seen is after Holm's correction.
 

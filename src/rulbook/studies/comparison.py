@@ -135,7 +135,7 @@ def comparison_table(
     methods: Iterable[str] | None = None,
     measure: str = "rmse",
 ) -> pd.DataFrame:
-    """Compare methods with ``reference`` on ``subset``, engines and seeds both left to chance.
+    """Compare methods with ``reference`` on ``subset``, engines and seeds resampled together.
 
     Baselines answer another question than networks do, and are compared alone.
 
@@ -240,7 +240,7 @@ def health_loss_table(
 def compare_groups(
     records: Iterable[RunRecord], subset: str, group: Collection[str], others: Collection[str]
 ) -> CrossedComparison:
-    """Compare two groups of methods, each taken together, engines and seeds both left to chance.
+    """Compare two groups of methods, each taken together, engines and seeds resampled together.
 
     Squared errors are averaged over the methods of a group, seed by seed, over the seeds that all
     of them have completed.

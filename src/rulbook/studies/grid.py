@@ -38,7 +38,7 @@ def main_effects(records: Iterable[RunRecord], subsets: Iterable[str]) -> pd.Dat
 
     Returns:
         One row a subset whose grid has every seed, and change: ``subset``, ``change``; RMSE with
-        it minus RMSE without it with engines and seeds left to chance, capped, cycles, as
+        it minus RMSE without it with engines and seeds resampled together, capped, cycles, as
         ``difference``, ``low``, ``high``, ``p_value`` and ``smallest_detectable``; and ``p_holm``,
         corrected over the rows.
 

@@ -34,7 +34,7 @@ _COLUMNS = (
 def tuned_table(subset: str) -> pd.DataFrame:
     """Compare the tuned methods with tuned fixed weights on ``subset``.
 
-    Engines and seeds are both left to chance; Holm's correction is over the methods with five
+    Engines and seeds are resampled together; Holm's correction is over the methods with five
     seeds.
 
     Returns:
