@@ -1,6 +1,6 @@
 """Intervals and tests: between methods on the same engines, over seeds, and over both.
 
-``compare_crossed`` leaves engines and seeds to chance together, and decides a whole family of
+``compare_crossed`` resamples engines and seeds together, and decides a whole family of
 comparisons, corrected by Holm. ``compare_over_engines`` and ``compare_over_seeds`` look at one
 source of chance each. Beside a tie stands the smallest difference that could have been seen, so
 that "no difference" never means "too few data".
