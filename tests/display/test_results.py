@@ -206,6 +206,7 @@ def test_conditions_and_competence_are_shown_with_their_words():
     rows = pd.DataFrame(
         {
             "subset": ["FD001", "FD002"],
+            "condition_label": "target in caps",
             "label": "GABA",
             "seeds": 1,
             "validation_rmse": [15.0, 14.6],

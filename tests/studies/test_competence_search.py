@@ -1,5 +1,6 @@
 import pytest
 
+from rulbook.display.readings.tuning import search_reading, search_shown
 from rulbook.studies import sweep
 from rulbook.studies.catalogue import base_config
 from rulbook.studies.competence_search import (
@@ -7,6 +8,8 @@ from rulbook.studies.competence_search import (
     METHODS_SEARCHED,
     best_trial,
     competence_trials,
+    search_table,
+    settings_of,
 )
 from rulbook.training.config import RunConfig
 
@@ -58,3 +61,41 @@ def test_it_ends_with_the_best_trial_by_validation_alone(record_trials):
     best = best_trial(BASE)
     assert best in min(trials, key=lambda runs: rmse(runs[0]))
     assert best.weighting == "fixed_050"
+
+
+def test_the_trials_are_shown_as_they_were_run(record_trials):
+    assert search_table(BASE).empty
+    assert search_reading({"FD001": search_table(BASE)}, {}) == "* FD001: no trial is recorded yet."
+    rmse = record_trials(3)
+    table = search_table(BASE)
+    trials = list(competence_trials(BASE))[:3]
+    assert table["rmse"].tolist() == pytest.approx([rmse(runs[0]) for runs in trials])
+    assert (table[METHODS_SEARCHED[0]] == table[METHODS_SEARCHED[1]]).all()
+    for (_, row), runs in zip(table.iterrows(), trials, strict=True):
+        for run in runs:
+            settings = settings_of(run)
+            assert dict(row[list(settings)]) == settings
+            changed = {k: v for k, v in settings.items() if k != "dropout"}
+            assert run.with_changes(**changed) == run
+            assert run.architecture.recurrent_dropout == settings["dropout"]
+    with pytest.raises(ValueError, match="none of a search"):
+        settings_of(BASE)
+    html = search_shown({"FD001": table}).data
+    assert html.count("<tr") == 1 + 3
+    for run, _ in trials:
+        assert f"{run.learning_rate:g}" in html
+
+
+def test_the_search_says_whether_what_it_found_is_competent(record_trials):
+    record_trials(2)
+    lowest = search_table(BASE)["rmse"].min()
+    said = search_reading({"FD001": search_table(BASE)}, {"FD001": lowest - 0.9})
+    assert f"2 of {MAX_TRIALS} trials are recorded. The best so far has batch " in said
+    assert f"its RMSE is {lowest:.1f} cycles" in said
+    assert said.endswith(": competent so far.")
+    record_trials(MAX_TRIALS - 2)
+    table = search_table(BASE)
+    said = search_reading({"FD001": table}, {"FD001": table["rmse"].min() - 1.1})
+    assert said.startswith(f"* FD001: {MAX_TRIALS} trials are recorded. The best has batch ")
+    assert said.endswith(": not competent.")
+    assert f"rate {best_trial(BASE).learning_rate:g}, " in said

@@ -229,19 +229,29 @@ def test_a_training_is_competent_within_a_cycle_of_boosting(make_record):
             ("dwa", "FD002", 12.0),
         )
     ]
-    table = competence_table(records, {"FD001": 13.0, "FD002": 15.0, "FD003": 12.0})
-    assert table[["subset", "method", "competent"]].to_numpy().tolist() == [
-        ["FD001", "dwa", False],
-        ["FD001", "gaba", True],
-        ["FD002", "dwa", True],
+    under = {"protocol": records, "caps": records[1:2]}
+    table = competence_table(under, {"FD001": 13.0, "FD002": 15.0, "FD003": 12.0})
+    assert table[["subset", "condition", "method", "competent"]].to_numpy().tolist() == [
+        ["FD001", "protocol", "dwa", False],
+        ["FD001", "protocol", "gaba", True],
+        ["FD001", "caps", "dwa", True],
+        ["FD002", "protocol", "dwa", True],
     ]
-    assert table["difference"].tolist() == pytest.approx([1.1, 0.9, -3.0])
-    assert table["seeds"].tolist() == [2, 2, 2]
-    assert "competent here for 1 of 2 methods" in competence_sentence(table, "FD001")
-    assert "FD002: competent here." in competence_sentence(table, "FD002")
+    assert table["difference"].tolist() == pytest.approx([1.1, 0.9, 0.6, -3.0])
+    assert table["seeds"].tolist() == [2, 2, 1, 2]
+    assert competence_sentence(table, "FD001") == (
+        "FD001, where boosting reaches 13.0: *the protocol* 14.0 (1 of 2 methods competent, "
+        "on as few as 2 seeds); *target in caps* 13.6 (competent, on as few as 1 seed)."
+    )
+    assert "*the protocol* 12.0 (competent, " in competence_sentence(table, "FD002")
     assert "no training is recorded" in competence_sentence(table, "FD003")
+
+
+def test_windows_of_trained_on_engines_show_no_competence(make_record):
+    records = [make_record("gaba", "FD001", seed=42, epochs=(epoch(5.0),))]
+    assert competence_table({"window-split": records}, {"FD001": 13.0}).empty
 
 
 def test_baselines_are_not_held_against_themselves(on_every_seed):
     records = on_every_seed("gradient_boosting")
-    assert competence_table(records, {"FD002": 15.0}).empty
+    assert competence_table({"protocol": records}, {"FD002": 15.0}).empty

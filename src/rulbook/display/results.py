@@ -162,6 +162,7 @@ def competence_shown(rows: pd.DataFrame, caption: str) -> HTML:
     shown = pd.DataFrame(
         {
             "subset": rows["subset"],
+            "training condition": rows["condition_label"],
             "method": rows["label"],
             "seeds": rows["seeds"],
             "validation RMSE": _each(within, rows, "validation_rmse", "low", "high"),

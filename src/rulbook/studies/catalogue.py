@@ -9,7 +9,7 @@ from rulbook.data import cmapss
 from rulbook.data.prepare import Recipe
 from rulbook.errors import unknown_name
 from rulbook.models import ARCHITECTURES, Architecture
-from rulbook.studies.competence_search import competence_trials
+from rulbook.studies.competence_search import SEARCHED_SUBSETS, competence_trials
 from rulbook.studies.conditions import training_condition
 from rulbook.studies.equal_tuning import TUNED_SUBSETS, tuning_runs
 from rulbook.studies.methods import AMNL_SWEEP, METHODS, method
@@ -303,7 +303,7 @@ _ALL = (
             f"Under which settings is the network worth its training on {subset}?",
             partial(_competence, subset),
         )
-        for subset in _ONE_OPERATING_CONDITION
+        for subset in SEARCHED_SUBSETS
     ),
     *(
         Study(

@@ -15,6 +15,7 @@ from statistics import mean
 from typing import Any
 
 import optuna
+import pandas as pd
 
 from rulbook.data.prepare import RUL_CAP
 from rulbook.models import ARCHITECTURES
@@ -27,6 +28,9 @@ from rulbook.training.record import read_record
 
 COMPETENCE_MARGIN = 1.0
 """Cycles of validation RMSE by which a network may stay behind gradient boosting."""
+
+SEARCHED_SUBSETS = ("FD001", "FD003")
+"""The subsets on which the protocol's networks are behind by more."""
 
 METHODS_SEARCHED = ("single_task", "fixed_050")
 MAX_TRIALS = 20
@@ -79,6 +83,46 @@ def best_trial(base: RunConfig) -> RunConfig | None:
     return runs[METHODS_SEARCHED.index("fixed_050")]
 
 
+def search_table(base: RunConfig) -> pd.DataFrame:
+    """Return the recorded trials of a search, in the order in which they were made.
+
+    Args:
+        base: as for ``competence_trials``.
+
+    Returns:
+        One row a trial: the settings searched, each under its name in ``RunConfig``, with
+        ``dropout`` for the rate of convolutions and recurrent layers; the validation RMSE of each
+        of ``METHODS_SEARCHED``, cycles, in a column of that name; and ``rmse``, their mean.
+
+    Raises:
+        RulbookError: a record cannot be read.
+
+    """
+    rows = [
+        settings_of(runs[0]) | dict(zip(METHODS_SEARCHED, errors, strict=True))
+        for runs in competence_trials(base)
+        if (errors := _validation_rmse(runs))
+    ]
+    trials = pd.DataFrame(rows, columns=[*_SPACE, *METHODS_SEARCHED])
+    for name in _SPACE:
+        trials[name] = pd.Series([row[name] for row in rows], dtype=object)
+    return trials.assign(rmse=trials[list(METHODS_SEARCHED)].mean(axis="columns"))
+
+
+def settings_of(run: RunConfig) -> dict[str, object]:
+    """Return what a run of a trial has of each setting that is searched.
+
+    Raises:
+        ValueError: it has the architecture of its network as it is, so it is no run of a trial.
+
+    """
+    if run.architecture is None:
+        raise ValueError(f"the run {run.key()[:8]} is none of a search")
+    settings: dict[str, object] = run.model_dump(include=set(_SPACE))
+    settings["dropout"] = run.architecture.convolution_dropout
+    return {name: settings[name] for name in _SPACE}
+
+
 def _runs(base: RunConfig, choices: dict[str, Any]) -> tuple[RunConfig, ...]:
     changes = {name: _rounded(value) for name, value in choices.items() if name != "dropout"}
     architecture = replace(
@@ -100,7 +144,12 @@ def mean_validation_rmse(runs: Sequence[RunConfig]) -> float | None:
 
     A run that diverged counts as one that is off by the whole cap.
     """
+    errors = _validation_rmse(runs)
+    return mean(errors) if errors else None
+
+
+def _validation_rmse(runs: Sequence[RunConfig]) -> list[float] | None:
     paths = [path for run in runs if (path := record_file(run.key()))]
     if len(paths) < len(runs):
         return None
-    return mean(min(best_validation_rmse(read_record(path)), RUL_CAP) for path in paths)
+    return [min(best_validation_rmse(read_record(path)), RUL_CAP) for path in paths]

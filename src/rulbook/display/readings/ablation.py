@@ -14,6 +14,7 @@ from IPython.display import HTML, Markdown
 
 from rulbook.claims.decision import Answer, answer_of_figure
 from rulbook.claims.ledger import find
+from rulbook.data.cmapss import SUBSETS
 from rulbook.display.folds import folded
 from rulbook.display.results import (
     error_table,
@@ -43,7 +44,7 @@ from rulbook.studies.comparison import (
     estimates_of,
     estimates_table,
 )
-from rulbook.studies.competence import competence_sentence, competence_table
+from rulbook.studies.competence import competence_sentence
 from rulbook.studies.condition_rules import decide_all, errors_by_condition, gaba_weights
 from rulbook.studies.evidence import Evidence, completed_runs, errors_by_engine, runs_table
 from rulbook.studies.grid import GRID, GRID_ROWS
@@ -499,18 +500,19 @@ def conditions_reading(compared: pd.DataFrame) -> str:
     )
 
 
-def competence_reading(records: Iterable[RunRecord], boosting_rmse: Mapping[str, float]) -> str:
+def competence_reading(competence: pd.DataFrame) -> str:
     """Say of every subset whether its trainings are about as good as gradient boosting.
 
     Args:
-        records: records under one training condition.
-        boosting_rmse: what ``rulbook.studies.competence.boosting_by_subset`` returns.
+        competence: what ``rulbook.studies.competence.competence_table`` returns.
 
     """
-    if not boosting_rmse:
+    if competence.empty:
         return "Whether the trainings are competent is measured on C-MAPSS, which is not at hand."
-    compared = competence_table(records, boosting_rmse)
-    return "\n".join(f"* {competence_sentence(compared, subset)}" for subset in boosting_rmse)
+    return (
+        "The figures are medians over methods of the validation RMSE under each training "
+        "condition:\n\n"
+    ) + "\n".join(f"* {competence_sentence(competence, subset)}" for subset in SUBSETS)
 
 
 def floor_ends_shown(ends: pd.DataFrame) -> HTML:

@@ -1,6 +1,7 @@
 """What chapter 07 shows and says of the methods after equal tuning."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
@@ -10,8 +11,15 @@ from rulbook.display.tables import table
 from rulbook.experiments.weights_called_for import LOSSES, RATIO
 from rulbook.statistics import TOLD_APART, Outcome
 from rulbook.studies.catalogue import base_config
+from rulbook.studies.competence_search import (
+    COMPETENCE_MARGIN,
+    MAX_TRIALS,
+    METHODS_SEARCHED,
+    settings_of,
+)
 from rulbook.studies.conditions import condition_of
 from rulbook.studies.equal_tuning import TRIALS, tuning_settings
+from rulbook.studies.methods import METHODS
 from rulbook.studies.tuned_comparison import TUNED_REFERENCE
 
 _WAITING = "waiting"
@@ -116,16 +124,89 @@ def tuned_reading(tuned: pd.DataFrame) -> str:
     )
 
 
+def search_reading(trials: Mapping[str, pd.DataFrame], boosting_rmse: Mapping[str, float]) -> str:
+    """Say of each subset what the search for a competent network has found.
+
+    Args:
+        trials: what ``rulbook.studies.competence_search.search_table`` returns, by subset.
+        boosting_rmse: validation RMSE of gradient boosting by subset, cycles.
+
+    """
+    return "\n".join(
+        f"* {subset}: {_found_in_words(of_subset, boosting_rmse.get(subset))}"
+        for subset, of_subset in trials.items()
+    )
+
+
+def _found_in_words(trials: pd.DataFrame, boosting: float | None) -> str:
+    if trials.empty:
+        return "no trial is recorded yet."
+    best = trials.sort_values("rmse", kind="stable").iloc[0]
+    over = len(trials) == MAX_TRIALS
+    found = (
+        f"{f'{len(trials)} of ' if not over else ''}{in_words(MAX_TRIALS, 'trial')} are recorded. "
+        f"The best {'' if over else 'so far '}has {_searched_in_words(best)}; its RMSE is "
+        f"{best['rmse']:.1f} cycles"
+    )
+    if boosting is None:
+        return f"{found}."
+    behind = best["rmse"] - boosting
+    reached = "competent" if behind <= COMPETENCE_MARGIN else "not competent"
+    return f"{found}, boosting's {boosting:.1f}: {reached}{'' if over else ' so far'}."
+
+
+def search_shown(trials: Mapping[str, pd.DataFrame]) -> HTML:
+    """Return every trial of the searches for a competent network.
+
+    Args:
+        trials: as for ``search_reading``.
+
+    """
+    rows = pd.concat([of_subset.assign(subset=subset) for subset, of_subset in trials.items()])
+    return table(
+        pd.DataFrame(
+            {
+                "subset": rows["subset"],
+                "batch": rows["batch_size"],
+                "learning rate": [f"{rate:g}" for rate in rows["learning_rate"]],
+                "weight decay": [f"{decay:g}" for decay in rows["weight_decay"]],
+                "dropout": [f"{rate:g}" for rate in rows["dropout"]],
+                "target in": [_UNITS[unit] for unit in rows["target_unit"]],
+                "gradients": [_clipped(norm) for norm in rows["clip_norm"]],
+                "patience": rows["patience"],
+                **{METHODS[name].label: rows[name] for name in METHODS_SEARCHED},
+                "mean": rows["rmse"],
+            }
+        ),
+        "Every trial of the search, in order: RMSE on the validation engines, cycles, one seed",
+        dict.fromkeys([*(METHODS[name].label for name in METHODS_SEARCHED), "mean"], ".2f"),
+    )
+
+
+_UNITS = {"cycles": "cycles", "cap": "caps"}
+
+
+def _clipped(norm: float | None) -> str:
+    return "not clipped" if norm is None else f"clipped at {norm:g}"
+
+
+def _searched_in_words(settings: Mapping[str, Any] | pd.Series) -> str:
+    return (
+        f"batch {settings['batch_size']}, rate {settings['learning_rate']:g}, weight decay "
+        f"{settings['weight_decay']:g}, dropout {settings['dropout']:g}, the target in "
+        f"{_UNITS[settings['target_unit']]}, gradients "
+        f"{_clipped(settings['clip_norm'])}, patience {settings['patience']}"
+    )
+
+
 def _settings_in_words(subset: str) -> str:
     settings = tuning_settings(base_config(subset))
     condition = condition_of(settings)
     if condition is not None:
         return condition.label
     return (
-        "with settings found by a search for competent networks (batch "
-        f"{settings.batch_size}, rate {settings.learning_rate:g}, "
-        f"patience {settings.patience}, target in {settings.target_unit}"
-        f"{'s' if settings.target_unit == 'cap' else ''})"
+        "with settings found by the search for competent networks "
+        f"({_searched_in_words(settings_of(settings))})"
     )
 
 
