@@ -114,6 +114,7 @@ def test_a_file_defines_a_study():
         ("def runs(:", RulbookError, "SyntaxError"),
         ("1 / 0", RulbookError, "ZeroDivisionError"),
         ("def runs(): yield 7", UsageError, "no RunConfig"),
+        ("def runs(): return []", UsageError, "yields no configuration"),
     ],
 )
 def test_a_file_that_defines_no_study_is_refused_in_a_sentence(source, error, said):

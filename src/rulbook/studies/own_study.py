@@ -39,6 +39,8 @@ def study_of(code: OwnCode) -> Study:
             raise
         except (Exception, SystemExit) as error:
             raise code.fault(error) from error
+        if not given:
+            raise UsageError(f"`runs` of '{code.name}' yields no configuration.")
         for config in given:
             if not isinstance(config, RunConfig):
                 raise UsageError(
