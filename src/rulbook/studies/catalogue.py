@@ -10,7 +10,7 @@ from rulbook.data.prepare import Recipe
 from rulbook.errors import unknown_name
 from rulbook.models import ARCHITECTURES, Architecture
 from rulbook.studies.competence_search import SEARCHED_SUBSETS, competence_trials
-from rulbook.studies.conditions import training_condition
+from rulbook.studies.conditions import TrainingCondition, training_condition
 from rulbook.studies.equal_tuning import TUNED_SUBSETS, tuning_runs
 from rulbook.studies.methods import AMNL_SWEEP, METHODS, method
 from rulbook.studies.tuning import chosen_config
@@ -216,10 +216,11 @@ def _under(
                 yield applied(method(name).applied_to(base_config(subset, seed)))
 
 
-def _sgd(subsets: tuple[str, ...]) -> Iterator[RunConfig]:
+def _at_chosen_rates(
+    condition: TrainingCondition, methods: tuple[str, ...], subsets: tuple[str, ...]
+) -> Iterator[RunConfig]:
     """Yield one seed at every rate, then the other seeds at the rate chosen, once there is one."""
-    condition = training_condition("sgd")
-    for name in (*_THREE_METHODS, "gaba"):
+    for name in methods:
         for subset in subsets:
             first, *others = (method(name).applied_to(base_config(subset, s)) for s in SEEDS)
             tried = [condition.applied_to(first, rate) for rate in condition.learning_rates]
@@ -227,6 +228,10 @@ def _sgd(subsets: tuple[str, ...]) -> Iterator[RunConfig]:
             if chosen := chosen_config(tried):
                 for other in others:
                     yield condition.applied_to(other, chosen.learning_rate)
+
+
+def _sgd(subsets: tuple[str, ...]) -> Iterator[RunConfig]:
+    return _at_chosen_rates(training_condition("sgd"), (*_THREE_METHODS, "gaba"), subsets)
 
 
 def _competence(subset: str) -> Iterator[RunConfig]:
@@ -296,6 +301,13 @@ _ALL = (
         "sgd-fd002-fd004",
         "What do the verdicts on FD002 and FD004 become under plain SGD until early stopping?",
         lambda: _sgd(_SIX_OPERATING_CONDITIONS),
+    ),
+    Study(
+        "sgd-no-clip",
+        "Is it SGD or clipping that starves the health head of FD001?",
+        lambda: _at_chosen_rates(
+            training_condition("sgd-no-clip"), ("fixed_050",), _ONE_OPERATING_CONDITION
+        ),
     ),
     *(
         Study(

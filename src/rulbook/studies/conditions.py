@@ -7,11 +7,21 @@ Each condition is a set of changes to ``RunConfig``; everything else stays as th
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 from rulbook.data.prepare import Recipe
 from rulbook.errors import RulbookError, unknown_name
 from rulbook.studies.methods import method_of
 from rulbook.training.config import PROTOCOL_LABEL, RunConfig
+
+PARTLY: Literal["partly"] = "partly"
+"""A claim holds on some subsets, or in one reading, and is shown not to hold in the others."""
+
+Holds = bool | Literal["partly"] | None
+"""Whether a claim holds under a training condition.
+
+``None`` stands for a tie, for too few seeds, and for runs that are missing.
+"""
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,15 @@ _ALL = (
         "plain SGD until early stopping",
         MappingProxyType({"optimiser": "sgd", "patience": 10, "max_epochs": 100}),
         learning_rates=(0.03, 0.1, 0.3),
+        must_arrive=True,
+    ),
+    TrainingCondition(
+        "sgd-no-clip",
+        "SGD, not clipped, until early stopping",
+        MappingProxyType(
+            {"optimiser": "sgd", "clip_norm": None, "patience": 10, "max_epochs": 100}
+        ),
+        learning_rates=(1e-4, 3e-4, 1e-3),
         must_arrive=True,
     ),
     TrainingCondition("caps", "target in caps", MappingProxyType({"target_unit": "cap"})),
