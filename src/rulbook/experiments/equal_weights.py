@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from rulbook.data.prepare import Prepared, Windows, health_state
 from rulbook.experiments.ensemble import (
     EQUAL_WEIGHTS,
+    STEPS,
     UpdateRule,
     Weights,
     train_networks,
@@ -34,6 +35,9 @@ from rulbook.weighting.registry import METHODS, get_loss
 
 LARGER_WEIGHTS: Weights = (0.7, 0.7)
 """The section's weights that do not sum to one."""
+
+DIVERGENCE_STEPS = (STEPS // 4, STEPS // 2, STEPS)
+"""Lengths of the trainings by plain SGD that may diverge, in steps."""
 
 RULES: Mapping[str, UpdateRule] = MappingProxyType(
     {

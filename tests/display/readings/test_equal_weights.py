@@ -95,17 +95,26 @@ def test_the_shape_of_a_table_follows_its_figures():
     assert readings.shape_claims(table)["n24.1-u-shape"]
 
 
-def test_divergence_is_quoted_for_both_lengths():
-    rates = np.array([0.001, 0.01])
-    whole = tried.Divergence(rates, np.array([[1.0, 1.0], [1.0, 0.5]]), 1)
-    quarter = tried.Divergence(rates, np.array([[1.0, 1.0], [1.0, 1.0]]), 0)
-    values = readings.divergence_values(whole, quarter, (0, 18))
-    assert (values["limit"], values["best-rate-whole"], values["best-rate-quarter"]) == (
-        *(0.01, 0.01, 0.001),
-    )
-    assert values["best-rate-diverged-whole"] == 50
+@pytest.mark.parametrize(("at_best", "often"), [(0.4, True), (0.6, False)])
+def test_divergence_is_quoted_and_judged_at_every_length(at_best, often):
+    rates = np.geomspace(0.001, 0.01, 4)
+    all_finite = np.ones(4)
+    survival = {
+        100: tried.Divergence(rates, np.array([all_finite, [1.0, 1.0, 1.0, at_best]]), 3),
+        200: tried.Divergence(rates, np.array([all_finite, all_finite]), 0),
+    }
+    values = readings.divergence_values(survival, (0, 18), 20)
+    assert values["at-best-100"] == pytest.approx(100 - 100 * at_best)
+    assert values["at-best-200"] == values["diverged-lowest"] == 0
+    assert 0 < values["diverged-highest"] < 50
     assert (values["adamw-diverged"], values["adamw-runs"]) == (0, 18)
-    assert values["share-of-decade"] == pytest.approx(14.6, abs=0.1)
+    assert (values["divergence-seeds"], values["share-of-decade"]) == (
+        20,
+        pytest.approx(14.6, abs=0.1),
+    )
+    answer = readings.divergence_answers(survival)["n24.1-pitfall-blows-up"]
+    assert answer.value is often
+    assert "100, 200 steps" in answer.note
 
 
 def test_shares_are_those_of_the_first_and_the_last_weight():
