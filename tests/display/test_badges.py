@@ -172,14 +172,17 @@ def test_a_claim_decided_under_conditions_shows_them_as_a_strip(
     use_ledger(
         make_row(**BY_CONDITION, expected="depends", reason="Plain SGD does.", conditions="FD001.")
     )
-    conditions = {"protocol": False, "sgd": True, "caps": None}
+    conditions = {"protocol": False, "caps": None, "sgd": True, "no-clip": "partly"}
 
     def cell() -> None:
         check("n24.1-mean", conditions=conditions)
 
     html = badge_of(cell)
     assert "± </span>" in html or "±</span>" in html
-    assert "✗ the protocol; ✓ plain SGD until early stopping; – target in caps" in html
+    assert (
+        "✗ the protocol; ✓ plain SGD until early stopping; ✓ and ✗ gradients not clipped; "
+        "– (a tie, or too few seeds) target in caps"
+    ) in html
     assert "the ledger expects" not in html
     (decision,) = read_back(cell, tmp_path)
     assert (decision.verdict, decision.conditions) == ("depends", conditions)
