@@ -1,5 +1,6 @@
 """Rows are counted as findings: once each, asides apart."""
 
+import re
 from collections import Counter
 
 from rulbook.claims.findings import MIXED, by_finding, verdict_counts
@@ -32,3 +33,15 @@ def test_a_finding_of_several_verdicts_is_mixed():
     )
     assert verdict_counts(claims, verdicts) == Counter({held: 1, MIXED: 1, None: 1})
     assert verdict_counts([], {}) == Counter()
+
+
+def test_a_verdict_on_trainings_names_their_optimiser() -> None:
+    """A verdict may turn round with it: a row says which one, or that all conditions decide."""
+    silent = [
+        claim.id
+        for claim in read_ledger().values()
+        if claim.tier == "statistical"
+        and claim.needs == "records"
+        and not re.search(r"AdamW|SGD|under each training\s+condition", claim.conditions)
+    ]
+    assert silent == []

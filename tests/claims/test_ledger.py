@@ -42,7 +42,7 @@ _ANYTHING = st.recursive(
 FAULTY_ROWS = {
     "unknown field": ({"colour": "red"}, "'colour': unknown field; choose from: id, section"),
     "unknown verdict": ({"expected": "true"}, "unknown verdict 'true'; choose one of: reproduced"),
-    "no verdict": ({"expected": None}, "either a verdict or 'waiting: records'"),
+    "no verdict": ({"expected": None}, "either a verdict or 'waiting'"),
     "verdict and waiting": ({**WAITING, "expected": "reproduced"}, "not both"),
     "waiting without records": ({**WAITING, "needs": "none"}, "has 'needs: records'"),
     "missing statement": ({"statement": ...}, "'statement': Field required"),

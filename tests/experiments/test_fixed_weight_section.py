@@ -97,7 +97,8 @@ def test_the_share_at_the_last_epoch_is_one_half_if_the_ratio_stays(progression)
     assert section.share_at_last_epoch(progression) == pytest.approx(1 / 6)
     claims = section.drift_claims(progression)
     assert claims["l9.1-balance-drifts"] is True
-    assert claims["l9.1-ratio-shrinks"] is False
+    assert claims["l9.1-ratio-shrinks"] is True
+    assert section.drift_claims(steady)["l9.1-ratio-shrinks"] is False
     assert claims["l9.1-progression-50-ratio"] == 200
 
 

@@ -10,6 +10,7 @@ from rulbook import paths
 from rulbook.claims.decision import Decision
 from rulbook.claims.ledger import CHAPTERS, Claim, read_ledger
 from rulbook.errors import RulbookError
+from rulbook.studies.conditions import Holds
 
 METADATA_KEY = "rulbook_claims"
 """Key of an output's metadata under which a badge leaves its decisions."""
@@ -37,7 +38,7 @@ class ClaimRow(TypedDict):
     finding: str
     """What several rows say together; the row's own id where it stands alone."""
     trivia: bool
-    conditions: dict[str, bool | None]
+    conditions: dict[str, Holds]
     """Whether the claim holds, by the training conditions under which it was decided."""
 
 

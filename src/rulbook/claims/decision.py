@@ -14,6 +14,7 @@ from rulbook.claims.verdict import (
 )
 from rulbook.data.cmapss import Source
 from rulbook.errors import RulbookError
+from rulbook.studies.conditions import Holds
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class Decision:
     """Data behind the value, ``cmapss`` or ``simulated``, where the chapter said so."""
     interval: tuple[float, float] | None = None
     note: str = ""
-    conditions: dict[str, bool | None] | None = None
-    """Whether the claim holds, by training condition; ``None`` for a tie or too few seeds."""
+    conditions: dict[str, Holds] | None = None
+    """Whether the claim holds, by training condition; ``None`` for a tie or too few seeds,
+    ``"partly"`` where it holds on some subsets or in one reading only."""
 
     def as_metadata(self) -> dict[str, Any]:
         """Return the decision as JSON values."""
@@ -54,7 +56,7 @@ class Answer:
 
     value: object = None
     note: str = ""
-    conditions: Mapping[str, bool | None] | None = None
+    conditions: Mapping[str, Holds] | None = None
 
 
 def answer(value: object) -> Answer:
@@ -90,16 +92,16 @@ def decide(
     source: Source | None = None,
     interval: tuple[float, float] | None = None,
     note: str = "",
-    conditions: Mapping[str, bool | None] | None = None,
+    conditions: Mapping[str, Holds] | None = None,
 ) -> Decision:
     """Return the decision that ``check`` shows; arguments and errors are those of ``check``."""
-    if conditions is not None:
-        return _under_conditions(claim, value, conditions, note)
     if claim.needs == "cmapss" and claim.needs_value:
         if source is None:
             raise RulbookError(f"Claim {claim.id} needs C-MAPSS: pass source=fleet.source.")
         if source != "cmapss":
             return Decision(claim.id, claim.expected, recorded=True, source=source, note=note)
+    if conditions is not None:
+        return _under_conditions(claim, value, conditions, note)
     if value is None:
         if claim.needs_value:
             raise RulbookError(f"Claim {claim.id} needs a value to be compared with.")
@@ -117,7 +119,7 @@ def decide(
 
 
 def _under_conditions(
-    claim: Claim, value: object, conditions: Mapping[str, bool | None], note: str
+    claim: Claim, value: object, conditions: Mapping[str, Holds], note: str
 ) -> Decision:
     """Return the decision on a claim that was decided under training conditions.
 
@@ -135,7 +137,7 @@ def _under_conditions(
             f"Claim {claim.id} is decided under no training condition; let it wait for records."
         )
     if claim.printed is True:
-        value = next((holds for holds in conditions.values() if holds is not None), None)
+        value = next((holds for holds in conditions.values() if isinstance(holds, bool)), None)
     return Decision(
         claim.id,
         verdict,

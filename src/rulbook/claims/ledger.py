@@ -77,6 +77,12 @@ class Verdict(StrEnum):
         return self.value.replace("_", " ")
 
 
+WITHOUT_VERDICT: Mapping[str, str] = {
+    "records": "waiting for records",
+    "differences": "open, records do not decide",
+}
+"""What stands in the place of a verdict, by what the claim waits for."""
+
 _FIGURE = re.compile(
     r"[+-]?(?:(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?|[+-]?(?:inf(?:inity)?|nan)",
     re.IGNORECASE | re.ASCII,
@@ -138,8 +144,9 @@ class Claim(_Strict):
     inputs: list[str] = Field(default_factory=list)
     """Printed figures from which the source derives this one: each adds its half unit."""
     expected: Verdict | None
-    waiting: Literal["records"] | None = None
-    """What a claim without a verdict waits for."""
+    waiting: Literal["records", "differences"] | None = None
+    """What a claim without a verdict waits for: trainings that are not recorded yet, or, where
+    those of a training condition all are, differences that can be told from chance."""
     reason: str = ""
     """Why the verdict is not ``reproduced``, in one sentence."""
     conditions: str = ""
@@ -206,6 +213,11 @@ class Claim(_Strict):
         """Whether a chapter must measure something before the claim has its verdict."""
         return not self.settled_by_text and self.waiting is None
 
+    @property
+    def words_without_verdict(self) -> str:
+        """Return what stands in the place of the verdict where there is none."""
+        return WITHOUT_VERDICT[self.waiting or "records"]
+
     def allowance(self) -> Decimal:
         """Return the largest difference from ``printed`` that still agrees.
 
@@ -248,10 +260,10 @@ def _faults(claim: Claim) -> Iterator[str]:
         f"an id of section {claim.section} begins with '{prefix}'": claim.id.startswith(prefix),
         str(unknown_name("chapter", claim.chapter, CHAPTERS)).rstrip("."): claim.chapter
         in CHAPTERS,
-        "a claim has either a verdict or 'waiting: records', not both and not neither": (
+        "a claim has either a verdict or 'waiting', not both and not neither": (
             (verdict is None) == (claim.waiting is not None)
         ),
-        "a claim that waits for records has 'needs: records'": (
+        "a claim that is 'waiting' has 'needs: records'": (
             claim.waiting is None or claim.needs == "records"
         ),
         "only exact claims are refuted; an experiment gives not_reproduced": (

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from rulbook.claims.ledger import find
+from rulbook.studies.claim_rules import AS_LABELLED, BOOK_SUBSETS, BOOK_SWEEP
 from rulbook.typing import Floats
 
 ABLATION_ROWS: Mapping[str, float] = {
@@ -22,8 +23,13 @@ ABLATION_ROWS: Mapping[str, float] = {
 }
 """RUL weight of each row of section 24.1's table, by the name of the row in the ledger's ids."""
 
-ABLATION_SUBSETS = ("FD002", "FD004")
+ABLATION_SUBSETS = BOOK_SUBSETS
 """Columns of that table."""
+
+LABELLED_METHODS = {
+    row: AS_LABELLED[method] for row, method in zip(ABLATION_ROWS, BOOK_SWEEP, strict=True)
+}
+"""The method that each row of that table is labelled as, by the name of the row."""
 
 LISTING_1_LINES, LISTING_1_EXPLAINED = 53, 24
 """Numbered lines of section 24.1's first listing, and how many of them the page explains."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from rulbook.claims.ledger import Claim, Verdict, truth_in_words
 from rulbook.errors import RulbookError
-from rulbook.studies.conditions import training_condition
+from rulbook.studies.conditions import PARTLY, Holds, is_setting, training_condition
 
 Value = bool | str | Decimal
 """A measured value in the form in which it is compared."""
@@ -40,17 +40,17 @@ def compare(claim: Claim, value: object) -> Verdict:
     return Verdict.REFUTED if claim.tier == "exact" else Verdict.NOT_REPRODUCED
 
 
-def over_conditions(holds: Mapping[str, bool | None]) -> Verdict | None:
+def over_conditions(holds: Mapping[str, Holds]) -> Verdict | None:
     """Return the verdict on a claim that was decided under several training conditions.
 
     Args:
-        holds: whether the claim holds, by the name of the training condition; ``None`` for a tie
-            or too few seeds.
+        holds: whether the claim holds, by the name of the training condition, as
+            ``rulbook.studies.condition_rules.decisions`` gives it, or by a setting in words.
 
     Returns:
         Reproduced where it holds under every condition that decides it, not reproduced where it
-        holds under none, else that it depends; ``None`` where no condition decides it. Forensic
-        conditions do not count.
+        holds under none, else, or where it holds in part under one of them, that it depends;
+        ``None`` where no condition decides it. Forensic conditions do not count.
 
     Raises:
         UsageError: there is no such training condition.
@@ -59,16 +59,16 @@ def over_conditions(holds: Mapping[str, bool | None]) -> Verdict | None:
     counted = {
         decided
         for name, decided in holds.items()
-        if not training_condition(name).is_forensic and decided is not None
+        if (is_setting(name) or not training_condition(name).is_forensic) and decided is not None
     }
     if not counted:
         return None
-    if len(counted) == 2:
+    if len(counted) > 1 or PARTLY in counted:
         return Verdict.DEPENDS
     return Verdict.REPRODUCED if counted == {True} else Verdict.NOT_REPRODUCED
 
 
-def figure_over_conditions(claim: Claim, values: Mapping[str, object]) -> dict[str, bool | None]:
+def figure_over_conditions(claim: Claim, values: Mapping[str, object]) -> dict[str, Holds]:
     """Return whether a printed figure agrees with ours under each training condition.
 
     Args:

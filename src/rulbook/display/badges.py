@@ -28,7 +28,7 @@ from rulbook.data.cmapss import Source
 from rulbook.display.glue import glue, publish
 from rulbook.display.grids import grid_of, shared_beginning
 from rulbook.display.markup import html_of
-from rulbook.studies.conditions import CONDITIONS, training_condition
+from rulbook.studies.conditions import CONDITIONS, PARTLY, Holds, is_setting, training_condition
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def check(
     source: Source | None = None,
     interval: tuple[float, float] | None = None,
     note: str = "",
-    conditions: Mapping[str, bool | None] | None = None,
+    conditions: Mapping[str, Holds] | None = None,
 ) -> None:
     """Show one claim's badge.
 
@@ -145,7 +145,7 @@ def counts_in_words(claims: list[Claim]) -> str:
     """Return how many claims have which verdict, as ``12 reproduced, 3 refuted``."""
     verdicts = [claim.expected for claim in claims]
     parts = [
-        f"{verdicts.count(verdict)} {_words(verdict)}"
+        f"{verdicts.count(verdict)} {_counted(verdict)}"
         for verdict in (*Verdict, None)
         if verdict in verdicts
     ]
@@ -209,7 +209,7 @@ def _counts(shown_claims: list["_ShownClaim"]) -> list[tuple[Mark, str, int]]:
     """Return mark, words and number of each verdict that is there."""
     found = [one.verdict for one in shown_claims]
     present = [verdict for verdict in (*Verdict, None) if verdict in found]
-    return [(MARKS[one], _words(one), found.count(one)) for one in present]
+    return [(MARKS[one], _counted(one), found.count(one)) for one in present]
 
 
 def _worst(verdicts: list[str | None]) -> str | None:
@@ -242,14 +242,15 @@ def _shown(claim: Claim, decision: Decision) -> _ShownClaim:
         printed=claim.printed_words,
         ours=_ours(claim, decision),
         mark=MARKS[decision.verdict],
-        words=_words(decision.verdict),
+        words=_words(claim, decision.verdict),
         remarks=_remarks(claim, decision),
         fails=decision.verdict != claim.expected or decision.verdict in _OPEN,
     )
 
 
 def _line(claim: Claim, decision: Decision) -> str:
-    return f"{_figures(claim, decision)} · {_words(decision.verdict)}{_remarks(claim, decision)}"
+    verdict = _words(claim, decision.verdict)
+    return f"{_figures(claim, decision)} · {verdict}{_remarks(claim, decision)}"
 
 
 def _figures(claim: Claim, decision: Decision) -> str:
@@ -271,18 +272,35 @@ def _remarks(claim: Claim, decision: Decision) -> str:
     parts = ["recorded on C-MAPSS" if decision.recorded else "", decision.note]
     parts.insert(0, strip(decision.conditions or {}))
     if decision.verdict != claim.expected:
-        parts.append(f"the ledger expects {_words(claim.expected)}")
+        parts.append(f"the ledger expects {_words(claim, claim.expected)}")
     return "".join(f" · {part}" for part in parts if part)
 
 
-def strip(conditions: Mapping[str, bool | None]) -> str:
-    """Return under which training conditions a claim holds: ``✓ the protocol; ✗ plain SGD``."""
-    signs = {True: "✓", False: "✗", None: "–"}
-    in_order = sorted(conditions, key=lambda name: list(CONDITIONS).index(name))
-    return "; ".join(
-        f"{signs[conditions[name]]} {training_condition(name).label}" for name in in_order
-    )
+def strip(conditions: Mapping[str, Holds]) -> str:
+    """Return under which training conditions a claim holds: ``✓ the protocol; ✗ plain SGD``.
+
+    Those under which it is open stand at the end.
+    """
+    signs: dict[Holds, str] = {True: "✓", False: "✗", PARTLY: "✓ and ✗"}
+    order = list(CONDITIONS)
+    in_order = sorted(conditions, key=lambda name: -1 if is_setting(name) else order.index(name))
+    labels = {
+        name: name if is_setting(name) else training_condition(name).label for name in in_order
+    }
+    decided = [
+        f"{signs[holds]} {labels[name]}"
+        for name in in_order
+        if (holds := conditions[name]) is not None
+    ]
+    undecided = "; ".join(labels[name] for name in in_order if conditions[name] is None)
+    if undecided:
+        decided.append(f"– (a tie, or too few seeds) {undecided}")
+    return "; ".join(decided)
 
 
-def _words(verdict: str | None) -> str:
-    return Verdict(verdict).words if verdict else "waiting for records"
+def _words(claim: Claim, verdict: str | None) -> str:
+    return Verdict(verdict).words if verdict else claim.words_without_verdict
+
+
+def _counted(verdict: str | None) -> str:
+    return Verdict(verdict).words if verdict else "open"

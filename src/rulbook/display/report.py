@@ -12,11 +12,10 @@ from markupsafe import Markup
 
 from rulbook.claims.collect import Decided, collect
 from rulbook.claims.findings import MIXED, verdict_counts
-from rulbook.claims.ledger import SECTIONS, Claim, Verdict, read_ledger
+from rulbook.claims.ledger import SECTIONS, WITHOUT_VERDICT, Claim, Verdict, read_ledger
 from rulbook.display.badges import MARKS, Mark, strip
 from rulbook.display.markup import html_of, raw_html
 
-_WAITING = "waiting for records"
 _NOT_DECIDED = "not decided in this build"
 
 MEANINGS: Mapping[Verdict, str] = {
@@ -28,6 +27,13 @@ MEANINGS: Mapping[Verdict, str] = {
     Verdict.UNDECIDABLE: "the source does not state enough, or no primary source settles it.",
 }
 """What each verdict means, in half a sentence."""
+
+_WHY_NONE: Mapping[str, str] = {
+    "records": "the trainings that decide the claim are not recorded yet.",
+    "differences": "its trainings are recorded, at least under the protocol, and their differences "
+    "are too small to tell from chance or from none.",
+}
+"""Why a claim has no verdict, by what it waits for."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class _Entry:
             found = found or self.claim.expected
         if found:
             return Verdict(found).words
-        return _WAITING if self.claim.waiting else _NOT_DECIDED
+        return self.claim.words_without_verdict if self.claim.waiting else _NOT_DECIDED
 
     @property
     def mark(self) -> Mark:
@@ -155,7 +161,11 @@ def _entries(claims: Sequence[Claim], decided: Sequence[Decided]) -> list[_Entry
 def report_text(claims: Sequence[Claim], decided: Sequence[Decided], cited: str = "") -> str:
     """Return the report page as MyST text; arguments as for ``write_report``."""
     entries = _entries(claims, decided)
-    waiting = f"- **{_WAITING}**: the trainings that decide the claim are not recorded yet."
+    without = [
+        f"- **{words}**: {_WHY_NONE[waiting]}"
+        for waiting, words in WITHOUT_VERDICT.items()
+        if words in _verdicts_in(entries)
+    ]
     return "\n".join(
         [
             "# What holds and what does not",
@@ -171,7 +181,7 @@ def report_text(claims: Sequence[Claim], decided: Sequence[Decided], cited: str 
             _findings_in_words(entries),
             "",
             *(f"- **{verdict.words}**: {meaning}" for verdict, meaning in MEANINGS.items()),
-            *([waiting] if _WAITING in _verdicts_in(entries) else []),
+            *without,
             "",
             "## Verdicts by section",
             "",
@@ -203,7 +213,7 @@ def _findings_in_words(entries: Sequence[_Entry]) -> str:
 
 def _verdicts_in(entries: Sequence[_Entry]) -> list[str]:
     present = {entry.verdict for entry in entries}
-    order = [*(verdict.words for verdict in Verdict), _WAITING, _NOT_DECIDED]
+    order = [*(verdict.words for verdict in Verdict), *WITHOUT_VERDICT.values(), _NOT_DECIDED]
     return [words for words in order if words in present]
 
 

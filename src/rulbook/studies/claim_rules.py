@@ -24,6 +24,15 @@ BOOK_SUBSETS = ("FD002", "FD004")
 BOOK_SWEEP = ("fixed_050", "fixed_060", "fixed_075", "fixed_090", "single_task")
 """The RUL weights of the source's ablation table, rising."""
 
+AS_LABELLED = {
+    "fixed_050": "amnl",
+    "fixed_060": "amnl_060",
+    "fixed_075": "fixed_075",
+    "fixed_090": "amnl_090",
+    "single_task": "single_task",
+}
+"""The method that the table's label names in each of its rows: three of them are AMNL's."""
+
 ADAPTIVE_METHODS = ("inverse_magnitude", "uncertainty", "dwa", "gradnorm", "gaba", "grace")
 """The methods that adapt their weights, as far as the sections name them."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from rulbook.statistics import Comparison, compare_over_seeds
+from rulbook.statistics import MARGIN, Comparison, compare_over_seeds
 from rulbook.studies.claim_rules import every_seed_in
 from rulbook.studies.evidence import Evidence, completed_runs
 from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name
@@ -45,6 +45,16 @@ class BestWeights:
     def differ(self) -> bool:
         """Whether the best weight moves: another one, and both differences told from zero."""
         return self.early != self.final and not (self.early_gap.is_tie or self.final_gap.is_tie)
+
+    @property
+    def serves_throughout(self) -> float | None:
+        """The weight that is the best at one moment and shown to be near the best at the other.
+
+        ``None`` where there is none. Near is within ``MARGIN``.
+        """
+        if self.early == self.final or self.final_gap.high <= MARGIN:
+            return self.early
+        return self.final if self.early_gap.high <= MARGIN else None
 
 
 def best_weights(records: Sequence[RunRecord], subset: str = "FD002") -> BestWeights | None:

@@ -95,26 +95,36 @@ def test_the_shape_of_a_table_follows_its_figures():
     assert readings.shape_claims(table)["n24.1-u-shape"]
 
 
-@pytest.mark.parametrize(("at_best", "often"), [(0.4, True), (0.6, False)])
-def test_divergence_is_quoted_and_judged_at_every_length(at_best, often):
-    rates = np.geomspace(0.001, 0.01, 4)
-    all_finite = np.ones(4)
-    survival = {
-        100: tried.Divergence(rates, np.array([all_finite, [1.0, 1.0, 1.0, at_best]]), 3),
-        200: tried.Divergence(rates, np.array([all_finite, all_finite]), 0),
-    }
+def divergence_with(at_limit, inside=1.0):
+    """Shares of (0.7, 0.7) runs that stay finite, at the limit and up to half of it."""
+    rates = np.array([0.001, 0.004, 0.01, 0.02])
+    finite = np.array([[1.0, 1.0, 1.0, 0.5], [inside, inside, at_limit, 0.0]])
+    return tried.Divergence(rates, finite, 2)
+
+
+@pytest.mark.parametrize(
+    ("survival", "by_adamw", "holds"),
+    [
+        ([(0.5, 1.0), (0.2, 1.0)], 0, [True, False, False]),
+        ([(0.5, 1.0), (0.9, 1.0)], 0, [None, False, False]),
+        ([(0.5, 0.5), (0.5, 0.5)], 18, [True, True, True]),
+    ],
+)
+def test_divergence_is_judged_near_the_limit_and_well_inside_it(survival, by_adamw, holds):
+    by_length = {100 * n: divergence_with(*one) for n, one in enumerate(survival, 1)}
+    answer = readings.divergence_answers(by_length, (by_adamw, 18))["n24.1-pitfall-blows-up"]
+    assert answer.conditions is not None
+    assert list(answer.conditions.values()) == holds
+
+
+def test_divergence_is_quoted_at_every_length():
+    survival = {100: divergence_with(0.4), 200: divergence_with(0.9)}
     values = readings.divergence_values(survival, (0, 18), 20)
-    assert values["at-best-100"] == pytest.approx(100 - 100 * at_best)
-    assert values["at-best-200"] == values["diverged-lowest"] == 0
-    assert 0 < values["diverged-highest"] < 50
+    assert (values["at-best-100"], values["at-limit-lowest"]) == pytest.approx((60, 10))
+    assert 0 < values["diverged-lowest"] < values["diverged-highest"] < 50
     assert (values["adamw-diverged"], values["adamw-runs"]) == (0, 18)
-    assert (values["divergence-seeds"], values["share-of-decade"]) == (
-        20,
-        pytest.approx(14.6, abs=0.1),
-    )
-    answer = readings.divergence_answers(survival)["n24.1-pitfall-blows-up"]
-    assert answer.value is often
-    assert "100, 200 steps" in answer.note
+    assert values["divergence-seeds"] == 20
+    assert values["share-of-decade"] == pytest.approx(14.6, abs=0.1)
 
 
 def test_shares_are_those_of_the_first_and_the_last_weight():

@@ -103,9 +103,9 @@ def test_shares_of_steps_stay_between_nothing_and_all():
     assert second == ["1/(1+ρ)", "50 [50, 50]"]
 
 
-def best(early, final, p_value):
-    gap = Comparison(1.5, 1.0, 2.0, p_value, 0.5, 5)
-    return BestWeights(5, early, final, gap, gap)
+def best(early, final, p_value, final_high=2.0):
+    gaps = (Comparison(1.5, 1.0, high, p_value, 0.5, 5) for high in (2.0, final_high))
+    return BestWeights(5, early, final, *gaps)
 
 
 def test_the_best_weight_is_said_to_move_only_if_it_does():
@@ -117,6 +117,11 @@ def test_the_best_weight_is_said_to_move_only_if_it_does():
     assert moved.endswith("So the best weight moves.")
     tied = readings.best_weights_reading(best(0.25, 0.9, 0.3), WAITING)
     assert "no evidence that the best weight moves" in tied
+    near = readings.best_weights_reading(best(0.25, 0.9, 0.3, final_high=0.4), WAITING)
+    assert near.endswith(
+        "So 0.25 is shown to be at most 0.5 cycles above the best one at both moments, and the "
+        "best weight need not move."
+    )
 
 
 def test_what_is_missing_is_said_instead(course):

@@ -14,6 +14,7 @@ from IPython.display import HTML, Markdown
 
 from rulbook.claims.decision import Answer, answer_of_figure
 from rulbook.claims.ledger import find
+from rulbook.claims.printed import ABLATION_ROWS, LABELLED_METHODS
 from rulbook.data.cmapss import SUBSETS
 from rulbook.display.folds import folded
 from rulbook.display.results import (
@@ -34,6 +35,7 @@ from rulbook.statistics import CONFIDENCE, MARGIN, TOLD_APART, Outcome, rmse_ove
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.claim_rules import (
     BOOK_SUBSETS,
+    BOOK_SWEEP,
     every_seed_in,
     lowest_error,
 )
@@ -55,13 +57,7 @@ from rulbook.training.config import RunConfig
 from rulbook.training.record import RunRecord
 from rulbook.weighting.gaba import GABALoss, floor_binding_step
 
-PRINTED_ROWS: Mapping[str, str] = {
-    "fixed_050": "050",
-    "fixed_060": "060",
-    "fixed_075": "075",
-    "fixed_090": "090",
-    "single_task": "single-task",
-}
+PRINTED_ROWS: Mapping[str, str] = dict(zip(BOOK_SWEEP, ABLATION_ROWS, strict=True))
 """The rows of section 24.1's table in the ledger's ids, by method."""
 
 _BASELINES = ("gradient_boosting", "constant")
@@ -74,15 +70,6 @@ def printed_sweep(subset: str) -> dict[str, Decimal]:
     }
     return {name: claim.printed_number for name, claim in claims.items() if claim.printed_number}
 
-
-_CELLS: Mapping[str, str] = {
-    "050": "amnl",
-    "060": "amnl_060",
-    "075": "fixed_075",
-    "090": "amnl_090",
-    "single-task": "single_task",
-}
-"""The method that each row of section 24.1's table is labelled as, by the ledger's ids."""
 
 _NEAR_SINGLE = "n24.1-heavy-rul-near-single-measured"
 _ABOUT_FIXED_WEIGHTS = (
@@ -112,7 +99,7 @@ def table_claims(by_condition: Mapping[str, Sequence[RunRecord]]) -> dict[str, o
     """
     cells = {
         f"n24.1-table-{cell}-{subset.lower()}": (subset, method)
-        for cell, method in _CELLS.items()
+        for cell, method in LABELLED_METHODS.items()
         for subset in BOOK_SUBSETS
     }
     return {

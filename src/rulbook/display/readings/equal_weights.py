@@ -258,18 +258,28 @@ def larger_weights_claims(
     }
 
 
-def divergence_answers(survival: Mapping[int, tried.Divergence]) -> dict[str, Answer]:
-    """Return what decides whether (0.7, 0.7) often diverges: at some length of the training.
+def divergence_answers(
+    survival: Mapping[int, tried.Divergence], by_adamw: tuple[int, int]
+) -> dict[str, Answer]:
+    """Return what decides whether (0.7, 0.7) often diverges; arguments as for the values.
 
-    Args:
-        survival: runs of plain SGD by their number of steps.
-
+    Under plain SGD it is decided at the limit and well inside it, and open where lengths disagree.
     """
-    at_best = [f"{one.percent_diverged_at_best:.0f}" for one in survival.values()]
-    lengths = ", ".join(map(str, survival))
-    note = f"{', '.join(at_best)} % at the best rate in {lengths} steps"
-    often = any(one.is_frequent for one in survival.values())
-    return {"n24.1-pitfall-blows-up": Answer(often, note)}
+    shares = {
+        "plain SGD at its largest stable rate": [
+            one.percent_diverged_at_limit for one in survival.values()
+        ],
+        "plain SGD up to half that rate": [
+            one.percent_diverged_well_inside for one in survival.values()
+        ],
+        "AdamW at 3 rates": [100 * by_adamw[0] / by_adamw[1]],
+    }
+    often = {
+        setting: {share >= tried.OFTEN for share in of_lengths}
+        for setting, of_lengths in shares.items()
+    }
+    holds = {setting: one.pop() if len(one) == 1 else None for setting, one in often.items()}
+    return {"n24.1-pitfall-blows-up": Answer(conditions=holds)}
 
 
 def divergence_values(
@@ -292,6 +302,8 @@ def divergence_values(
         "adamw-diverged": by_adamw[0],
         "adamw-runs": by_adamw[1],
     }
+    at_limit = [one.percent_diverged_at_limit for one in survival.values()]
+    values |= {"at-limit-lowest": min(at_limit), "at-limit-highest": max(at_limit)}
     return values | {
         f"at-best-{steps}": one.percent_diverged_at_best for steps, one in survival.items()
     }

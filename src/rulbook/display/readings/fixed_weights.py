@@ -23,7 +23,7 @@ from rulbook.experiments.weight_trade_off import (
     gradient_ratio_with_balanced_losses,
     share_by_seed,
 )
-from rulbook.statistics import Comparison, over_seeds
+from rulbook.statistics import MARGIN, Comparison, over_seeds
 from rulbook.studies.condition_rules import decide_all
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.fixed_weights import (
@@ -211,6 +211,11 @@ def best_weights_reading(best: BestWeights | None, core: Evidence) -> str:
     )
     if best.differ:
         return f"{reading}So the best weight moves."
+    if best.serves_throughout is not None:
+        return (
+            f"{reading}So {best.serves_throughout:g} is shown to be at most {MARGIN:g} cycles "
+            "above the best one at both moments, and the best weight need not move."
+        )
     return (
         f"{reading}That is no evidence that the best weight moves. For that, both differences "
         "would have to be told from zero. Besides, each of them looks large because it was picked "
@@ -286,14 +291,16 @@ def search_values(
 
 
 def progression_values(progression: pd.DataFrame) -> dict[str, float]:
-    """Return the weights that balance the first and the last printed losses.
+    """Return the weights that balance the first and the last printed losses, and their change.
 
     Args:
         progression: what ``printed_progression`` returns.
 
     """
     balancing = progression["health"] / progression.sum(axis=1)
+    ratio = progression["rul"] / progression["health"]
     return {
+        "ratio-varies": ratio.max() / ratio.min(),
         "balance-1": balancing[PRINTED_EPOCHS[0]],
         "balance-100": balancing[PRINTED_EPOCHS[-1]],
         "share-at-100": 100 * share_at_last_epoch(progression),

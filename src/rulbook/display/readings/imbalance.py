@@ -256,13 +256,12 @@ def growth_reading(study: Evidence) -> Markdown:
         for subset, factor in growth.items()
     )
     return Markdown(
-        f"{courses} Trainings that stop early say the same on every seed: the weight quadruples "
-        "before they end. A weight that balances the first epoch does not balance the thirtieth, "
-        "and pitfall 3 is right about that. How much more the weight grows depends on the start. "
-        "Here the output bias starts at the training mean and the learning rate warms up, and both "
-        "make the first epoch's ratio small. The weight grows in the first epochs, while the head "
-        "learns the range of lives. It does not grow because the residual decays: while the "
-        "residual decays, the weight falls."
+        f"{courses} Counted from the first epoch, the weight quadruples in the trainings that stop "
+        "early too. But there the output bias starts at the training mean and the learning rate "
+        "warms up, and both make the first ratio small: the weight grows while the head learns the "
+        "range of lives. It does not grow because the residual decays. From the end of the warm-up "
+        "on, while the residual does decay, the weight falls. So the verdict hangs on the epoch "
+        "from which one counts, which the source does not name."
     )
 
 

@@ -12,6 +12,7 @@ from IPython.display import HTML, Markdown
 from scipy import stats
 
 from rulbook.claims.ledger import Claim, find
+from rulbook.claims.printed import LABELLED_METHODS
 from rulbook.data.cmapss import SUBSETS
 from rulbook.data.prepare import RUL_CAP, Recipe
 from rulbook.display.results import NOTHING, in_words, number, rows_of, spread, waiting, within
@@ -33,13 +34,7 @@ _PRINTED_FOR_FD002 = (
     *("n4.1-fd002-naive", "n4.1-fd002-single-task"),
     *("n24.1-table-090-fd002", "n24.1-table-single-task-fd002"),
 )
-_ABLATION_ROWS: Mapping[str, str] = {
-    "amnl": "050",
-    "amnl_060": "060",
-    "fixed_075": "075",
-    "amnl_090": "090",
-    "single_task": "single-task",
-}
+_ABLATION_ROWS = {method: row for row, method in LABELLED_METHODS.items()}
 """The rows of section 24.1's table in the ledger's ids, by the method that their labels name."""
 
 _SHOWN_METHODS = (

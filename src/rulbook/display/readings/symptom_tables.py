@@ -22,7 +22,7 @@ from rulbook.studies.condition_rules import (
     decide_all,
     weights_serving_both,
 )
-from rulbook.studies.conditions import training_condition
+from rulbook.studies.conditions import Holds, training_condition
 from rulbook.studies.evidence import Evidence, completed_runs, has_arrived
 from rulbook.studies.methods import METHODS, method_of
 from rulbook.studies.symptoms import (
@@ -293,7 +293,7 @@ def fixed_weights_reading(records: Sequence[RunRecord]) -> Markdown:
     return Markdown(f"This is what the protocol's runs show. {serving_weights_reading(serving)}")
 
 
-def serving_weights_reading(serving: Mapping[str, Mapping[str, bool | None]]) -> str:
+def serving_weights_reading(serving: Mapping[str, Mapping[str, Holds]]) -> str:
     """Say which fixed weights are shown to serve both tasks on which subset.
 
     Args:
