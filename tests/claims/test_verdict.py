@@ -166,7 +166,9 @@ def test_a_value_is_shown_with_its_unit(make_claim: Callable[..., Claim]) -> Non
 FAIR = [name for name, condition in CONDITIONS.items() if not condition.is_forensic]
 FORENSIC = [name for name, condition in CONDITIONS.items() if condition.is_forensic]
 SETTINGS = ["AdamW at 3 rates", "plain SGD at its largest stable rate"]
-HOLDS = st.dictionaries(st.sampled_from([*FAIR, *SETTINGS]), st.sampled_from([True, False, PARTLY, None]))
+HOLDS = st.dictionaries(
+    st.sampled_from([*FAIR, *SETTINGS]), st.sampled_from([True, False, PARTLY, None])
+)
 
 
 @given(HOLDS)
