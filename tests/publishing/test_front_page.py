@@ -13,7 +13,7 @@ from rulbook.publishing import front_page
 from rulbook.publishing.layout import of_checkout
 from rulbook.statistics import Outcome
 from rulbook.studies.by_condition import condition_tables, records_by_condition
-from rulbook.studies.claim_rules import BOOK_SUBSETS
+from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SUBSETS
 from rulbook.studies.comparison import comparisons_of
 from rulbook.studies.evidence import records_of
 from rulbook.studies.methods import METHODS
@@ -47,14 +47,19 @@ def test_no_weighting_is_shown_to_beat_equal_weights_as_the_front_page_says():
         rows = comparisons_of(core_a if subset in BOOK_SUBSETS else core_b, subset)
         lower = set(rows.loc[rows["outcome"] == Outcome.LOWER, "method"])
         assert lower <= {"gradient_boosting"}
+        adaptive = rows.loc[rows["method"].isin(ADAPTIVE_METHODS), "outcome"]
+        assert (adaptive == Outcome.TOO_FEW_SEEDS).all() == (subset not in BOOK_SUBSETS)
 
 
 @pytest.mark.slow
 def test_under_other_conditions_one_method_of_equal_weights_is_lower_as_the_front_page_says():
-    lower = lower_than_equal_weights(condition_tables(records_by_condition()))
+    compared = condition_tables(records_by_condition())
+    lower = lower_than_equal_weights(compared)
     text = (of_checkout().book / "index.md").read_text(encoding="utf-8")
-    assert "one comparison [shows a lower error]" in " ".join(text.split())
+    assert "one [shows a lower error]" in " ".join(text.split())
     assert list(lower["method"]) == ["amnl"]
+    twin = compared[(compared["method"] == "amnl") & (compared["subset"] == "FD001")]
+    assert "tie" in set(twin.loc[twin["condition"] == lower["condition"].item(), "outcome"])
     assert METHODS["amnl"].weighting == "fixed_050"
 
 

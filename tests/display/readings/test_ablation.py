@@ -212,9 +212,34 @@ def test_what_mixed_precision_does_is_said_by_weighting(make_record, make_eviden
     core = make_evidence(trained(10.0))
     same, coarse, one, nothing = mixed(10.0), mixed(40.0), mixed(10.0, SEEDS[:1]), mixed(1.0, ())
     assert "cycles (5 seeds, equivalent, within 0.5" in readings.precision_reading(core, same)
+    assert "Rounding is no method" not in readings.precision_reading(core, same)
     assert "cycles (5 seeds, told apart)" in readings.precision_reading(core, coarse)
+    assert "Rounding is no method" in readings.precision_reading(core, coarse)
     assert "cycles (1 seed, no outcome)" in readings.precision_reading(core, one)
     assert readings.precision_reading(core, nothing) == nothing.sentence()
+
+
+def test_a_second_run_of_every_seed_is_held_against_the_first(make_record, make_evidence):
+    def trained(noise, seeds=SEEDS):
+        return [make_record("fixed_050", "FD001", s, noise=noise + (s == 42)) for s in seeds]
+
+    core = trained(10.0)
+    read = readings.rerun_reading(core, make_evidence(trained(10.0), "imbalance"))
+    assert "differ by up to 0.0 cycles" in read
+    read = readings.rerun_reading(core, make_evidence(trained(14.0), "imbalance"))
+    largest, overall = re.findall(r"up to ([\d.]+) cycles|FD001 ([\d.]+) \[", read)
+    assert 3 < float(overall[1]) < float(largest[0]) < 6
+    few = make_evidence(trained(14.0, SEEDS[:4]), "imbalance")
+    assert readings.rerun_reading(core, few) == few.sentence()
+
+
+def test_the_front_page_counts_comparisons_of_networks(every_seed):
+    core = {s: every_seed(s, fixed_050=10.0, gaba=20.0) for s in ("FD002", "FD004")}
+    compared = condition_table({"protocol": core["FD002"].records}, "FD002")
+    values = readings.comparison_values(core, compared)
+    assert values["compared"] == 1
+    assert 0 < values["seen-low"] <= values["seen-high"]
+    assert values["lower-than-equal"] == ""
 
 
 def test_a_shut_head_is_told_with_its_end(make_record, make_evidence):

@@ -31,7 +31,15 @@ from rulbook.display.results import (
 )
 from rulbook.display.tables import table
 from rulbook.experiments.gaba_floor import first_bound_step
-from rulbook.statistics import CONFIDENCE, MARGIN, TOLD_APART, Outcome, rmse_over_engines
+from rulbook.statistics import (
+    CONFIDENCE,
+    MARGIN,
+    MINIMUM_SEEDS,
+    TOLD_APART,
+    Outcome,
+    compare_crossed,
+    rmse_over_engines,
+)
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.claim_rules import (
     BOOK_SUBSETS,
@@ -51,6 +59,7 @@ from rulbook.studies.condition_rules import decide_all, errors_by_condition, gab
 from rulbook.studies.evidence import Evidence, completed_runs, errors_by_engine, runs_table
 from rulbook.studies.grid import GRID, GRID_ROWS
 from rulbook.studies.imbalance import weights_by_epoch
+from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import AMNL_SWEEP, FIXED_METHODS, METHODS, method_of
 from rulbook.studies.protocol_choices import sizing_table, variants_table
 from rulbook.training.config import RunConfig
@@ -443,6 +452,72 @@ def comparison_reading(evidence: Evidence, subset: str) -> str:
     )
 
 
+def comparison_values(
+    evidence_of: Mapping[str, Evidence], compared: pd.DataFrame
+) -> dict[str, object]:
+    """Return what the front page says of the comparisons.
+
+    Args:
+        evidence_of: see the module.
+        compared: what ``rulbook.studies.by_condition.condition_tables`` returns.
+
+    Returns:
+        ``seen-low``, ``seen-high``: the difference in RMSE that the typical comparison on either
+        of the source's subsets would have seen after the correction, cycles; ``compared``: how
+        many networks have an outcome under a training condition; ``lower-than-equal``: those
+        whose error is lower than that of equal weights.
+
+    """
+    seen = [
+        rows.loc[~rows["method"].isin(_BASELINES), "smallest_detectable"].median()
+        for rows in (comparisons_of(evidence_of[subset], subset) for subset in BOOK_SUBSETS)
+    ]
+    networks = compared[~compared["method"].isin(_BASELINES)]
+    return {
+        "seen-low": min(seen),
+        "seen-high": max(seen),
+        "compared": int(networks["difference_low"].notna().sum()),
+        "lower-than-equal": lower_in_words(compared),
+    }
+
+
+def rerun_reading(core: Sequence[RunRecord], again: Evidence) -> str:
+    """Say how far apart trainings are that share everything but the rounding of their code.
+
+    Args:
+        core: records of the core studies.
+        again: the study that observes every step: the same trainings, made anew.
+
+    """
+    first, second = completed_runs(core), completed_runs(again.records)
+    measure = MEASURES["rmse"]
+    gaps: dict[tuple[str, int], tuple[float, float]] = {}
+    words = []
+    for subset in SUBSETS:
+        runs = first.get((subset, "fixed_050"), {}), second.get((subset, "fixed_050"), {})
+        seeds = [seed for seed in runs[0] if seed in runs[1]]
+        if len(seeds) < MINIMUM_SEEDS:
+            continue
+        losses = [measure.losses([of_seed[seed] for seed in seeds]) for of_seed in runs]
+        by_seed = [np.sqrt(np.mean(one, axis=1)) for one in losses]
+        gaps |= {
+            (subset, seed): (before, after)
+            for seed, before, after in zip(seeds, *by_seed, strict=True)
+        }
+        (one,) = compare_crossed([(losses[1], losses[0])], measure.statistic)
+        words.append(f"{subset} {within(one.difference, one.low, one.high)}")
+    if not gaps:
+        return again.sentence()
+    (subset, seed), (before, after) = max(gaps.items(), key=lambda gap: abs(gap[1][1] - gap[1][0]))
+    return (
+        "The study *imbalance* has trained equal weights once more, with the same settings and the "
+        "same seeds, by code that rounds otherwise. A training amplifies rounding: two runs of one "
+        f"seed differ by up to {abs(after - before):.1f} cycles ({subset}, seed {seed}: "
+        f"{before:.1f} and {after:.1f}). Over all seeds the second runs differ from the first by "
+        f"{'; '.join(words)} cycles. So the difference between two single runs is worth little."
+    )
+
+
 def lower_than_equal_weights(compared: pd.DataFrame) -> pd.DataFrame:
     """Return the networks whose error is shown to be lower than that of equal weights.
 
@@ -645,9 +720,16 @@ def precision_reading(core: Evidence, mixed: Evidence) -> str:
         f"({in_words(row.seeds, 'seed')}, {_precision_in_words(row)})"
         for row in rows_of(variants)
     )
+    apart = any(_precision_in_words(row) == "told apart" for row in rows_of(variants))
+    lesson = (
+        " Rounding is no method. So one difference of this size, among many comparisons, is weak "
+        "evidence for a method too."
+        if apart
+        else ""
+    )
     return (
         "On FD001, the difference in test RMSE, mixed minus single precision, is as follows. "
-        f"{differences}."
+        f"{differences}.{lesson}"
     )
 
 
