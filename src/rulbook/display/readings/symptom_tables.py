@@ -202,6 +202,7 @@ def optimisers_table(runs: Mapping[str, Sequence[RunRecord]], rests_on: str) -> 
 _BESIDE_THE_RUL = (
     "n12.4-symptom-rul-trains",
     "n12.4-symptom-hs-after-five-epochs",
+    "n12.4-symptom-one-to-one-fails",
     "n12.4-symptom-critical-recall",
     "n12.4-rare-class-below-guessing",
 )
@@ -238,8 +239,9 @@ def map_values(maps: TrunkMaps) -> dict[str, float]:
 
 
 def optimiser_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
-    """Return what decides whether Adam and SGD end alike; ``records`` as for symptoms."""
-    return {"n12.4-symptom-adam-sgd-gap": Answer(conditions=adam_and_sgd_agree(records))}
+    """Return what decides whether the optimiser matters; ``records`` as for symptoms."""
+    agree = Answer(conditions=adam_and_sgd_agree(records))
+    return dict.fromkeys(("n12.4-symptom-adam-sgd-gap", "n12.4-pitfall-optimiser-measured"), agree)
 
 
 def sgd_values(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
