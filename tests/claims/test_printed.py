@@ -45,8 +45,8 @@ def test_two_columns_are_alike_if_they_rise_between_the_same_rows():
     rising, falling_once = errors("6", "7", "8", "9", "27"), errors("6", "7", "8", "7.5", "27")
     assert printed.rise_and_fall_alike(pd.DataFrame({"FD002": rising, "FD004": rising * 2}))
     assert not printed.rise_and_fall_alike(pd.DataFrame({"FD002": rising, "FD004": falling_once}))
-    assert printed.rises_above(falling_once, 0.95)
-    assert not printed.rises_above(falling_once, 0.85)
+    assert printed.shoots_up_above(falling_once, 0.85)
+    assert not printed.shoots_up_above(errors("6", "7", "8", "9", "15"), 0.85)
 
 
 def test_neither_loss_is_tiny_early():

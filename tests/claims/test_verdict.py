@@ -165,7 +165,10 @@ def test_a_value_is_shown_with_its_unit(make_claim: Callable[..., Claim]) -> Non
 
 FAIR = [name for name, condition in CONDITIONS.items() if not condition.is_forensic]
 FORENSIC = [name for name, condition in CONDITIONS.items() if condition.is_forensic]
-HOLDS = st.dictionaries(st.sampled_from(FAIR), st.sampled_from([True, False, PARTLY, None]))
+SETTINGS = ["AdamW at 3 rates", "plain SGD at its largest stable rate"]
+HOLDS = st.dictionaries(
+    st.sampled_from([*FAIR, *SETTINGS]), st.sampled_from([True, False, PARTLY, None])
+)
 
 
 @given(HOLDS)

@@ -188,6 +188,32 @@ def test_a_claim_decided_under_conditions_shows_them_as_a_strip(
     assert (decision.verdict, decision.conditions) == ("depends", conditions)
 
 
+def test_settings_in_words_stand_in_their_order(use_ledger: UseLedger, tmp_path: Path) -> None:
+    on_data = BY_CONDITION | {"needs": "cmapss", "kind": "behaviour"}
+    use_ledger(make_row(**on_data, expected="depends", reason="Rates.", conditions="FD001."))
+    holds = {"SGD at its limit": True, "AdamW at 3 rates": False}
+
+    def cell() -> None:
+        check("n24.1-mean", conditions=holds, source="cmapss")
+
+    assert "✓ SGD at its limit; ✗ AdamW at 3 rates" in badge_of(cell)
+    (decision,) = read_back(cell, tmp_path)
+    assert decision.verdict == "depends"
+    with pytest.raises(RulbookError, match="needs C-MAPSS"):
+        check("n24.1-mean", conditions=holds)
+
+
+def test_conditions_are_not_compared_on_simulated_data(
+    use_ledger: UseLedger, tmp_path: Path
+) -> None:
+    use_ledger(make_row(**BY_CONDITION | {"needs": "cmapss", "kind": "behaviour"}))
+    conditions = {"SGD at its limit": False}
+    [decision] = read_back(
+        lambda: check("n24.1-mean", conditions=conditions, source="simulated"), tmp_path
+    )
+    assert (decision.verdict, decision.recorded) == ("reproduced", True)
+
+
 def test_a_table_takes_values_and_conditions(use_ledger: UseLedger, tmp_path: Path) -> None:
     use_ledger(make_row(), make_row(id="n24.1-other", **BY_CONDITION))
     conditions = {"protocol": True, "sgd": None}

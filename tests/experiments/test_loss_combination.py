@@ -98,11 +98,17 @@ def test_the_printed_sums_are_judged_by_the_printed_losses(loop):
     assert [claims[f"n4.3-loop-step{step}-sum"] for step in range(3)] == [3.0, 1.5, 1.0]
     assert claims["n4.3-loop-share"] == pytest.approx(200 / 3)
     assert claims["n4.3-loop-label-type"] == "torch.int64"
-    swapped = loop._replace(losses=loop.losses[:, [1, 0, 2]])
-    only_regression = claims["n4.3-loop-only-regression"]
-    assert combination.loop_claims(swapped, printed)["n4.3-loop-only-regression"] is not (
-        only_regression
-    )
+
+
+def test_the_loop_is_held_against_each_loss_alone(loop):
+    falls = combination.falls_against_controls((2, 4))
+    of_loop = 100 * (1 - loop.losses[2] / loop.losses[0])
+    first = falls.set_index("steps").loc[2]
+    assert first[["RUL, both", "health, both"]].tolist() == pytest.approx(of_loop[:2].tolist())
+    assert first["health, alone"] > first["health, both"]
+    assert combination.control_claims(falls)["n4.3-loop-only-regression"] is False
+    starved = falls.assign(**{"health, both": 0.05 * falls["health, alone"]})
+    assert combination.control_claims(starved)["n4.3-loop-only-regression"] is True
 
 
 def test_the_learning_rate_gives_the_fall_that_was_asked_for():

@@ -1,7 +1,5 @@
 """The experiments of §4.1: what must be equal is equal, and the tables hold what was trained."""
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +13,10 @@ from rulbook.metrics import rmse
 from rulbook.statistics import compare_over_seeds, holm
 
 SEEDS = (0, 4)
-train_briefly = partial(ensemble.train_networks, steps=40)
+
+
+def train_briefly(*args: object, steps: int = 40, **named: object) -> ensemble.Networks:
+    return ensemble.train_networks(*args, steps=min(steps, 40), **named)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,16 @@ def test_an_untrained_trunk_is_the_start_of_the_others(rows):
     expected = rmse(LinearRegression().fit(z, rows.rul).predict(z), rows.rul)
     row = found.query("trunk == 'untrained' and seed == 4").iloc[0]
     assert row["rmse"] == pytest.approx(expected)
+
+
+def test_the_trunk_of_serial_numbers_was_trained_on_them(rows):
+    found = mechanisms.representation_transfer(rows, rows, SEEDS)
+    labels = mechanisms.serial_numbers(rows)
+    assert len(np.unique(labels)) == len(np.unique(rows.unit)) == labels.max() + 1
+    trained = train_briefly(rows, [mechanisms.HEALTH_ONLY], SEEDS, labels=labels)
+    expected = mechanisms.new_rul_head_rmse(trained, rows, rows)
+    of_serial = found.query("trunk == 'serial number only'")["rmse"]
+    assert of_serial.mean() == pytest.approx(expected, rel=1e-3)
 
 
 def test_without_weight_no_auxiliary_task_is_felt(rows):
@@ -117,8 +128,9 @@ def test_seconds_are_those_of_one_call():
     assert 0.02 <= found * len(calls) < 1.0
 
 
-def compared(*rows: tuple[float, float]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["difference", "p_holm"])
+def compared(*rows: tuple[float, float], half_width: float = 0.2) -> pd.DataFrame:
+    found = pd.DataFrame(rows, columns=["difference", "p_holm"])
+    return found.assign(low=found["difference"] - half_width)
 
 
 def test_help_and_harm_need_a_corrected_p_value_and_the_right_sign():
@@ -127,6 +139,27 @@ def test_help_and_harm_need_a_corrected_p_value_and_the_right_sign():
     assert not mechanisms.helps(compared(tie, higher))
     assert mechanisms.hurts(compared(tie, higher))
     assert not mechanisms.hurts(compared(tie, lower))
+
+
+def test_less_than_the_margin_is_no_help_however_certain():
+    certain = compared((-0.24, 1e-6), (0.1, 0.4), half_width=0.05)
+    assert not mechanisms.helps(certain)
+    assert mechanisms.is_no_help(certain)
+    vague = compared((-0.24, 0.2), half_width=0.6)
+    assert not mechanisms.helps(vague)
+    assert not mechanisms.is_no_help(vague)
+
+
+def test_a_longer_training_ends_elsewhere(rows):
+    short, longer = (
+        mechanisms.auxiliary_tasks(rows, rows, SEEDS, auxiliaries=["health"], steps=steps)
+        for steps in (20, 40)
+    )
+    assert set(longer["auxiliary"]) == {"health"}
+    assert (longer["rmse"] != short["rmse"]).all()
+    few = mechanisms.label_efficiency(rows, rows, engines=(2,), seeds=SEEDS, steps=40)
+    again = mechanisms.label_efficiency(rows, rows, engines=(2,), seeds=SEEDS, steps=20)
+    assert (few["test_rmse"] != again["test_rmse"]).all()
 
 
 def test_the_share_of_the_gain_is_that_of_the_means():
@@ -139,9 +172,10 @@ def test_the_share_of_the_gain_is_that_of_the_means():
     assert mechanisms.share_of_the_gain(heads) == pytest.approx(75.0)
 
 
-def test_shuffling_is_judged_by_means_over_seeds_below_weight_one():
+def test_shuffling_is_judged_seed_by_seed_below_weight_one():
     rows = [
         (1.0, 0, 10.0, 90.0),
+        (1.0, 1, 10.0, 90.0),
         (0.5, 0, 10.0, 11.0),
         (0.5, 1, 10.0, 9.0),
         (0.05, 0, 10.0, 12.0),
@@ -154,7 +188,11 @@ def test_shuffling_is_judged_by_means_over_seeds_below_weight_one():
             for name, error in zip(("health", "shuffled"), errors, strict=True)
         ]
     )
-    assert mechanisms.largest_shuffling_effect(auxiliary) == pytest.approx(1.5)
+    effects = mechanisms.shuffling_effects(auxiliary)
+    assert {weight: one.difference for weight, one in effects.items()} == pytest.approx(
+        {0.5: 0.0, 0.05: -1.5}
+    )
+    assert effects[0.05].low < -1.5 < effects[0.05].high
 
 
 def test_multiples_are_of_one_head_and_of_one_trunk():
@@ -177,14 +215,14 @@ def test_new_heads_on_untrained_trunks_err_as_in_the_experiment(rows):
 def test_few_engines_are_summed_up_from_the_rows_that_are_named():
     differences = pd.DataFrame(
         {
-            "engines": [8, 8, 16],
-            "training": ["balanced", "equal", "equal"],
-            "difference": [5.0, 0.1, -0.3],
-            "smallest_detectable": [0.7, 8.0, 9.0],
-            "p_holm": [0.4, 0.3, 0.9],
+            "engines": [8, 8, 16, 2],
+            "training": ["balanced", mechanisms.LABELLINGS[3], "equal", "equal"],
+            "difference": [5.0, 0.1, -0.3, 0.2],
+            "low": [4.0, -9.0, -0.7, -1.5],
+            "p_holm": [0.4, 0.3, 0.9, 0.5],
         }
     )
-    gaps = differences.assign(smallest_detectable=[0.6, 8.0, 9.0], p_holm=[0.2, 0.5, 1.0])
+    gaps = differences.assign(low=[-0.6, -8.0, 0.0, -9.0], p_holm=[0.2, 0.5, 1.0, 1.0])
     trainings = pd.DataFrame(
         {
             "engines": [2, 2, 16, 16],
@@ -194,9 +232,10 @@ def test_few_engines_are_summed_up_from_the_rows_that_are_named():
     )
     assert mechanisms.few_engines_summary(trainings, differences, gaps) == pytest.approx(
         {
-            "seen-at-eight": 0.7,
-            "gap-seen-at-eight": 0.6,
-            "comparisons": 3,
+            "excluded": 0.7,
+            "gap-excluded": 0.6,
+            "excluded-two": 1.5,
+            "comparisons": 4,
             "closest": 0.2,
             "largest-equal": 0.3,
             "gap-two": 4.0,

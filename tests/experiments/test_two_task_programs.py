@@ -127,6 +127,9 @@ def test_claims_on_adam_turn_with_the_path(listing_2, in_time):
     slow = programs.second_program_claims(listing_2, in_time | from_below)
     assert slow["n12.4-listing2-adam-from-below"] is True
     assert slow["n12.4-listing2-adam-smoother"] is True
+    swapped = {"sgd": listing_2["adam"], "adam": listing_2["sgd"]}
+    restless = programs.second_program_claims(swapped, in_time)
+    assert restless["n12.4-listing2-adam-smoother"] is False
     elsewhere = {"sgd": np.zeros(600)}
     apart = programs.second_program_claims(listing_2, in_time | elsewhere)
     assert apart["n12.4-theta-independent-of-optimiser"] is False
@@ -138,6 +141,17 @@ def test_turns_are_those_of_the_path_without_its_halts(path):
     expected = sum((a > 0) != (b > 0) for a, b in itertools.pairwise(moves))
     assert programs.turns(path) == expected
     assert programs.turns([-x for x in path]) == expected
+
+
+def test_turns_are_counted_while_the_path_is_finite():
+    assert programs.turns([0.0, 1.0, -2.0, 4.0, math.inf, math.nan]) == 2
+
+
+def test_a_rate_is_too_slow_if_one_imbalance_does_not_arrive():
+    both = {rho: toy.simulate_two_task(rho) for rho in (10, 500)}
+    assert programs.first_program_claims(both)["n12.4-listing1-lr-0-001"] is True
+    steep = {500: both[500]}
+    assert programs.first_program_claims(steep)["n12.4-listing1-lr-0-001"] is False
 
 
 def test_adam_without_epsilon_divides_by_zero_only_at_a_gradient_of_zero():

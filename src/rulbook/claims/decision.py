@@ -95,13 +95,13 @@ def decide(
     conditions: Mapping[str, Holds] | None = None,
 ) -> Decision:
     """Return the decision that ``check`` shows; arguments and errors are those of ``check``."""
-    if conditions is not None:
-        return _under_conditions(claim, value, conditions, note)
     if claim.needs == "cmapss" and claim.needs_value:
         if source is None:
             raise RulbookError(f"Claim {claim.id} needs C-MAPSS: pass source=fleet.source.")
         if source != "cmapss":
             return Decision(claim.id, claim.expected, recorded=True, source=source, note=note)
+    if conditions is not None:
+        return _under_conditions(claim, value, conditions, note)
     if value is None:
         if claim.needs_value:
             raise RulbookError(f"Claim {claim.id} needs a value to be compared with.")

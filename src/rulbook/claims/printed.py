@@ -81,9 +81,10 @@ def rise_and_fall_alike(table: pd.DataFrame) -> bool:
     return all(bool((first == other).all()) for other in others)
 
 
-def rises_above(errors: pd.Series, rul_weight: float) -> bool:
-    """Return whether the curve rises all the way from a RUL weight to the single task."""
-    return bool((np.diff(curve(errors, np.linspace(rul_weight, 1.0, 16))) > 0).all())
+def shoots_up_above(errors: pd.Series, rul_weight: float) -> bool:
+    """Return whether the curve more than doubles from a RUL weight to the single task."""
+    at_weight, at_single_task = curve(errors, np.array([rul_weight, 1.0]))
+    return bool(at_single_task > 2 * at_weight)
 
 
 def is_tiny_early(task: str) -> bool:

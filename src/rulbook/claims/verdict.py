@@ -8,7 +8,7 @@ import numpy as np
 
 from rulbook.claims.ledger import Claim, Verdict, truth_in_words
 from rulbook.errors import RulbookError
-from rulbook.studies.conditions import PARTLY, Holds, training_condition
+from rulbook.studies.conditions import PARTLY, Holds, is_setting, training_condition
 
 Value = bool | str | Decimal
 """A measured value in the form in which it is compared."""
@@ -45,7 +45,7 @@ def over_conditions(holds: Mapping[str, Holds]) -> Verdict | None:
 
     Args:
         holds: whether the claim holds, by the name of the training condition, as
-            ``rulbook.studies.condition_rules.decisions`` gives it.
+            ``rulbook.studies.condition_rules.decisions`` gives it, or by a setting in words.
 
     Returns:
         Reproduced where it holds under every condition that decides it, not reproduced where it
@@ -59,7 +59,7 @@ def over_conditions(holds: Mapping[str, Holds]) -> Verdict | None:
     counted = {
         decided
         for name, decided in holds.items()
-        if not training_condition(name).is_forensic and decided is not None
+        if (is_setting(name) or not training_condition(name).is_forensic) and decided is not None
     }
     if not counted:
         return None

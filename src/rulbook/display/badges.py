@@ -28,7 +28,7 @@ from rulbook.data.cmapss import Source
 from rulbook.display.glue import glue, publish
 from rulbook.display.grids import grid_of, shared_beginning
 from rulbook.display.markup import html_of
-from rulbook.studies.conditions import CONDITIONS, PARTLY, Holds, training_condition
+from rulbook.studies.conditions import CONDITIONS, PARTLY, Holds, is_setting, training_condition
 
 
 @dataclass(frozen=True)
@@ -282,8 +282,11 @@ def strip(conditions: Mapping[str, Holds]) -> str:
     Those under which it is open stand at the end.
     """
     signs: dict[Holds, str] = {True: "✓", False: "✗", PARTLY: "✓ and ✗"}
-    in_order = sorted(conditions, key=list(CONDITIONS).index)
-    labels = {name: training_condition(name).label for name in in_order}
+    order = list(CONDITIONS)
+    in_order = sorted(conditions, key=lambda name: -1 if is_setting(name) else order.index(name))
+    labels = {
+        name: name if is_setting(name) else training_condition(name).label for name in in_order
+    }
     decided = [
         f"{signs[holds]} {labels[name]}"
         for name in in_order

@@ -22,7 +22,7 @@ MEANINGS: Mapping[Verdict, str] = {
     Verdict.REPRODUCED: "our figure agrees with the printed one within its printed precision.",
     Verdict.REFUTED: "run exactly as the source defines it, it gives something else.",
     Verdict.NOT_REPRODUCED: "an experiment, under the conditions stated, gives something else.",
-    Verdict.DEPENDS: "it holds under some training conditions and not under others.",
+    Verdict.DEPENDS: "it holds under some conditions and not under others.",
     Verdict.INCONSISTENT: "the source says two things that cannot both hold; both are quoted.",
     Verdict.UNDECIDABLE: "the source does not state enough, or no primary source settles it.",
 }

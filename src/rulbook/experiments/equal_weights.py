@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from rulbook.data.prepare import Prepared, Windows, health_state
 from rulbook.experiments.ensemble import (
     EQUAL_WEIGHTS,
+    STEPS,
     UpdateRule,
     Weights,
     train_networks,
@@ -34,6 +35,12 @@ from rulbook.weighting.registry import METHODS, get_loss
 
 LARGER_WEIGHTS: Weights = (0.7, 0.7)
 """The section's weights that do not sum to one."""
+
+DIVERGENCE_STEPS = (STEPS // 4, STEPS // 2, STEPS)
+"""Lengths of the trainings by plain SGD that may diverge, in steps."""
+
+OFTEN = 20
+"""Share of the runs, in per cent, from which on they are said to diverge often."""
 
 RULES: Mapping[str, UpdateRule] = MappingProxyType(
     {
@@ -452,9 +459,14 @@ class Divergence:
         return float(100 * (1 - self.finite[1, self.best]))
 
     @property
-    def is_frequent(self) -> bool:
-        """Whether more than half of the (0.7, 0.7) runs diverge, over the decade or at its best."""
-        return max(self.percent_diverged, self.percent_diverged_at_best) > 50
+    def percent_diverged_at_limit(self) -> float:
+        """How many (0.7, 0.7) runs diverge at the largest rate at which no (0.5, 0.5) run does."""
+        return float(100 * (1 - self.finite[1][self.rates == self.limit].item()))
+
+    @property
+    def percent_diverged_well_inside(self) -> float:
+        """How many (0.7, 0.7) runs diverge at rates up to half of that limit."""
+        return float(100 * (1 - self.finite[1][self.rates <= self.limit / 2].mean()))
 
 
 def divergence(prepared: Prepared, seeds: Sequence[int], rates: Floats, steps: int) -> Divergence:

@@ -19,6 +19,7 @@ from rulbook.experiments.ensemble import (
     ENSEMBLE_SEEDS,
     EQUAL_WEIGHTS,
     SINGLE_TASK,
+    STEPS,
     Networks,
     Weights,
     drawn_engines,
@@ -27,26 +28,41 @@ from rulbook.experiments.ensemble import (
 )
 from rulbook.experiments.weight_trade_off import balancing_weights
 from rulbook.metrics import linear_probe, rmse
-from rulbook.statistics import CONFIDENCE, compare_over_seeds, holm
+from rulbook.statistics import CONFIDENCE, MARGIN, Comparison, compare_over_seeds, holm
 from rulbook.training.auxiliary import auxiliary_labels
+from rulbook.typing import Integers
+
+HEALTH_ONLY: Weights = (0.0, 1.0)
+"""Weights that leave the second task alone."""
+
+SERIAL_NUMBER = "serial number"
+"""The second task that names the engine that a row comes from, one class an engine."""
 
 TRUNKS: Mapping[str, Weights | None] = {
     "untrained": None,
-    "health only": (0.0, 1.0),
+    "serial number only": HEALTH_ONLY,
+    "health only": HEALTH_ONLY,
     "RUL only": SINGLE_TASK,
     "both": EQUAL_WEIGHTS,
 }
-"""What a frozen trunk was trained on, and the weights of that training."""
+"""What a frozen trunk was trained on, and the weights of that training; the serial number stands
+in the place of the health state."""
 
 LABELLINGS = ("single task", "equal", "balanced", "balanced, health labels of every engine")
 """Ways to train on few engines."""
 
-AUXILIARIES = ("health", "shuffled", "serial number")
-"""Second tasks: the health state; the same labels dealt out to the rows at random; the engine that
-a row comes from, one class an engine."""
+AUXILIARIES = ("health", "shuffled", SERIAL_NUMBER)
+"""Second tasks: the health state; the same labels dealt out to the rows at random; the engine."""
 
 AUXILIARY_RUL_WEIGHTS = (0.5, 0.05, 0.005, 0.0005)
 """RUL weights at which the second tasks are compared."""
+
+
+LONGER = 3000
+"""Steps of the trainings that ask whether a verdict turns with the length."""
+
+ENGINES_LONGER = (8, 16, 32)
+"""How many engines those trainings are given."""
 
 
 def label_efficiency(
@@ -54,6 +70,8 @@ def label_efficiency(
     test: Windows,
     engines: Sequence[int] = (2, 4, 8, 16, 32),
     seeds: Sequence[int] = ENSEMBLE_SEEDS,
+    *,
+    steps: int = STEPS,
 ) -> pd.DataFrame:
     """Train on few engines, alone and with the health task, and measure the RUL error.
 
@@ -69,8 +87,11 @@ def label_efficiency(
     balanced = balancing_weights(train, seeds)
     draws = [(number, seed) for number in engines for seed in seeds]
     numbers, drawing = zip(*draws, strict=True)
-    same = train_networks(train, [SINGLE_TASK, EQUAL_WEIGHTS, balanced], drawing, engines=numbers)
-    more = train_networks(train, [balanced], drawing, engines=numbers, label_every_engine=True)
+    weights = [SINGLE_TASK, EQUAL_WEIGHTS, balanced]
+    same = train_networks(train, weights, drawing, engines=numbers, steps=steps)
+    more = train_networks(
+        train, [balanced], drawing, engines=numbers, label_every_engine=True, steps=steps
+    )
     rows = []
     for networks, names in ((same, LABELLINGS[:3]), (more, LABELLINGS[3:])):
         on_train, on_test = networks.predict(train)[0], networks.predict(test)[0]
@@ -103,13 +124,15 @@ def representation_transfer(
         cycles) and ``balanced_accuracy`` (of the health head on the test rows).
 
     """
-    trained = {name: weights for name, weights in TRUNKS.items() if weights is not None}
-    networks = train_networks(train, list(trained.values()), seeds)
+    alone = ("untrained", "serial number only")
+    together = [name for name in TRUNKS if name not in alone]
+    networks = train_networks(train, [TRUNKS[name] or EQUAL_WEIGHTS for name in together], seeds)
     untrained = train_networks(train, [EQUAL_WEIGHTS], seeds, steps=0)
+    of_serial = train_networks(train, [HEALTH_ONLY], seeds, labels=serial_numbers(train))
     rows = []
     for name in TRUNKS:
-        source = networks if name in trained else untrained
-        column = list(trained).index(name) if name in trained else 0
+        source = dict(zip(alone, (untrained, of_serial), strict=True)).get(name, networks)
+        column = together.index(name) if name in together else 0
         on_train, on_test = (source.features(windows)[:, column] for windows in (train, test))
         for z, z_test, seed in zip(on_train, on_test, seeds, strict=True):
             # On a busy machine the threads of fits this small wait for each other, for seconds.
@@ -127,8 +150,19 @@ def representation_transfer(
     return pd.DataFrame(rows)
 
 
+def serial_numbers(windows: Windows) -> Integers:
+    """Return the engine of each row as a class, counted from 0, (rows,)."""
+    found: Integers = np.unique(windows.unit, return_inverse=True)[1].astype(np.int64)
+    return found
+
+
 def auxiliary_tasks(
-    train: Windows, test: Windows, seeds: Sequence[int] = ENSEMBLE_SEEDS
+    train: Windows,
+    test: Windows,
+    seeds: Sequence[int] = ENSEMBLE_SEEDS,
+    *,
+    auxiliaries: Sequence[str] = AUXILIARIES,
+    steps: int = STEPS,
 ) -> pd.DataFrame:
     """Train the RUL task beside the health task and beside two controls that say nothing of it.
 
@@ -137,16 +171,17 @@ def auxiliary_tasks(
         and ``rmse`` on the test rows in cycles.
 
     """
-    engines = np.unique(train.unit, return_inverse=True)[1]
     labels = {
         "health": train.health,
         "shuffled": auxiliary_labels("shuffled", train, seed=0),
-        "serial number": engines.astype(np.int64),
+        SERIAL_NUMBER: serial_numbers(train),
     }
     rul_weights = (1.0, *AUXILIARY_RUL_WEIGHTS)
     frames = []
-    for auxiliary in AUXILIARIES:
-        networks = train_networks(train, pairs(rul_weights), seeds, labels=labels[auxiliary])
+    for auxiliary in auxiliaries:
+        networks = train_networks(
+            train, pairs(rul_weights), seeds, labels=labels[auxiliary], steps=steps
+        )
         predicted = networks.predict(test)[0]
         frames += [
             {
@@ -289,14 +324,27 @@ def _seconds(work: Callable[[int], None], argument: int, at_least: float = 0.1) 
 
 
 def helps(differences: pd.DataFrame) -> bool:
-    """Return whether some variant is below its reference, by the corrected p-values.
+    """Return whether some variant is below its reference, by more than may be called nothing.
+
+    It is where the corrected p-value says so and the interval does not say that the difference is
+    smaller than the margin, half a cycle.
 
     Args:
-        differences: what ``paired_differences`` returns, or a part of it.
+        differences: what ``paired_differences`` returns of an error in cycles, or a part of it.
 
     """
-    below = differences["difference"] < 0
-    return bool((below & (differences["p_holm"] < 1 - CONFIDENCE)).any())
+    below = (differences["difference"] < 0) & (differences["p_holm"] < 1 - CONFIDENCE)
+    return bool((below & (differences["low"] <= -MARGIN)).any())
+
+
+def is_no_help(differences: pd.DataFrame) -> bool:
+    """Return whether every variant is shown not to be below its reference by the margin or more.
+
+    Args:
+        differences: as for ``helps``.
+
+    """
+    return bool((differences["low"] > -MARGIN).all())
 
 
 def hurts(differences: pd.DataFrame) -> bool:
@@ -317,18 +365,19 @@ def share_of_the_gain(heads: pd.DataFrame) -> float:
     return float(100 * gain["health only"] / gain["RUL only"])
 
 
-def largest_shuffling_effect(auxiliary: pd.DataFrame) -> float:
-    """Return the largest difference, cycles, between true and shuffled health labels.
+def shuffling_effects(auxiliary: pd.DataFrame) -> dict[float, Comparison]:
+    """Return true minus shuffled health labels, cycles, paired by seed, by RUL weight below 1.
 
     Args:
-        auxiliary: what ``auxiliary_tasks`` returns; differences are means over seeds, at each RUL
-            weight below 1.
+        auxiliary: what ``auxiliary_tasks`` returns.
 
     """
     beside = auxiliary[auxiliary["rul_weight"] < 1]
     by_seed = beside.pivot(index=["rul_weight", "seed"], columns="auxiliary", values="rmse")
-    differences = (by_seed["health"] - by_seed["shuffled"]).groupby("rul_weight").mean()
-    return float(differences.abs().max())
+    return {
+        float(str(weight)): compare_over_seeds(part["health"], part["shuffled"])
+        for weight, part in by_seed.groupby(level="rul_weight")
+    }
 
 
 def few_engines_summary(
@@ -342,18 +391,22 @@ def few_engines_summary(
         gap_difference: the same of test minus training error.
 
     Returns:
-        ``seen-at-eight`` and ``gap-seen-at-eight``, the smallest detectable differences at eight
-        engines and balanced weights; ``comparisons``, how many there are of the error;
-        ``closest``, the smallest corrected p-value; ``largest-equal``, the largest difference of
-        the error at equal weights; ``gap-two`` and ``gap-sixteen``, the single task's gap.
+        ``excluded``, the largest fall of the error that an interval leaves room for, from eight
+        engines on with labels of the same rows, and ``gap-excluded``, the same of the gap;
+        ``excluded-two``, that of the error with two engines; ``comparisons``, how many there are of
+        the error; ``closest``, the smallest corrected p-value; ``largest-equal``, the largest
+        difference of the error at equal weights; ``gap-two`` and ``gap-sixteen``, the single
+        task's gap.
 
     """
-    at_eight = "engines == 8 and training == 'balanced'"
+    same_rows = error_difference["training"].isin(LABELLINGS[1:3])
+    many, two = error_difference["engines"] >= 8, error_difference["engines"] == 2
     at_equal = error_difference.query("training == 'equal'")
     gap = trainings.query("training == 'single task'").groupby("engines")["gap"].mean()
     return {
-        "seen-at-eight": error_difference.query(at_eight)["smallest_detectable"].item(),
-        "gap-seen-at-eight": gap_difference.query(at_eight)["smallest_detectable"].item(),
+        "excluded": -error_difference.loc[same_rows & many, "low"].min(),
+        "gap-excluded": -gap_difference.loc[same_rows & many, "low"].min(),
+        "excluded-two": -error_difference.loc[same_rows & two, "low"].min(),
         "comparisons": len(error_difference),
         "closest": min(error_difference["p_holm"].min(), gap_difference["p_holm"].min()),
         "largest-equal": at_equal["difference"].abs().max(),

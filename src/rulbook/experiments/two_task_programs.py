@@ -130,7 +130,11 @@ def first_program_claims(histories: Mapping[int, History]) -> dict[str, object]:
     first_theta = {rho: history["theta"][0] for rho, history in histories.items()}
     steep = histories[int(IMBALANCE)]["theta"]
     distance = np.abs(np.array(steep) - toy.fixed_point(IMBALANCE))
-    at_a_fiftieth = toy.simulate_two_task(IMBALANCE, lr=0.001)["theta"][-1]
+    arrives_at_a_fiftieth = [
+        abs(toy.simulate_two_task(rho, lr=0.001)["theta"][-1] - toy.fixed_point(rho))
+        < THREE_DECIMALS
+        for rho in histories
+    ]
     rate = toy.LISTING_LEARNING_RATE
     return {
         "n12.4-listing1-sixty-steps": all(ends_at_rest),
@@ -144,7 +148,7 @@ def first_program_claims(histories: Mapping[int, History]) -> dict[str, object]:
         "n12.4-listing1-oscillates-down": bool(distance[-1] < distance[0]),
         "n12.4-listing1-step59-theta": steep[59],
         "n12.4-listing1-lr-0-1": toy.contraction(IMBALANCE, 0.1) < 0,
-        "n12.4-listing1-lr-0-001": abs(at_a_fiftieth - toy.fixed_point(IMBALANCE)) > THREE_DECIMALS,
+        "n12.4-listing1-lr-0-001": not all(arrives_at_a_fiftieth),
         "n12.4-listing1-rul-at-rounded-theta": toy.rul_loss(0.996),
         "n12.4-listing1-hs-at-rounded-theta": toy.hs_loss(0.996),
         "n12.4-listing1-hs-rho10": toy.hs_loss(0.818),
@@ -163,16 +167,18 @@ def second_program_claims(
             ``"adam"`` at the printed rate.
 
     """
+    printed_sgd, printed_adam = (
+        np.asarray(as_printed[name]["theta"], dtype=np.float64) for name in ("sgd", "adam")
+    )
     star = toy.fixed_point(IMBALANCE)
     paths = {name: np.asarray(path, dtype=np.float64) for name, path in in_time.items()}
     adam = paths["adam"]
-    stable_sgd = stable_run("sgd")["theta"]
     defaults = inspect.signature(torch.optim.Adam).parameters
     return {
         "n12.4-listing2-step30-adam": as_printed["adam"]["theta"][30],
         "n12.4-listing2-step30-sgd": as_printed["sgd"]["theta"][30],
         "n12.4-listing2-adam-from-below": bool(adam.max() <= star),
-        "n12.4-listing2-adam-smoother": turns(adam[:60]) <= turns(stable_sgd[:30]),
+        "n12.4-listing2-adam-smoother": turns(printed_adam) < turns(printed_sgd),
         "n12.4-listing2-sgd-thirty-steps": bool(
             abs(as_printed["sgd"]["theta"][29] - star) < THREE_DECIMALS
         ),
@@ -245,8 +251,12 @@ def unasked_claims() -> dict[str, object]:
 
 
 def turns(path: ArrayLike) -> int:
-    """Return how often a trajectory, (n_steps,), changes direction; a halt is no change."""
-    directions = np.sign(np.diff(np.asarray(path, dtype=np.float64)))
+    """Return how often a trajectory, (n_steps,), changes direction; a halt is no change.
+
+    It counts as far as the trajectory is finite.
+    """
+    places = np.asarray(path, dtype=np.float64)
+    directions = np.sign(np.diff(places[np.isfinite(places)]))
     directions = directions[directions != 0]
     return int((np.diff(directions) != 0).sum())
 
@@ -292,14 +302,14 @@ def weight_decay_claims(shifts: pd.DataFrame) -> dict[str, object]:
     """Return what decides the section's remarks on weight decay.
 
     Args:
-        shifts: what ``weight_decay_shifts`` returns; its second row is PyTorch's default for AdamW.
+        shifts: what ``weight_decay_shifts`` returns.
 
     """
     run = shifts.drop(columns=["λ", "SGD, derived"])
-    with_default = toy.fixed_point(IMBALANCE) + shifts["AdamW, step 2000"].iloc[1]
+    by_adamw = toy.fixed_point(IMBALANCE) + shifts["AdamW, step 2000"]
     return {
         "n12.4-theta-under-weight-decay": bool((run.abs() < FOUR_DECIMALS).all(axis=None)),
-        "n12.4-pitfall-adamw-no-fix": bool(with_default > 0.95),
+        "n12.4-pitfall-adamw-no-fix": bool((by_adamw > 0.95).all()),
     }
 
 

@@ -95,16 +95,6 @@ def is_near_chance(balanced_accuracy: float) -> bool:
     return balanced_accuracy <= NEAR_CHANCE
 
 
-def chance_is_one_third(most_frequent: Iterable[float]) -> bool:
-    """Return whether naming the most frequent state always scores about one third everywhere.
-
-    Args:
-        most_frequent: share of the most frequent state among the windows of each subset.
-
-    """
-    return all(abs(share - CHANCE) < NEAR_CHANCE - CHANCE for share in most_frequent)
-
-
 def health_accuracy_reached(imbalance: Evidence) -> float | None:
     """Return the health accuracy at the selected epoch, %, mean over seeds, then over subsets.
 

@@ -106,6 +106,14 @@ def training_condition(name: str) -> TrainingCondition:
     return CONDITIONS[name]
 
 
+def is_setting(name: str) -> bool:
+    """Return whether a name is, in words, a setting of an experiment that a chapter makes itself.
+
+    It counts like a training condition where a claim is decided; names of those have no spaces.
+    """
+    return " " in name
+
+
 def condition_of(config: RunConfig) -> TrainingCondition | None:
     """Return the training condition that a named method was run under.
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from rulbook.claims.ledger import find
+from rulbook.data.simulate import simulate
 from rulbook.display.readings import loss_combination
-from rulbook.experiments import loss_combination as combination
+from rulbook.experiments import ensemble, weight_trade_off
 from rulbook.weighting.registry import METHODS
 
 
@@ -58,10 +58,7 @@ def test_weights_for_gaba_leave_what_they_do_not_balance():
     assert values["gaba-left-over"] == pytest.approx(500 / 199)
 
 
-def test_falls_are_those_of_the_whole_loop_and_of_its_steps():
-    losses = np.array([[100.0, 2.0, 51.0], [90.0, 1.5, 45.75], [80.0, 1.0, 40.5]])
-    loop = combination.PrintedLoop(losses, torch.tensor(1.0), torch.tensor([0]))
-    assert loss_combination.loop_values(loop) == pytest.approx({"fall-rul": 20, "fall-health": 50})
+def test_the_needed_rate_is_quoted_with_its_second_fall():
     values = loss_combination.rate_values(np.array([9.0, 8.0]), np.array([9.0, 30.0]), 0.11)
     assert list(values.values()) == [0.11, 9.0, 30.0, 8.0]
 
@@ -72,23 +69,47 @@ def test_inner_points_are_those_of_the_concave_front():
     assert loss_combination.frontier_values(fronts, chosen) == {"concave-inner": 1}
 
 
-@pytest.mark.parametrize(("slope", "trades"), [(-10.0, True), (10.0, False)])
-def test_a_trade_off_needs_a_loss_that_falls(slope, trades):
-    swept = pd.DataFrame(
+def swept_low(slope, health=1.0):
+    return pd.DataFrame(
         [
             (
                 seed,
                 weight,
-                100 + slope * weight + 0.01 * seed * weight,
-                1 + weight + 0.01 * seed**2 * weight,
+                100 + 100 * slope * weight + 0.1 * seed * weight,
+                1 + health * weight + 0.01 * seed**2 * weight,
             )
             for seed in range(4)
-            for weight in (0.01, 0.99)
+            for weight in loss_combination.SMALL_WEIGHTS
         ],
         columns=["seed", "rul_weight", "train_rul_loss", "train_health_loss"],
     )
-    (answer,) = loss_combination.sweep_answers(swept).values()
+
+
+@pytest.mark.parametrize(
+    ("short", "longer", "trades"), [(-10.0, -5.0, True), (-10.0, 5.0, False), (5.0, -5.0, False)]
+)
+def test_a_trade_off_needs_a_loss_that_falls_at_every_length(short, longer, trades):
+    swept = swept_low(short), swept_low(longer)
+    (answer,) = loss_combination.frontier_answers(*swept).values()
     assert answer.value is trades
+    values = loss_combination.small_weights_values(*swept)
+    assert values["low-rul"] == pytest.approx(-short * 0.99, rel=0.01)
+    assert values["longer-rul-low"] < values["longer-rul"] < values["longer-rul-high"]
+    assert values["longer-health"] == pytest.approx(0.0099, rel=0.05)
+
+
+def test_the_deciding_range_holds_the_weight_that_balances_the_gradients():
+    rows = ensemble.single_cycles(simulate("FD001")).train
+    low, high = loss_combination.DECIDING_WEIGHTS
+    assert low < weight_trade_off.balancing_weights(rows, range(3))[0] < high
+
+
+def test_the_health_task_keeps_a_share_of_its_own_fall():
+    falls = pd.DataFrame({"health, both": [1.0, 3.0], "health, alone": [4.0, 6.0]})
+    assert loss_combination.control_values(falls) == {
+        "health-kept-low": 25.0,
+        "health-kept-high": 50.0,
+    }
 
 
 def test_the_listings_and_the_long_runs_decide_rows_of_the_ledger():

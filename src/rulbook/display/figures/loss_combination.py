@@ -103,10 +103,9 @@ def measured_frontier(mean: pd.DataFrame) -> DescribedFigure:
     figure.colorbar(points, label="λ, the RUL weight")
     return DescribedFigure(
         figure,
-        alt="Health loss against RUL loss on the training rows for the weights 0.01 to 0.99, "
-        "coloured by weight. The points do not form a falling curve: the smallest weights have "
-        "the lowest health loss and a RUL loss among the lowest, and the other points lie above "
-        "them.",
-        caption="One point per weight, mean over ten seeds. A frontier would fall from left to "
-        "right. (The ends, 0 and 1, lie far outside.)",
+        alt="Health loss against RUL loss on the training rows, coloured by weight. The points of "
+        "the weights up to 0.01 form a falling curve, flat towards the right. Those of the larger "
+        "weights stand above its left end, with a higher health loss and no lower RUL loss.",
+        caption="One point per weight, mean over ten seeds. The weights up to 0.01 form a "
+        "frontier, which falls from left to right. (The ends, 0 and 1, lie far outside.)",
     )

@@ -97,9 +97,9 @@ def transfer(heads: pd.DataFrame) -> Drawing:
     return plots.save_figure(
         figure,
         "01-transfer",
-        alt="RMSE of a linear RUL head on four frozen trunks. The untrained trunk is worst by "
-        "about two cycles; the trunk trained on health only comes close to the two that saw the "
-        "RUL.",
+        alt="RMSE of a linear RUL head on five frozen trunks. The untrained trunk is worst by "
+        "about two cycles; the trunk trained on serial numbers is clearly better, and the one "
+        "trained on health only comes close to the two that saw the RUL.",
         caption="One dot per seed, with the mean and its 95 % interval over seeds.",
     )
 

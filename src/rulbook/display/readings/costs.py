@@ -14,9 +14,9 @@ from rulbook.data import SOURCE_NAMES
 from rulbook.data.prepare import Prepared
 from rulbook.experiments import gradient_norms, trunk_maps
 from rulbook.experiments.two_task_programs import IMBALANCE
-from rulbook.metrics import majority_share
+from rulbook.metrics import majority_share, uniform_guess_accuracy
 from rulbook.models import DualTaskModel
-from rulbook.studies.claim_rules import chance_is_one_third
+from rulbook.studies.claim_rules import CHANCE
 
 TRAJECTORY_CAPTION = (
     "The RUL task pulls θ towards +1, ρ times as hard as the health task pulls it towards −1. It "
@@ -83,8 +83,8 @@ def network_claims(prepared: Mapping[str, Prepared]) -> dict[str, object]:
     first = next(iter(prepared.values()))
     model = DualTaskModel.of_size("compact", first.n_features)
     z = trunk_maps.trunk_features(model, first.train.take(np.arange(4)))
-    majority = [majority_share(windows.train.health) for windows in prepared.values()]
+    guessed = [uniform_guess_accuracy(one.train.health) for one in prepared.values()]
     return {
         "n12.4-symptom-embedding-size": z.shape[1],
-        "n12.4-symptom-chance": chance_is_one_third(majority),
+        "n12.4-symptom-chance": np.allclose(guessed, CHANCE),
     }

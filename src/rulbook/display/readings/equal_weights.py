@@ -13,6 +13,7 @@ import pandas as pd
 from torch import Tensor
 
 from rulbook.claims import printed
+from rulbook.claims.decision import Answer
 from rulbook.data.prepare import RUL_CAP
 from rulbook.experiments import equal_weights as tried
 from rulbook.losses import health_cross_entropy, rul_mse
@@ -215,7 +216,7 @@ def shape_claims(table: pd.DataFrame) -> dict[str, object]:
     shapes: dict[str, object] = {
         "n24.1-u-shape": all(printed.is_u_shaped(table[subset]) for subset in table),
         "n24.1-shape-robust": printed.rise_and_fall_alike(table),
-        "n24.1-explorer-above-085": all(printed.rises_above(table[s], 0.85) for s in table),
+        "n24.1-explorer-above-085": all(printed.shoots_up_above(table[s], 0.85) for s in table),
     }
     return shapes | {f"n24.1-{name}": None for name in _CONTRADICTIONS}
 
@@ -256,28 +257,55 @@ def larger_weights_claims(
     }
 
 
+def divergence_answers(
+    survival: Mapping[int, tried.Divergence], by_adamw: tuple[int, int]
+) -> dict[str, Answer]:
+    """Return what decides whether (0.7, 0.7) often diverges; arguments as for the values.
+
+    Under plain SGD it is decided at the limit and well inside it, and open where lengths disagree.
+    """
+    shares = {
+        "plain SGD at its largest stable rate": [
+            one.percent_diverged_at_limit for one in survival.values()
+        ],
+        "plain SGD up to half that rate": [
+            one.percent_diverged_well_inside for one in survival.values()
+        ],
+        "AdamW at 3 rates": [100 * by_adamw[0] / by_adamw[1]],
+    }
+    often = {
+        setting: {share >= tried.OFTEN for share in of_lengths}
+        for setting, of_lengths in shares.items()
+    }
+    holds = {setting: one.pop() if len(one) == 1 else None for setting, one in often.items()}
+    return {"n24.1-pitfall-blows-up": Answer(conditions=holds)}
+
+
 def divergence_values(
-    whole: tried.Divergence, quarter: tried.Divergence, by_adamw: tuple[int, int]
+    survival: Mapping[int, tried.Divergence], by_adamw: tuple[int, int], seeds: int
 ) -> dict[str, float]:
     """Return how many runs with (0.7, 0.7) diverge, and at which rates.
 
     Args:
-        whole: plain SGD over the usual length of a training.
-        quarter: the same over a quarter of it.
+        survival: runs of plain SGD by their number of steps.
         by_adamw: how many runs of AdamW diverge, of how many.
+        seeds: runs of plain SGD at each rate.
 
     """
+    over_the_decade = [one.percent_diverged for one in survival.values()]
     values: dict[str, float] = {
         "share-of-decade": 100 * np.log10(tried.LARGER_WEIGHTS[0] / 0.5),
-        "limit": whole.limit,
-        "diverged": whole.percent_diverged,
+        "divergence-seeds": seeds,
+        "diverged-lowest": min(over_the_decade),
+        "diverged-highest": max(over_the_decade),
         "adamw-diverged": by_adamw[0],
         "adamw-runs": by_adamw[1],
     }
-    for length, survival in (("whole", whole), ("quarter", quarter)):
-        values[f"best-rate-{length}"] = survival.best_rate
-        values[f"best-rate-diverged-{length}"] = survival.percent_diverged_at_best
-    return values
+    at_limit = [one.percent_diverged_at_limit for one in survival.values()]
+    values |= {"at-limit-lowest": min(at_limit), "at-limit-highest": max(at_limit)}
+    return values | {
+        f"at-best-{steps}": one.percent_diverged_at_best for steps, one in survival.items()
+    }
 
 
 def share_claims(

@@ -39,9 +39,19 @@ FRONTIER_CAPTION = (
     "Here are two toy frontiers. The first also shows trained networks, one point for each weight, "
     "with each loss scaled from its smallest value to its largest. Try: slide λ. The dot goes "
     "along the whole convex frontier, but jumps from end to end of the concave one. Point at a "
-    "trained network to see its weight: the networks lie nowhere near a frontier."
+    "trained network to see its weight: those up to 0.01 go along a frontier, the others climb "
+    "from its end."
 )
 """What to try in the explorer of the frontiers."""
+
+SMALL_WEIGHTS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+"""RUL weights on both sides of the one that balances the gradients before the first step."""
+
+DECIDING_WEIGHTS = (1e-4, 1e-2)
+"""The ends of the range over which a frontier is looked for."""
+
+LONGER_STEPS = 3000
+"""Steps of the trainings that ask whether the frontier is still there after a longer training."""
 
 _NEEDS = {
     "nothing": "nothing",
@@ -103,12 +113,6 @@ def gaba_values(weights: Floats) -> dict[str, float]:
     return {"gaba-left-over": rul_pull / health_pull, "gaba-ratio": weights[1] / weights[0]}
 
 
-def loop_values(loop: combination.PrintedLoop) -> dict[str, float]:
-    """Return by how much the loop's two losses fall from its first step to its last, %."""
-    rul, health, _ = combination.percent_falls(loop.losses[[0, -1]])[0]
-    return {"fall-rul": rul, "fall-health": health}
-
-
 def rate_values(printed_falls: Floats, falls: Floats, rate: float) -> dict[str, float]:
     """Return the learning rate that gives the first printed fall, and the second falls, %.
 
@@ -150,11 +154,53 @@ def frontier_values(
     return {"concave-inner": inner}
 
 
-def sweep_answers(swept: pd.DataFrame) -> dict[str, Answer]:
-    """Return what decides whether trained networks trade one loss for the other; see above."""
-    rises = loss_rises(swept, low=0.01, high=0.99)
-    note = "RUL loss at 0.99 against 0.01"
-    return {"n4.3-cmapss-frontier-shape": Answer(rises.trade_off, note)}
+def small_weights_values(low_end: pd.DataFrame, longer: pd.DataFrame) -> dict[str, float]:
+    """Return how both training losses change over the range that is looked at.
+
+    Args:
+        low_end: what ``weight_sweep`` returns for ``SMALL_WEIGHTS``.
+        longer: the same after ``LONGER_STEPS``.
+
+    Returns:
+        By length, ``low`` or ``longer``: ``…-rul``, the fall of the RUL loss, cycles², with its
+        interval from ``…-rul-low`` to ``…-rul-high``, and ``…-health``, the rise of the health
+        loss, nats; and ``longer-steps``.
+
+    """
+    values: dict[str, float] = {"longer-steps": LONGER_STEPS}
+    for name, swept in (("low", low_end), ("longer", longer)):
+        rises = loss_rises(swept, *DECIDING_WEIGHTS)
+        values |= {
+            f"{name}-rul": -rises.rul.difference,
+            f"{name}-rul-low": -rises.rul.high,
+            f"{name}-rul-high": -rises.rul.low,
+            f"{name}-health": rises.health.difference,
+        }
+    return values
+
+
+def frontier_answers(*swept: pd.DataFrame) -> dict[str, Answer]:
+    """Return what decides whether trained networks trade one loss for the other, at any length.
+
+    Args:
+        swept: what ``weight_sweep`` returns for ``SMALL_WEIGHTS``, for each length of the training.
+
+    """
+    trade_off = all(loss_rises(one, *DECIDING_WEIGHTS).trade_off for one in swept)
+    low, high = DECIDING_WEIGHTS
+    note = f"from a RUL weight of {low:g} to {high:g}, {len(swept)} lengths of training"
+    return {"n4.3-cmapss-frontier-shape": Answer(trade_off, note)}
+
+
+def control_values(falls: pd.DataFrame) -> dict[str, float]:
+    """Return the least and the largest share of its own fall that the health loss keeps, %.
+
+    Args:
+        falls: what ``falls_against_controls`` returns.
+
+    """
+    share = 100 * falls["health, both"] / falls["health, alone"]
+    return {"health-kept-low": share.min(), "health-kept-high": share.max()}
 
 
 def what_methods_need() -> HTML:

@@ -63,22 +63,63 @@ def heads_answers(multiples: pd.DataFrame) -> dict[str, Answer]:
     return {"n4.1-trunk-cost-amortised": Answer(is_dearer, note)}
 
 
-def few_engines_answers(
-    error_difference: pd.DataFrame, gap_difference: pd.DataFrame
-) -> dict[str, Answer]:
-    """Return what decides whether a second task regularises and augments.
+def few_engines_answers(*trainings: pd.DataFrame) -> dict[str, Answer]:
+    """Return what decides whether a second task regularises and augments, at any length.
 
     Args:
-        error_difference: what ``paired_differences`` returns of the test error.
-        gap_difference: the same of test minus training error.
+        trainings: what ``label_efficiency`` returns, for each length of the training.
 
     """
-    two_tasks = error_difference["training"].isin(mechanisms.LABELLINGS[1:3])
-    note = "2 to 32 engines"
+    errors, gaps = (
+        [_same_rows(few_engines_differences(one, column)) for one in trainings]
+        for column in ("test_rmse", "gap")
+    )
+    note = f"{len(trainings)} lengths of training; less than half a cycle counts as nothing"
     return {
-        "n4.1-mechanism-regularisation": Answer(mechanisms.helps(gap_difference), note),
-        "n4.1-mechanism-augmentation": Answer(mechanisms.helps(error_difference[two_tasks]), note),
+        "n4.1-mechanism-regularisation": Answer(any(map(mechanisms.helps, gaps)), note),
+        "n4.1-mechanism-augmentation": Answer(any(map(mechanisms.helps, errors)), note),
     }
+
+
+def few_engines_differences(trainings: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return a column of ``label_efficiency`` against the single task, by number of engines."""
+    return mechanisms.paired_differences(
+        trainings, column, variant="training", reference="single task", within="engines"
+    )
+
+
+def longer_values(longer: pd.DataFrame, serial: pd.DataFrame) -> dict[str, float]:
+    """Return what the longer trainings show, in cycles.
+
+    Args:
+        longer: what ``label_efficiency`` returns of them.
+        serial: what ``auxiliary_tasks`` returns of them, for the serial number.
+
+    Returns:
+        The largest fall of the error beside labels of the same rows, ``longer-gain``, with its
+        interval from ``longer-gain-low`` to ``longer-gain-high``, and the number of engines it is
+        seen with, ``longer-engines``; the largest fall of the gap that an interval leaves room for,
+        ``longer-gap-excluded``; the largest fall of the error beside the serial number,
+        ``longer-serial-gain``; and ``longer``, the steps.
+
+    """
+    errors = _same_rows(few_engines_differences(longer, "test_rmse"))
+    best = errors.sort_values("difference").iloc[0]
+    beside = _serial_number(second_tasks_differences(serial))
+    return {
+        "longer": mechanisms.LONGER,
+        "longer-gain": -best["difference"],
+        "longer-gain-low": -best["high"],
+        "longer-gain-high": -best["low"],
+        "longer-engines": best["engines"],
+        "longer-gap-excluded": -_same_rows(few_engines_differences(longer, "gap"))["low"].min(),
+        "longer-serial-gain": -beside["difference"].min(),
+    }
+
+
+def _same_rows(differences: pd.DataFrame) -> pd.DataFrame:
+    """Return the comparisons in which both tasks have labels of the same rows."""
+    return differences[differences["training"].isin(mechanisms.LABELLINGS[1:3])]
 
 
 def few_engines_table(trainings: pd.DataFrame) -> HTML:
@@ -104,54 +145,91 @@ def transfer_table(transfer: pd.DataFrame) -> HTML:
 
 def transfer_answers(transfer: pd.DataFrame) -> dict[str, Answer]:
     """Return what decides whether features transfer."""
-    helps = mechanisms.helps(_of_the_health_trunk(transfer))
-    return {"n4.1-mechanism-transfer": Answer(helps, "against an untrained trunk")}
+    gains = mechanisms.helps(_against(transfer, "untrained", "health only"))
+    return {"n4.1-mechanism-transfer": Answer(gains, "against an untrained trunk")}
 
 
 def transfer_values(transfer: pd.DataFrame) -> dict[str, float]:
-    """Return what a trunk that knows the health states gains, cycles, and of how much, %."""
-    return {
-        "transfer-gain": -_of_the_health_trunk(transfer)["difference"].item(),
+    """Return what a trunk that knows the health states gains, and of how much, %.
+
+    ``transfer-gain`` and ``serial-transfer-gain`` are against an untrained trunk,
+    ``transfer-over-serial`` is the first against the second, with its interval, and
+    ``transfer-joint`` what training on both tasks gains against the RUL alone; in cycles.
+    """
+    over_serial = _against(transfer, "serial number only", "health only")
+    joint = _against(transfer, "RUL only", "both")
+    gains = {
+        "transfer-gain": _against(transfer, "untrained", "health only"),
+        "serial-transfer-gain": _against(transfer, "untrained", "serial number only"),
+        "transfer-over-serial": over_serial,
+        "transfer-joint": joint,
+    }
+    return {name: -one["difference"].item() for name, one in gains.items()} | {
+        "transfer-over-serial-low": -over_serial["high"].item(),
+        "transfer-over-serial-high": -over_serial["low"].item(),
+        "transfer-joint-low": -joint["high"].item(),
+        "transfer-joint-high": -joint["low"].item(),
         "transfer-share": mechanisms.share_of_the_gain(transfer),
     }
 
 
-def _of_the_health_trunk(transfer: pd.DataFrame) -> pd.DataFrame:
-    against_untrained = mechanisms.paired_differences(
-        transfer, "rmse", variant="trunk", reference="untrained"
+def _against(transfer: pd.DataFrame, reference: str, trunk: str) -> pd.DataFrame:
+    compared = mechanisms.paired_differences(transfer, "rmse", variant="trunk", reference=reference)
+    return compared[compared["trunk"] == trunk]
+
+
+def second_tasks_differences(auxiliary: pd.DataFrame) -> pd.DataFrame:
+    """Return what ``auxiliary_tasks`` returns as differences from the single task, cycles."""
+    return mechanisms.paired_differences(
+        auxiliary, "rmse", variant="rul_weight", reference=1.0, within="auxiliary"
     )
-    return against_untrained[against_untrained["trunk"] == "health only"]
 
 
-def second_tasks_answers(differences: pd.DataFrame) -> dict[str, Answer]:
-    """Return what decides whether a wrong second task hurts; arguments as for the table."""
-    serial = _serial_number(differences)
-    worst = mechanisms.serial_number_summary(serial)["negative-transfer-weight"]
+def second_tasks_answers(*trainings: pd.DataFrame) -> dict[str, Answer]:
+    """Return what decides whether a wrong second task hurts, or helps, at every length.
+
+    Args:
+        trainings: what ``auxiliary_tasks`` returns, for each length of the training.
+
+    """
+    serial = [_serial_number(second_tasks_differences(one)) for one in trainings]
+    worst = mechanisms.serial_number_summary(serial[0])["negative-transfer-weight"]
+    note = f"four RUL weights, {len(trainings)} lengths; less than half a cycle counts as nothing"
     return {
         "n4.1-negative-transfer": Answer(
-            mechanisms.hurts(serial.loc[[worst]]), f"serial number at a RUL weight of {worst:g}"
+            all(mechanisms.hurts(one.loc[[worst]]) for one in serial),
+            f"serial number at a RUL weight of {worst:g}",
         ),
-        "n4.1-wrong-auxiliary": Answer(not mechanisms.helps(serial), "four RUL weights"),
+        "n4.1-wrong-auxiliary": Answer(all(map(mechanisms.is_no_help, serial)), note),
     }
 
 
-def second_tasks_values(differences: pd.DataFrame, auxiliary: pd.DataFrame) -> dict[str, float]:
+def second_tasks_values(auxiliary: pd.DataFrame) -> dict[str, float]:
     """Return where the serial number hurts and helps, the single task's error, and shuffling's.
 
     Args:
-        differences: as for the table.
         auxiliary: what ``auxiliary_tasks`` returns.
 
+    Returns:
+        Those of ``serial_number_summary``; ``alone``, the single task's error; ``health-gain`` and
+        ``shuffled-gain``, the largest falls beside true and shuffled labels; and
+        ``shuffling-bound``, the largest difference between the two that an interval leaves room
+        for; in cycles.
+
     """
-    alone = auxiliary.query("rul_weight == 1 and auxiliary == 'health'")["rmse"].mean()
+    differences = second_tasks_differences(auxiliary)
+    falls = -differences.groupby("auxiliary")["difference"].min()
+    effects = mechanisms.shuffling_effects(auxiliary).values()
     return mechanisms.serial_number_summary(_serial_number(differences)) | {
-        "alone": alone,
-        "health-shuffled-max": mechanisms.largest_shuffling_effect(auxiliary),
+        "alone": auxiliary.query("rul_weight == 1 and auxiliary == 'health'")["rmse"].mean(),
+        "health-gain": falls["health"],
+        "shuffled-gain": falls["shuffled"],
+        "shuffling-bound": max(max(abs(one.low), abs(one.high)) for one in effects),
     }
 
 
 def _serial_number(differences: pd.DataFrame) -> pd.DataFrame:
-    return differences[differences["auxiliary"] == "serial number"].set_index("rul_weight")
+    return differences[differences["auxiliary"] == mechanisms.SERIAL_NUMBER].set_index("rul_weight")
 
 
 def gain_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
