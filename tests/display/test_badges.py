@@ -180,7 +180,7 @@ def test_a_claim_decided_under_conditions_shows_them_as_a_strip(
     html = badge_of(cell)
     assert "± </span>" in html or "±</span>" in html
     assert (
-        "✗ the protocol; ✓ plain SGD until early stopping; ✓ and ✗ gradients not clipped; "
+        "✗ the protocol; ✓ SGD, clipped at 1, until early stopping; ✓ and ✗ gradients not clipped; "
         "– (a tie, or too few seeds) target in caps"
     ) in html
     assert "the ledger expects" not in html

@@ -99,16 +99,25 @@ def test_the_first_listing_is_judged_by_its_own_losses():
 
 
 def test_totals_have_one_order_and_sizes_are_compared():
-    rising = tried.size_claims(25.0, 1.0, 1.44, pd.Series([13.0, 15.4, 19.0]))
+    rising = tried.size_claims(1.0, 1.44, pd.Series([13.0, 15.4, 19.0]))
     assert rising["n24.1-larger-lambda-larger-total"]
     assert rising["n24.1-total-lowest-at-half"]
     assert not rising["n24.1-total-largest-at-half"]
-    assert not rising["n24.1-equal-contribution"]
     assert not rising["n24.1-units-bits"]
-    falling = tried.size_claims(1.0, 1.05, 1.05, pd.Series([1.025, 1.02]))
+    falling = tried.size_claims(1.05, 1.05, pd.Series([1.025, 1.02]))
     assert falling["n24.1-total-largest-at-half"]
-    assert falling["n24.1-equal-contribution"]
     assert falling["n24.1-units-bits"]
+
+
+def test_a_contribution_is_equal_only_where_the_gradient_is_shared_evenly_throughout():
+    def is_equal(start, end):
+        return tried.is_equal_contribution(
+            pd.Series({"its weight": 50, "share at the start": start, "share at the end": end})
+        )
+
+    assert is_equal(48, 53)
+    assert not is_equal(0.2, 50)
+    assert not is_equal(50, 60)
 
 
 def test_what_is_said_of_the_class_is_asked_of_the_class():

@@ -270,6 +270,18 @@ def test_symptoms(make_record, accuracy, critical, probe, expected):
 
 
 @pytest.mark.parametrize(
+    ("last", "seeds", "holds"),
+    [(0.2, SEEDS, True), (0.9, SEEDS, False), (0.2, SEEDS[:4], None)],
+)
+def test_equal_weights_fail_reproducibly_only_if_every_seed_fails(make_record, last, seeds, holds):
+    records = [
+        make_record(seed=seed, epochs=(health_epoch(12.0, accuracy, 0.0),))
+        for seed, accuracy in zip(seeds, [0.1] * (len(seeds) - 1) + [last], strict=True)
+    ]
+    assert rule_of("n12.4-symptom-one-to-one-fails").holds(records) is holds
+
+
+@pytest.mark.parametrize(
     ("before", "after", "holds"),
     [(0.6, 0.85, True), (0.34, 0.34, False), (0.85, 0.85, False), (0.9, 0.6, False)],
 )

@@ -1,7 +1,7 @@
 """What the rows of the ledger come to: several cells of one table are one finding.
 
 A finding has the verdict of its rows where they agree, and is mixed where they do not. Asides, such
-as counts of lines, belong to no finding.
+as counts of lines and rows that cannot fail, belong to no finding.
 """
 
 from collections import Counter

@@ -137,7 +137,8 @@ class Claim(_Strict):
     finding: Annotated[str, StringConstraints(pattern=r"^([a-z0-9]+(-[a-z0-9]+)*)?$")] = ""
     """Name of what several rows say together; a row without one is a finding by itself."""
     trivia: bool = False
-    """Whether it is an aside, such as a count of lines; asides are counted apart."""
+    """Whether it is an aside, counted apart: a count of lines, or a row that cannot fail, such as
+    one that reads back from our own code what we copied from the page."""
     tolerance: str | None = None
     """Largest difference that still agrees, in the unit of ``printed``; see ``allowance``."""
     tolerance_reason: str = ""

@@ -277,7 +277,7 @@ def _remarks(claim: Claim, decision: Decision) -> str:
 
 
 def strip(conditions: Mapping[str, Holds]) -> str:
-    """Return under which training conditions a claim holds: ``✓ the protocol; ✗ plain SGD``.
+    """Return under which training conditions a claim holds: ``✓ the protocol; ✗ target in caps``.
 
     Those under which it is open stand at the end.
     """

@@ -207,7 +207,8 @@ def _findings_in_words(entries: Sequence[_Entry]) -> str:
     return (
         "Many rows are cells of one table and say one thing together. If each such group counts "
         f"once, there are {counts.total()} findings: {', '.join(parts)}. Another {asides} rows are "
-        "asides, such as counts of lines, and do not count as findings."
+        "asides and do not count as findings: counts of lines, and rows that cannot fail, such as "
+        "those that read back from this companion's code what it copied from the page."
     )
 
 

@@ -161,13 +161,10 @@ def first_listing_claims(
     }
 
 
-def size_claims(
-    rul_loss: float, health_loss: float, in_bits: float, totals: pd.Series
-) -> dict[str, object]:
+def size_claims(health_loss: float, in_bits: float, totals: pd.Series) -> dict[str, object]:
     """Return what section 24.1 says of the size of its losses and of their sums, by claim id.
 
     Args:
-        rul_loss: cycles².
         health_loss: nats.
         in_bits: the health loss with the binary logarithm.
         totals: weighted sums by rising RUL weight, the first of them at 0.5, (weights,).
@@ -176,7 +173,6 @@ def size_claims(
     at_half = totals.iloc[0]
     return {
         "n24.1-units-bits": bool(np.isclose(health_loss, in_bits)),
-        "n24.1-equal-contribution": bool(np.isclose(0.5 * rul_loss, 0.5 * health_loss, rtol=0.1)),
         "n24.1-equal-contribution-against-4-3": None,
         "n24.1-larger-lambda-larger-total": totals.is_monotonic_increasing,
         "n24.1-total-largest-at-half": bool(at_half == totals.max()),
@@ -527,6 +523,12 @@ def is_about_ten_percent(shares: pd.Series) -> bool:
     """Return whether a row of ``health_shares`` has about a tenth of the gradient throughout."""
     measured = shares.filter(like="share")
     return bool(((measured > 5) & (measured < 15)).all())
+
+
+def is_equal_contribution(shares: pd.Series) -> bool:
+    """Return whether a row of ``health_shares`` has about half of the gradient throughout."""
+    measured = shares.filter(like="share")
+    return bool(((measured > 45) & (measured < 55)).all())
 
 
 def _fails(action: Callable[[], object]) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rulbook.data import HEALTH_STATES, Recipe, cmapss
+from rulbook.data import HEALTH_STATES, cmapss
 from rulbook.gradients import task_gradients
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.models import DualTaskMLP, count_parameters, shared_parameters, task_parameters
@@ -121,8 +121,8 @@ def numpy_program_claims(
         "n4.1-numpy-twenty-lines": _NUMPY_LINES - no_code,
         "n4.1-numpy-unexplained-lines": _NUMPY_LINES - len(_NUMPY_EXPLAINED),
         "n4.1-sensor-count": sum(name.startswith("sensor_") for name in cmapss.COLUMNS),
-        "n4.1-feature-count": len(Recipe().feature_names),
-        "n4.1-three-classes": len(HEALTH_STATES),
+        "n4.1-feature-count": None,
+        "n4.1-three-classes": None,
     }
 
 

@@ -294,12 +294,12 @@ _ALL = (
     ),
     Study(
         "sgd-fd001-fd003",
-        "What do the verdicts on FD001 and FD003 become under plain SGD until early stopping?",
+        "What do the verdicts on FD001 and FD003 become under SGD until early stopping?",
         lambda: _sgd(_ONE_OPERATING_CONDITION),
     ),
     Study(
         "sgd-fd002-fd004",
-        "What do the verdicts on FD002 and FD004 become under plain SGD until early stopping?",
+        "What do the verdicts on FD002 and FD004 become under SGD until early stopping?",
         lambda: _sgd(_SIX_OPERATING_CONDITIONS),
     ),
     Study(

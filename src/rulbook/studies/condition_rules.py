@@ -599,6 +599,14 @@ def _plateau_at_chance(records: Records, subset: str) -> Holds:
     return mean_is_at_most(accuracies, claim_rules.NEAR_CHANCE)
 
 
+def _fails_on_every_seed(records: Records, subset: str) -> Holds:
+    """Return whether every seed ends with a health accuracy that is no better than near chance."""
+    accuracies = [selected_validation(run).health_accuracy for run in _sum_trained(records, subset)]
+    if len(accuracies) < MINIMUM_SEEDS:
+        return None
+    return all(accuracy <= claim_rules.NEAR_CHANCE for accuracy in accuracies)
+
+
 def _probe_near_chance(records: Records, subset: str) -> Holds:
     probes = [run.probe for run in _sum_trained(records, subset) if run.probe is not None]
     return mean_is_at_most([probe.balanced_accuracy for probe in probes], claim_rules.NEAR_CHANCE)
@@ -710,6 +718,7 @@ _SYMPTOMS: dict[str, Callable[[Records, str], Holds]] = {
     "n12.4-symptom-critical-recall": _critical_recall_below(0.3),
     "n12.4-rare-class-below-guessing": _critical_recall_below(claim_rules.CHANCE),
     "n12.4-symptom-probe-at-chance": _probe_near_chance,
+    "n12.4-symptom-one-to-one-fails": _fails_on_every_seed,
     "n12.4-symptom-clusters-by-rul": _probe_tells_bins_of_the_rul,
 }
 

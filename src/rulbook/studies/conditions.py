@@ -63,7 +63,7 @@ _ALL = (
     ),
     TrainingCondition(
         "sgd",
-        "plain SGD until early stopping",
+        "SGD, clipped at 1, until early stopping",
         MappingProxyType({"optimiser": "sgd", "patience": 10, "max_epochs": 100}),
         learning_rates=(0.03, 0.1, 0.3),
         must_arrive=True,

@@ -119,7 +119,8 @@ def test_an_sgd_that_arrived_stands_beside_adamw(run):
     sgd = dict(training_condition("sgd").changes) | {"learning_rate": 0.1, "max_epochs": 1}
     records = {"protocol": [run(10)], "sgd": [run(10, **sgd)]}
     read = arrived_optimisers_reading(records).data
-    assert "ends at 0.80 with AdamW and at 0.80 with SGD, over 1 seed; on 1 of them SGD ran" in read
+    assert "0.80 with *SGD, clipped at 1, until early stopping* (0.80 at its last epoch)" in read
+    assert "beside 0.80 with AdamW, over 1 seed; on 1 of them SGD ran out of epochs." in read
     assert read.count("the records are not there yet") == 3
 
 
@@ -157,8 +158,8 @@ def test_sgd_is_quoted_with_how_often_it_was_cut_short(run):
     values = sgd_values({"sgd": [late, early]})
     assert values["sgd-runs"] == 2
     assert values["sgd-clipped"] == 0
-    (answer,) = optimiser_answers({}).values()
-    assert answer.conditions == {}
+    gap, network = optimiser_answers({}).values()
+    assert gap.conditions == network.conditions == {}
 
 
 def test_fixed_weights_are_read_under_the_protocol():

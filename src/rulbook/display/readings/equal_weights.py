@@ -123,7 +123,6 @@ def listing_claims(
     """
     claims = tried.first_listing_claims(y_pred, y_rul, logits, health)
     sizes = tried.size_claims(
-        float(rul_mse(y_pred, y_rul)),
         float(health_cross_entropy(logits, health)),
         tried.cross_entropy_in_bits(logits, health),
         totals["L_total"],
@@ -310,7 +309,7 @@ def share_claims(
     """Return what decides the pitfalls about shares and scales.
 
     Args:
-        shares: what ``health_shares`` returns, the last row at 0.9/0.1.
+        shares: what ``health_shares`` returns, the first row at 0.5/0.5, the last at 0.9/0.1.
         totals: as for ``listing_values``, and the arguments that follow.
         y_pred: see there.
         y_rul: see there.
@@ -319,6 +318,7 @@ def share_claims(
     """
     in_cycles, in_caps = rul_mse(y_pred, y_rul), _in_caps(y_pred, y_rul)
     return {
+        "n24.1-equal-contribution": tried.is_equal_contribution(shares.iloc[0]),
         "n24.1-pitfall-ten-percent": tried.is_about_ten_percent(shares.iloc[-1]),
         "n24.1-pitfall-larger-dominates": bool(totals["RUL term, %"][0] > 90),
         "n24.1-pitfall-comparable-losses": None,

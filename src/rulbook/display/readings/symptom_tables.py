@@ -202,6 +202,7 @@ def optimisers_table(runs: Mapping[str, Sequence[RunRecord]], rests_on: str) -> 
 _BESIDE_THE_RUL = (
     "n12.4-symptom-rul-trains",
     "n12.4-symptom-hs-after-five-epochs",
+    "n12.4-symptom-one-to-one-fails",
     "n12.4-symptom-critical-recall",
     "n12.4-rare-class-below-guessing",
 )
@@ -238,8 +239,9 @@ def map_values(maps: TrunkMaps) -> dict[str, float]:
 
 
 def optimiser_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
-    """Return what decides whether Adam and SGD end alike; ``records`` as for symptoms."""
-    return {"n12.4-symptom-adam-sgd-gap": Answer(conditions=adam_and_sgd_agree(records))}
+    """Return what decides whether the optimiser matters; ``records`` as for symptoms."""
+    agree = Answer(conditions=adam_and_sgd_agree(records))
+    return dict.fromkeys(("n12.4-symptom-adam-sgd-gap", "n12.4-pitfall-optimiser-measured"), agree)
 
 
 def sgd_values(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
@@ -258,33 +260,46 @@ def sgd_values(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
 
 
 def arrived_optimisers_reading(records: Mapping[str, Sequence[RunRecord]]) -> Markdown:
-    """Say how the health accuracies of AdamW and of an SGD that arrived differ, by subset.
+    """Say how the health accuracies of AdamW and of SGD that arrived differ, by subset.
 
     Args:
         records: records by the name of the training condition that they were made under.
 
     """
-    lines = []
-    for subset in SUBSETS:
-        adamw, sgd = (
-            completed_runs(records.get(name, ())).get((subset, "fixed_050"), {})
-            for name in ("protocol", "sgd")
-        )
-        seeds = [seed for seed in adamw if seed in sgd]
-        if not seeds:
-            lines.append(f"On {subset} the records are not there yet.")
-            continue
-        late = sum(not has_arrived(sgd[seed]) for seed in seeds)
-        ends = {
-            name: np.mean([selected_validation(runs[seed]).health_accuracy for seed in seeds])
-            for name, runs in (("AdamW", adamw), ("SGD", sgd))
-        }
-        lines.append(
-            f"On {subset} the health accuracy ends at {ends['AdamW']:.2f} with AdamW and at "
-            f"{ends['SGD']:.2f} with SGD, over {in_words(len(seeds), 'seed')}"
-            f"{f'; on {late} of them SGD ran out of epochs' if late else ''}."
-        )
-    return Markdown(" ".join(lines))
+    return Markdown("\n".join(f"* {_optimisers_on(records, subset)}" for subset in SUBSETS))
+
+
+def _optimisers_on(records: Mapping[str, Sequence[RunRecord]], subset: str) -> str:
+    adamw, *of_sgd = (
+        completed_runs(records.get(name, ())).get((subset, "fixed_050"), {})
+        for name in ("protocol", *_WITH_SGD)
+    )
+    parts = [
+        _beside_adamw(adamw, runs, training_condition(name).label)
+        for name, runs in zip(_WITH_SGD, of_sgd, strict=True)
+        if any(seed in adamw for seed in runs)
+    ]
+    if not parts:
+        return f"On {subset} the records are not there yet."
+    return f"{subset}, health accuracy at the epoch with the lowest RUL error: {'; '.join(parts)}."
+
+
+_WITH_SGD = ("sgd", "sgd-no-clip")
+
+
+def _beside_adamw(adamw: Mapping[int, RunRecord], sgd: Mapping[int, RunRecord], label: str) -> str:
+    seeds = [seed for seed in adamw if seed in sgd]
+    late = sum(not has_arrived(sgd[seed]) for seed in seeds)
+    selected, reference = (
+        np.mean([selected_validation(runs[seed]).health_accuracy for seed in seeds])
+        for runs in (sgd, adamw)
+    )
+    last = np.mean([sgd[seed].epochs[-1].validation.health_accuracy for seed in seeds])
+    return (
+        f"{selected:.2f} with *{label}* ({last:.2f} at its last epoch) beside {reference:.2f} with "
+        f"AdamW, over {in_words(len(seeds), 'seed')}"
+        f"{f'; on {late} of them SGD ran out of epochs' if late else ''}"
+    )
 
 
 def fixed_weights_reading(records: Sequence[RunRecord]) -> Markdown:
