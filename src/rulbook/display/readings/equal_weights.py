@@ -262,19 +262,16 @@ def divergence_answers(
 ) -> dict[str, Answer]:
     """Return what decides whether (0.7, 0.7) often diverges; arguments as for the values.
 
-    Under plain SGD it is decided at the limit and well inside it, and open where lengths disagree.
+    Under plain SGD it is decided over the decade of rates below the limit and at the best rate,
+    and open where lengths disagree.
     """
     shares = {
-        "plain SGD at its largest stable rate": [
-            one.percent_diverged_at_limit for one in survival.values()
-        ],
-        "plain SGD up to half that rate": [
-            one.percent_diverged_well_inside for one in survival.values()
-        ],
+        "plain SGD over a decade of rates": [one.percent_diverged for one in survival.values()],
+        "plain SGD at its best rate": [one.percent_diverged_at_best for one in survival.values()],
         "AdamW at 3 rates": [100 * by_adamw[0] / by_adamw[1]],
     }
     often = {
-        setting: {share >= tried.OFTEN for share in of_lengths}
+        setting: {share > tried.OFTEN for share in of_lengths}
         for setting, of_lengths in shares.items()
     }
     holds = {setting: one.pop() if len(one) == 1 else None for setting, one in often.items()}
@@ -301,8 +298,6 @@ def divergence_values(
         "adamw-diverged": by_adamw[0],
         "adamw-runs": by_adamw[1],
     }
-    at_limit = [one.percent_diverged_at_limit for one in survival.values()]
-    values |= {"at-limit-lowest": min(at_limit), "at-limit-highest": max(at_limit)}
     return values | {
         f"at-best-{steps}": one.percent_diverged_at_best for steps, one in survival.items()
     }
