@@ -6,6 +6,7 @@ import pytest
 from rulbook.data.prepare import Recipe
 from rulbook.display.readings import protocol as readings
 from rulbook.display.results import within
+from rulbook.statistics import Outcome
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.comparison import comparison_table, rmse_by_seed
 
@@ -120,6 +121,22 @@ def test_a_printed_difference_is_held_against_the_noise(core, nothing, make_evid
     assert "not both recorded yet" in readings.difference_reading(nothing, 1.0)
     few = make_evidence(run for run in core.records if run.config.seed != 42)
     assert readings.difference_reading(few, 1.0) == ("With 4 seeds the noise is not known yet.")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (Outcome.TIE, "cycles, a tie."),
+        (Outcome.EQUIVALENT, "cycles, equivalent."),
+        (Outcome.LOWER, "cycles, a difference: lower."),
+    ],
+)
+def test_every_outcome_of_the_difference_reads_as_a_sentence(core, monkeypatch, outcome, said):
+    compared = comparison_table(core.records, "FD002", methods=["single_task"])
+    monkeypatch.setattr(
+        readings, "comparison_table", lambda *_, **__: compared.assign(outcome=outcome)
+    )
+    assert said in readings.difference_reading(core, 0.1)
 
 
 def test_the_explorer_has_the_trees_and_a_network_where_one_is_recorded(core, nothing):

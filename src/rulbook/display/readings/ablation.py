@@ -256,12 +256,14 @@ def sizing_reading(sizing: Evidence, comparison: Iterable[RunRecord]) -> str:
         f"{above[~has_our_widths].max():.2f} cycles higher. Of the dropout rates, "
         f"{others.loc[closest, 'convolution_dropout']:g} and {ours['convolution_dropout']:g} "
         f"differ by only {abs(above[closest]):.2f} cycles; the smaller rate was kept. One seed "
-        "cannot rank networks that are so close, and it need not: what matters is that all methods "
-        f"get the same network. The limit of {in_words(config.max_epochs, 'epoch')} never binds. "
+        "cannot rank networks that are so close, and they were all trained with equal weights. All "
+        "methods then get the same network. In the comparison the limit of "
+        f"{in_words(config.max_epochs, 'epoch')} never binds. "
         f"Of {in_words(len(networks), 'recorded training')} of the comparison the longest stopped "
         f"after {max(len(run.epochs) for _, run in networks)} by itself, and the latest best epoch "
         f"is number {max(selected for selected, _ in networks) + 1}. The batch of "
-        f"{config.batch_size} windows was chosen to save time, and was not compared with another."
+        f"{config.batch_size} windows was chosen to save time. Other batches are among the "
+        "training conditions below."
     )
 
 

@@ -374,10 +374,12 @@ def difference_reading(core: Evidence, printed: float) -> str:
     (row,) = compared
     if row.outcome == Outcome.TOO_FEW_SEEDS:
         return f"With {in_words(row.seeds, 'seed')} the noise is not known yet."
-    outcome = f"difference: {row.outcome}" if row.outcome in TOLD_APART else row.outcome
+    outcome = row.outcome if row.outcome == Outcome.EQUIVALENT else f"a {row.outcome}"
+    if row.outcome in TOLD_APART:
+        outcome = f"a difference: {row.outcome}"
     return (
         f"Over {in_words(row.seeds, 'seed')} of the compact network, single task minus equal "
-        f"weights is {within(row.difference, row.low, row.high)} cycles, a {outcome}. The smallest "
+        f"weights is {within(row.difference, row.low, row.high)} cycles, {outcome}. The smallest "
         "true difference that this comparison would have found four times out of five is "
         f"{row.smallest_detectable:.2f} cycles. "
     ) + (
