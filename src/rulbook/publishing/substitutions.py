@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from rulbook.claims.collect import ClaimRow, claims_table
-from rulbook.claims.ledger import Verdict
+from rulbook.claims.findings import verdict_counts
+from rulbook.claims.ledger import Verdict, read_ledger
 from rulbook.data import Recipe
 from rulbook.display.markup import raw_html
 from rulbook.publishing import front_page, minutes, reading_paths, scale_page, status
@@ -62,6 +63,10 @@ def _counts(rows: list[ClaimRow]) -> Iterator[tuple[str, int]]:
         yield f"{tier}_claims", len(verdicts)
         yield f"{tier}_reproduced", verdicts.count(Verdict.REPRODUCED)
         yield f"{tier}_open", verdicts.count(None)
+    claims = list(read_ledger().values())
+    findings = verdict_counts(claims, {claim.id: claim.expected for claim in claims})
+    yield "findings", findings.total()
+    yield "findings_reproduced", findings[Verdict.REPRODUCED]
 
 
 def _cited(layout: Layout) -> Any:
