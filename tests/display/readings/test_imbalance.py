@@ -66,6 +66,24 @@ def test_starts_are_quoted_over_all_subsets():
     }
 
 
+@pytest.mark.parametrize(
+    ("shut", "said"),
+    [
+        ({42}, "1 of 5 initialisations, the same on every subset, start with a shut RUL head"),
+        ({42, 123}, "2 of 5 initialisations, each on one subset at least, start"),
+    ],
+)
+def test_initialisations_are_counted_once_over_subsets(make_record, shut, said):
+    runs = [
+        make_record(
+            "fixed_050", subset, seed, starts_dead=seed in dead, epochs=(epoch(12.0, [9.0]),)
+        )
+        for subset, dead in (("FD001", {42}), ("FD002", shut))
+        for seed in SEEDS
+    ]
+    assert said in readings.start_reading(complete(runs, "initial-imbalance")).data
+
+
 def on_every_seed(make_record, *epochs):
     return {"protocol": [make_record("fixed_050", "FD001", s, epochs=epochs) for s in SEEDS]}
 

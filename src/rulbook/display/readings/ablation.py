@@ -812,9 +812,9 @@ def paper_size_reading(paper: Evidence) -> str:
     if not after_best or min(after_best) <= 0:
         return ""
     return (
-        "The large network did not need more epochs: between its best epoch and its last one, its "
-        f"error on the validation engines rises by {min(after_best):.1f} to "
-        f"{max(after_best):.1f} cycles."
+        "Between the large network's best epoch and its last one, its error on the validation "
+        f"engines rises by {min(after_best):.1f} to {max(after_best):.1f} cycles. So at this rate "
+        "and length it is not trained well, and its rows say little of what it could reach."
     )
 
 

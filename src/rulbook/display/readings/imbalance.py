@@ -4,7 +4,7 @@ The functions that end in ``_answers`` return what decides claims, by the claim'
 in ``_values`` return what the prose quotes, by its name there without the chapter.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -70,14 +70,29 @@ def start_reading(at_start: Evidence) -> Markdown:
     summary = start_summary(at_start.records)
     return Markdown(
         " ".join(
-            f"On the {network} network {rows['started shut'].sum()} of {rows['seeds'].sum()} RUL "
-            "heads start shut. For the others, the median ratio on "
+            f"On the {network} network {_how_many_shut(at_start.records, str(network))} start "
+            "with a shut RUL head. For the others, the median ratio on "
             f"{in_words(len(rows), 'subset')} goes from {rows['median'].min():.0f} to "
             f"{rows['median'].max():.0f}, and at least nine of ten batches lie between "
             f"{rows['5 %'].min():.0f} and {rows['95 %'].max():.0f}."
             for network, rows in summary.groupby("network")
         )
     )
+
+
+def _how_many_shut(records: Iterable[RunRecord], network: str) -> str:
+    """Count initialisations: a seed draws the same one on every subset."""
+    runs = [run for run in records if run.config.network == network]
+    seeds = {run.config.seed for run in runs}
+    shut = [
+        {run.config.seed for run in runs if run.starts_dead and run.config.subset == subset}
+        for subset in {run.config.subset for run in runs}
+    ]
+    always, ever = set.intersection(*shut), set.union(*shut)
+    of_all = f"of {in_words(len(seeds), 'initialisation')}"
+    if always == ever:
+        return f"{len(ever)} {of_all}, the same on every subset,"
+    return f"{len(ever)} {of_all}, each on one subset at least,"
 
 
 def starts_table(starts: pd.DataFrame) -> HTML:
