@@ -267,7 +267,7 @@ def test_the_books_network_stands_beside_the_compact_one(make_record, make_evide
     )
     head, *rows = cells_of(readings.paper_size_shown(paper, {"FD002": core}))
     assert [row[2] for row in rows] == ["paper", "compact", "paper, diverged"]
-    assert rows[0][head.index("gradient ratio, median")] == "70"
+    assert rows[0][head.index("gradient ratio, median of epochs")] == "70"
     assert rows[0][head.index("best epoch")] == "1 of 2"
     assert "rises by 3.5 to 3.5 cycles" in readings.paper_size_reading(paper)
     assert readings.paper_size_reading(core) == ""

@@ -878,7 +878,7 @@ def _measured(run: RunRecord) -> dict[str, str]:
         "RMSE [95 % interval]": within(error.value, error.low, error.high),
         "uncapped": number(measured["rmse_uncapped"]),
         "mean error": number(measured["mean_error"]),
-        "gradient ratio, median": number(float(np.median(ratios)), 0) if ratios else "–",
+        "gradient ratio, median of epochs": number(float(np.median(ratios)), 0) if ratios else "–",
     }
 
 

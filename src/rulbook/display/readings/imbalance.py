@@ -180,7 +180,8 @@ def ratio_by_training_table(
     said = " ".join(one.sentence() for one in others)
     return table(
         pd.DataFrame(rows),
-        f"Median gradient ratio over all observed steps of trainings at equal weights. {said}",
+        "Median gradient ratio over all observed steps of trainings at equal weights; the "
+        f"protocol's are those of the core studies. {said}",
     )
 
 

@@ -118,8 +118,9 @@ def symptoms_by_condition(records: Mapping[str, Sequence[RunRecord]]) -> HTML:
     return table(
         pd.DataFrame(rows),
         "Equal weights under each training condition: compact network, validation engines, mean ± "
-        "sd over seeds. Figures are at the selected epoch unless another is named; the RMSE is in "
-        "cycles, and the probe's accuracy is balanced",
+        "sd over seeds; the protocol's trainings are those of the core studies. Figures are at the "
+        "selected epoch unless another is named; the RMSE is in cycles, and the probe's accuracy "
+        "is balanced",
     )
 
 
