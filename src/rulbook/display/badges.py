@@ -294,7 +294,7 @@ def strip(conditions: Mapping[str, Holds]) -> str:
     ]
     undecided = "; ".join(labels[name] for name in in_order if conditions[name] is None)
     if undecided:
-        decided.append(f"– (a tie, or too few seeds) {undecided}")
+        decided.append(f"– (tie or few seeds) {undecided}")
     return "; ".join(decided)
 
 

@@ -63,14 +63,14 @@ _ALL = (
     ),
     TrainingCondition(
         "sgd",
-        "SGD, clipped at 1, until early stopping",
+        "SGD, clipped",
         MappingProxyType({"optimiser": "sgd", "patience": 10, "max_epochs": 100}),
         learning_rates=(0.03, 0.1, 0.3),
         must_arrive=True,
     ),
     TrainingCondition(
         "sgd-no-clip",
-        "SGD, not clipped, until early stopping",
+        "SGD, not clipped",
         MappingProxyType(
             {"optimiser": "sgd", "clip_norm": None, "patience": 10, "max_epochs": 100}
         ),

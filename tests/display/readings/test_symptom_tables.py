@@ -9,7 +9,7 @@ import pytest
 from rulbook.claims.ledger import find
 from rulbook.data.prepare import HEALTH_STATES, health_state
 from rulbook.display.readings.symptom_tables import (
-    arrived_optimisers_reading,
+    arrived_optimisers_table,
     both_tasks_table,
     confusion_table,
     early_ratios_table,
@@ -118,10 +118,12 @@ def test_early_ratios_are_shown_under_the_names_of_the_text():
 def test_an_sgd_that_arrived_stands_beside_adamw(run):
     sgd = dict(training_condition("sgd").changes) | {"learning_rate": 0.1, "max_epochs": 1}
     records = {"protocol": [run(10)], "sgd": [run(10, **sgd)]}
-    read = arrived_optimisers_reading(records).data
-    assert "0.80 with *SGD, clipped at 1, until early stopping* (0.80 at its last epoch)" in read
-    assert "beside 0.80 with AdamW, over 1 seed; on 1 of them SGD ran out of epochs." in read
-    assert read.count("the records are not there yet") == 3
+    (row,) = cells_of(arrived_optimisers_table(records))
+    assert row["training condition"] == training_condition("sgd").label
+    assert (row["seeds"], row["arrived"]) == ("1", "0")
+    assert [row[f"SGD, {epoch} epoch"] for epoch in ("selected", "last")] == ["0.80", "0.80"]
+    assert row["AdamW"] == "0.80"
+    assert cells_of(arrived_optimisers_table({})) == []
 
 
 def test_weights_that_serve_both_are_named_and_the_open_ones_counted():

@@ -260,47 +260,48 @@ def sgd_values(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
     }
 
 
-def arrived_optimisers_reading(records: Mapping[str, Sequence[RunRecord]]) -> Markdown:
-    """Say how the health accuracies of AdamW and of SGD that arrived differ, by subset.
+_WITH_SGD = ("sgd", "sgd-no-clip")
+
+
+def arrived_optimisers_table(records: Mapping[str, Sequence[RunRecord]]) -> HTML:
+    """Show the health accuracies of SGD that arrived beside those of AdamW on the same seeds.
 
     Args:
         records: records by the name of the training condition that they were made under.
 
     """
-    return Markdown("\n".join(f"* {_optimisers_on(records, subset)}" for subset in SUBSETS))
-
-
-def _optimisers_on(records: Mapping[str, Sequence[RunRecord]], subset: str) -> str:
-    adamw, *of_sgd = (
-        completed_runs(records.get(name, ())).get((subset, "fixed_050"), {})
-        for name in ("protocol", *_WITH_SGD)
+    rows = []
+    adamw = completed_runs(records.get("protocol", ()))
+    for subset in SUBSETS:
+        reference = adamw.get((subset, "fixed_050"), {})
+        for name in _WITH_SGD:
+            sgd = completed_runs(records.get(name, ())).get((subset, "fixed_050"), {})
+            seeds = [seed for seed in reference if seed in sgd]
+            if seeds:
+                last = [sgd[seed].epochs[-1].validation.health_accuracy for seed in seeds]
+                rows.append(
+                    {
+                        "subset": subset,
+                        "training condition": training_condition(name).label,
+                        "seeds": len(seeds),
+                        "arrived": sum(has_arrived(sgd[seed]) for seed in seeds),
+                        "SGD, selected epoch": _mean_accuracy(sgd, seeds),
+                        "SGD, last epoch": float(np.mean(last)),
+                        "AdamW": _mean_accuracy(reference, seeds),
+                    }
+                )
+    columns = ["subset", "training condition", "seeds", "arrived"]
+    accuracies = ["SGD, selected epoch", "SGD, last epoch", "AdamW"]
+    return table(
+        pd.DataFrame(rows, columns=[*columns, *accuracies]),
+        "Health accuracy on the validation engines, mean over seeds. The selected epoch is the one "
+        "with the lowest RUL error; a training that has not arrived ran out of epochs",
+        dict.fromkeys(accuracies, ".2f"),
     )
-    parts = [
-        _beside_adamw(adamw, runs, training_condition(name).label)
-        for name, runs in zip(_WITH_SGD, of_sgd, strict=True)
-        if any(seed in adamw for seed in runs)
-    ]
-    if not parts:
-        return f"On {subset} the records are not there yet."
-    return f"{subset}, health accuracy at the epoch with the lowest RUL error: {'; '.join(parts)}."
 
 
-_WITH_SGD = ("sgd", "sgd-no-clip")
-
-
-def _beside_adamw(adamw: Mapping[int, RunRecord], sgd: Mapping[int, RunRecord], label: str) -> str:
-    seeds = [seed for seed in adamw if seed in sgd]
-    late = sum(not has_arrived(sgd[seed]) for seed in seeds)
-    selected, reference = (
-        np.mean([selected_validation(runs[seed]).health_accuracy for seed in seeds])
-        for runs in (sgd, adamw)
-    )
-    last = np.mean([sgd[seed].epochs[-1].validation.health_accuracy for seed in seeds])
-    return (
-        f"{selected:.2f} with *{label}* ({last:.2f} at its last epoch) beside {reference:.2f} with "
-        f"AdamW, over {in_words(len(seeds), 'seed')}"
-        f"{f'; on {late} of them SGD ran out of epochs' if late else ''}"
-    )
+def _mean_accuracy(runs: Mapping[int, RunRecord], seeds: Iterable[int]) -> float:
+    return float(np.mean([selected_validation(runs[seed]).health_accuracy for seed in seeds]))
 
 
 def fixed_weights_reading(records: Sequence[RunRecord]) -> Markdown:
