@@ -177,6 +177,8 @@ def test_the_controls_of_the_floor_are_compared_with_its_fixed_weights(every_see
     nothing = make_evidence()
     assert readings.floor_controls_reading(nothing) == nothing.sentence()
     assert "Not recorded yet" in readings.floor_controls_shown({"FD002": nothing}).data
+    one_seed = make_evidence([run for run in core.records if run.config.seed == SEEDS[0]])
+    assert "nan" not in readings.floor_controls_shown({"FD002": one_seed}).data
 
 
 def test_choices_are_compared_under_each_weighting_that_has_them(make_record, make_evidence):

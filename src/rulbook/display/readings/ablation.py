@@ -635,7 +635,7 @@ def floor_controls_shown(evidence_of: Mapping[str, Evidence]) -> HTML | Markdown
             "seeds": row.seeds,
             "minus 0.05/0.95": within(row.difference, row.low, row.high),
             "outcome": row.outcome,
-            "could have seen": row.smallest_detectable,
+            "could have seen": number(row.smallest_detectable),
         }
         for subset, evidence in evidence_of.items()
         for row in rows_of(comparisons_of(evidence, subset, _FLOOR_CONTROLS, reference="fixed_005"))
@@ -645,7 +645,6 @@ def floor_controls_shown(evidence_of: Mapping[str, Evidence]) -> HTML | Markdown
     return table(
         pd.DataFrame(rows),
         f"Test RMSE against fixed 0.05/0.95, in cycles. {resting_on}",
-        {"could have seen": ".2f"},
     )
 
 
