@@ -38,7 +38,13 @@ from rulbook.studies.claim_rules import (
     lowest_error,
 )
 from rulbook.studies.comparison import compare_groups, comparison_table, losses_of_groups
-from rulbook.studies.conditions import PARTLY, Holds, require_condition, training_condition
+from rulbook.studies.conditions import (
+    PARTLY,
+    WITH_SGD,
+    Holds,
+    require_condition,
+    training_condition,
+)
 from rulbook.studies.evidence import completed_runs
 from rulbook.studies.fixed_weights import best_weights, change_of_balance, course_of
 from rulbook.studies.imbalance import (
@@ -286,7 +292,7 @@ def adam_and_sgd_agree(records: Mapping[str, Records]) -> dict[str, Holds]:
             for subset in cmapss.SUBSETS
         )
         for name, runs in about.items()
-        if runs and training_condition(name).changes.get("optimiser") == "sgd"
+        if runs and name in WITH_SGD
     }
 
 

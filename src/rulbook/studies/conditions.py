@@ -93,6 +93,11 @@ CONDITIONS = {condition.name: condition for condition in _ALL}
 :meta hide-value:
 """
 
+WITH_SGD = tuple(
+    name for name, condition in CONDITIONS.items() if condition.changes.get("optimiser") == "sgd"
+)
+"""The names of the training conditions whose optimiser is SGD."""
+
 
 def training_condition(name: str) -> TrainingCondition:
     """Return the training condition of that name.

@@ -22,7 +22,7 @@ from rulbook.studies.condition_rules import (
     decide_all,
     weights_serving_both,
 )
-from rulbook.studies.conditions import Holds, training_condition
+from rulbook.studies.conditions import WITH_SGD, Holds, training_condition
 from rulbook.studies.evidence import Evidence, completed_runs, has_arrived
 from rulbook.studies.methods import METHODS, method_of
 from rulbook.studies.symptoms import (
@@ -260,9 +260,6 @@ def sgd_values(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
     }
 
 
-_WITH_SGD = ("sgd", "sgd-no-clip")
-
-
 def arrived_optimisers_table(records: Mapping[str, Sequence[RunRecord]]) -> HTML:
     """Show the health accuracies of SGD that arrived beside those of AdamW on the same seeds.
 
@@ -274,7 +271,7 @@ def arrived_optimisers_table(records: Mapping[str, Sequence[RunRecord]]) -> HTML
     adamw = completed_runs(records.get("protocol", ()))
     for subset in SUBSETS:
         reference = adamw.get((subset, "fixed_050"), {})
-        for name in _WITH_SGD:
+        for name in WITH_SGD:
             sgd = completed_runs(records.get(name, ())).get((subset, "fixed_050"), {})
             seeds = [seed for seed in reference if seed in sgd]
             if seeds:
