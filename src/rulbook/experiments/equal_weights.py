@@ -521,14 +521,18 @@ def health_shares(
 
 def is_about_ten_percent(shares: pd.Series) -> bool:
     """Return whether a row of ``health_shares`` has about a tenth of the gradient throughout."""
-    measured = shares.filter(like="share")
-    return bool(((measured > 5) & (measured < 15)).all())
+    return _is_about(shares, 10)
 
 
 def is_equal_contribution(shares: pd.Series) -> bool:
     """Return whether a row of ``health_shares`` has about half of the gradient throughout."""
+    return _is_about(shares, 50)
+
+
+def _is_about(shares: pd.Series, percent: float) -> bool:
+    """Return whether every share of a row is less than five points from ``percent``."""
     measured = shares.filter(like="share")
-    return bool(((measured > 45) & (measured < 55)).all())
+    return bool(((measured > percent - 5) & (measured < percent + 5)).all())
 
 
 def _fails(action: Callable[[], object]) -> bool:

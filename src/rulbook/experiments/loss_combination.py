@@ -349,8 +349,12 @@ def falls_against_controls(steps: Sequence[int] = (3, 100, 300, 1000)) -> pd.Dat
 
 def control_claims(falls: pd.DataFrame) -> dict[str, ClaimValue]:
     """Decide whether the loop trains the RUL alone; ``falls``: of ``falls_against_controls``."""
-    share = falls["health, both"] / falls["health, alone"]
-    return {"n4.3-loop-only-regression": bool((share < 0.1).all())}
+    return {"n4.3-loop-only-regression": bool((health_kept(falls) < 0.1).all())}
+
+
+def health_kept(falls: pd.DataFrame) -> pd.Series:
+    """Return the share of its own fall that the health loss keeps beside the RUL, by length."""
+    return falls["health, both"] / falls["health, alone"]
 
 
 def first_losses(seeds: Sequence[int]) -> Floats:

@@ -199,7 +199,7 @@ def control_values(falls: pd.DataFrame) -> dict[str, float]:
         falls: what ``falls_against_controls`` returns.
 
     """
-    share = 100 * falls["health, both"] / falls["health, alone"]
+    share = 100 * combination.health_kept(falls)
     return {"health-kept-low": share.min(), "health-kept-high": share.max()}
 
 
