@@ -1,9 +1,9 @@
 """Intervals and tests: between methods on the same engines, over seeds, and over both.
 
 ``compare_crossed`` resamples engines and seeds together, and decides a whole family of
-comparisons, corrected by Holm. ``compare_over_engines`` and ``compare_over_seeds`` look at one
-source of chance each. Beside a tie stands the smallest difference that could have been seen, so
-that "no difference" never means "too few data".
+comparisons, corrected by Holm. ``rmse_over_engines``, ``over_seeds`` and ``compare_over_seeds``
+look at one source of chance each. Beside a tie stands the smallest difference that could have been
+seen, so that "no difference" never means "too few data".
 """
 
 import math
@@ -97,7 +97,7 @@ class Comparison:
         p_value: two-sided p-value of no difference.
         smallest_detectable: smallest true difference that a two-sided 5 % test would have found
             with 80 % power at this noise.
-        n: number of pairs: test engines or seeds.
+        n: number of pairs, one a seed.
     """
 
     difference: float
@@ -163,50 +163,6 @@ def rmse_over_engines(errors: npt.ArrayLike) -> Estimate:
         float(drawn.confidence_interval.high),
         float(drawn.standard_error),
         squared.size,
-    )
-
-
-def compare_over_engines(errors: npt.ArrayLike, other_errors: npt.ArrayLike) -> Comparison:
-    """Compare the RMSE of two methods by a paired bootstrap over test engines.
-
-    Squared errors are averaged over seeds first, so that what is resampled is the engine, the
-    unit that a new fleet would change. The interval is the percentile interval; the p-value is the
-    level at which that interval would just reach 0.
-
-    Args:
-        errors: predicted minus true RUL of the first method in cycles, shape (seeds, engines).
-        other_errors: the same of the second, shape (its seeds, engines), engines in the same order.
-
-    Returns:
-        RMSE of the first minus RMSE of the second, in cycles.
-
-    Raises:
-        ValueError: an input is no matrix, the engines differ in number, or there are fewer than
-            two.
-    """
-    first, second = _seed_averaged_squares(errors), _seed_averaged_squares(other_errors)
-    if first.size != second.size:
-        raise ValueError(f"the methods have {first.size} and {second.size} engines, not the same")
-    drawn = stats.bootstrap(
-        (first, second),
-        _difference_of_root_means,
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=_BATCH,
-        method="percentile",
-        confidence_level=CONFIDENCE,
-        rng=_BOOTSTRAP_SEED,
-    )
-    differences = drawn.bootstrap_distribution
-    beyond = int(min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0)))
-    return Comparison(
-        difference=float(_difference_of_root_means(first, second)),
-        low=float(drawn.confidence_interval.low),
-        high=float(drawn.confidence_interval.high),
-        p_value=min(1.0, 2 * (1 + beyond) / (1 + RESAMPLES)),
-        smallest_detectable=smallest_detectable_difference(float(drawn.standard_error)),
-        n=first.size,
     )
 
 
@@ -302,8 +258,8 @@ def compare_crossed(
       stretched by the root of S / (S - 1), and by the root of ν over a draw of χ² with ν = S - 1
       degrees of freedom, the draw that turns a normal variable into Student's t.
 
-    Where engines alone vary, this is the paired bootstrap of ``compare_over_engines``; where seeds
-    alone vary, it is close to the paired t test of ``compare_over_seeds``.
+    Where engines alone vary, this is the paired bootstrap over engines; where seeds alone vary, it
+    is close to the paired t test of ``compare_over_seeds``.
 
     Resamples are added until the Monte-Carlo error of every corrected p-value is below a tenth of
     its distance from the level, or until there are ``MAXIMUM_RESAMPLES``. An outcome whose p-value
@@ -429,10 +385,6 @@ def _t_quantile(degrees_of_freedom: float) -> float:
 def _root_mean(squared: Floats, axis: int = -1) -> Floats:
     roots: Floats = np.sqrt(squared.mean(axis=axis))
     return roots
-
-
-def _difference_of_root_means(first: Floats, second: Floats, axis: int = -1) -> Floats:
-    return _root_mean(first, axis) - _root_mean(second, axis)
 
 
 def _seed_averaged_squares(errors: npt.ArrayLike) -> Floats:

@@ -19,20 +19,15 @@ def test_every_row_but_an_aside_belongs_to_one_finding():
 
 
 def test_a_finding_of_several_verdicts_is_mixed():
+    undecided = {"expected": None, "waiting": "records", "needs": "records", "tier": "statistical"}
+    refuted = {"expected": "refuted", "reason": "It is not."}
+    changes = [{"finding": "one"}, {"finding": "one"}, {"finding": "two"}, undecided]
+    changes += [refuted | {"finding": "two"}, {"trivia": True}]
     claims = [
-        Claim(**make_row(id="n24.1-a", finding="one")),
-        Claim(**make_row(id="n24.1-b", finding="one")),
-        Claim(**make_row(id="n24.1-c", finding="two")),
-        Claim(**make_row(id="n24.1-d", finding="two")),
-        Claim(**make_row(id="n24.1-e")),
-        Claim(**make_row(id="n24.1-f", trivia=True)),
+        Claim(**make_row(id=f"n24.1-{number}", **change)) for number, change in enumerate(changes)
     ]
-    held, not_held = Verdict.REPRODUCED, Verdict.REFUTED
-    verdicts = dict(
-        zip([claim.id for claim in claims], [held, held, held, not_held, None, held], strict=True)
-    )
-    assert verdict_counts(claims, verdicts) == Counter({held: 1, MIXED: 1, None: 1})
-    assert verdict_counts([], {}) == Counter()
+    assert verdict_counts(claims) == Counter({Verdict.REPRODUCED: 1, MIXED: 1, None: 1})
+    assert verdict_counts([]) == Counter()
 
 
 def test_a_verdict_on_trainings_names_their_optimiser() -> None:

@@ -5,9 +5,9 @@ as counts of lines and rows that cannot fail, belong to no finding.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from rulbook.claims.ledger import Claim, Verdict
+from rulbook.claims.ledger import Claim
 
 MIXED = "mixed"
 """Stands for the verdict of a finding whose rows have several."""
@@ -25,18 +25,10 @@ def by_finding(claims: Iterable[Claim]) -> dict[str, list[Claim]]:
     return findings
 
 
-def verdict_counts(
-    claims: Iterable[Claim], verdicts: Mapping[str, Verdict | None]
-) -> Counter[str | None]:
-    """Return how many findings have which verdict, ``MIXED`` and ``None`` for open ones included.
-
-    Args:
-        claims: rows of the ledger.
-        verdicts: verdict of each of them, by id.
-
-    """
+def verdict_counts(claims: Iterable[Claim]) -> Counter[str | None]:
+    """Return how many findings have which verdict, ``MIXED`` and ``None`` (open) among them."""
     counts: Counter[str | None] = Counter()
     for rows in by_finding(claims).values():
-        found = {verdicts[claim.id] for claim in rows}
+        found = {claim.expected for claim in rows}
         counts[found.pop() if len(found) == 1 else MIXED] += 1
     return counts

@@ -199,7 +199,7 @@ def report_text(claims: Sequence[Claim], decided: Sequence[Decided], cited: str 
 def _findings_in_words(entries: Sequence[_Entry]) -> str:
     """Return what the rows come to where cells that say one thing together count once."""
     claims = [entry.claim for entry in entries]
-    counts = verdict_counts(claims, {claim.id: claim.expected for claim in claims})
+    counts = verdict_counts(claims)
     parts = [f"{counts[verdict]} {verdict.words}" for verdict in Verdict if counts[verdict]]
     parts += [f"{counts[MIXED]} {MIXED}"] * bool(counts[MIXED])
     parts += [f"{counts[None]} open"] * bool(counts[None])

@@ -63,8 +63,7 @@ def _counts(rows: list[ClaimRow]) -> Iterator[tuple[str, int]]:
         yield f"{tier}_claims", len(verdicts)
         yield f"{tier}_reproduced", verdicts.count(Verdict.REPRODUCED)
         yield f"{tier}_open", verdicts.count(None)
-    claims = list(read_ledger().values())
-    findings = verdict_counts(claims, {claim.id: claim.expected for claim in claims})
+    findings = verdict_counts(read_ledger().values())
     yield "findings", findings.total()
     yield "findings_reproduced", findings[Verdict.REPRODUCED]
 

@@ -358,7 +358,7 @@ def method_tables(evidence: Evidence, subset: str) -> HTML:
 def _told_apart(evidence: Evidence, subset: str, methods: Sequence[str] | None = None) -> str:
     """Say how many networks are told from fixed 0.5/0.5 on a subset."""
     compared = comparisons_of(evidence, subset, methods)
-    networks = compared[~compared["method"].isin(_BASELINES)]
+    networks = _networks(compared)
     apart = int(networks["outcome"].isin(TOLD_APART).sum())
     verb = "is" if apart < 2 else "are"
     return f"on {subset}, {apart or 'none'} of {len(networks)} {verb} told from fixed 0.5/0.5"
@@ -431,7 +431,7 @@ def comparison_reading(evidence: Evidence, subset: str) -> str:
     """Say how many methods tie with equal weights on a subset, which do not, and what was seen."""
     rows = comparisons_of(evidence, subset)
     compared = rows[rows["outcome"] != Outcome.TOO_FEW_SEEDS]
-    networks = compared[~compared["method"].isin(_BASELINES)]
+    networks = _networks(compared)
     if networks.empty:
         return f"On {subset} nothing can be compared yet."
     apart = networks["outcome"].isin(TOLD_APART)
@@ -471,10 +471,10 @@ def comparison_values(
 
     """
     seen = [
-        rows.loc[~rows["method"].isin(_BASELINES), "smallest_detectable"].median()
-        for rows in (comparisons_of(evidence_of[subset], subset) for subset in BOOK_SUBSETS)
+        _networks(comparisons_of(evidence_of[subset], subset))["smallest_detectable"].median()
+        for subset in BOOK_SUBSETS
     ]
-    networks = compared[~compared["method"].isin(_BASELINES)]
+    networks = _networks(compared)
     return {
         "seen-low": min(seen),
         "seen-high": max(seen),
@@ -527,7 +527,7 @@ def lower_than_equal_weights(compared: pd.DataFrame) -> pd.DataFrame:
         compared: what ``rulbook.studies.by_condition.condition_tables`` returns.
 
     """
-    networks = compared[~compared["method"].isin(_BASELINES)]
+    networks = _networks(compared)
     return networks[networks["outcome"] == Outcome.LOWER]
 
 
@@ -546,7 +546,7 @@ def conditions_reading(compared: pd.DataFrame) -> str:
         compared: what ``rulbook.studies.by_condition.condition_tables`` returns.
 
     """
-    networks = compared[~compared["method"].isin(_BASELINES)]
+    networks = _networks(compared)
     decided = networks[networks["difference_low"].notna()]
     if decided.empty:
         return "No method has every seed under any training condition yet."
@@ -838,14 +838,19 @@ _FLOOR_CONTROLS = ("gaba", "gaba_no_floor", "imtl_g", "grace")
 _CHOICE_METHODS = ("fixed_050", "fixed_075", "fixed_090", "gaba", "single_task")
 
 
+def _networks(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of networks, without the baselines that are none."""
+    return rows[~rows["method"].isin(_BASELINES)]
+
+
 def _subset_overview(evidence: Evidence, subset: str) -> str:
     rows = estimates_of(evidence, subset)
     recorded = rows[rows["seeds"] > 0].set_index("label")
-    is_network = ~recorded["method"].isin(_BASELINES)
-    if not is_network.any():
+    networks = _networks(recorded)
+    if networks.empty:
         return ""
-    most = int(recorded.loc[is_network, "seeds"].max())
-    errors = recorded.loc[is_network & (recorded["seeds"] == most), "rmse"]
+    most = int(networks["seeds"].max())
+    errors = networks.loc[networks["seeds"] == most, "rmse"]
     points = [
         f"**{subset}.** The errors of the {in_words(len(errors), 'network method')} with "
         f"{in_words(most, 'recorded seed')} lie between {errors.min():.2f} ({errors.idxmin()}) "
