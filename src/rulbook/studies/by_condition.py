@@ -9,14 +9,16 @@ import pandas as pd
 from rulbook.data import cmapss
 from rulbook.statistics import MINIMUM_SEEDS, Outcome, estimate_crossed
 from rulbook.studies.comparison import REFERENCE, comparison_table
-from rulbook.studies.conditions import CONDITIONS, require_condition, training_condition
+from rulbook.studies.conditions import (
+    CONDITIONS,
+    METHODS_BY_CONDITION,
+    require_condition,
+    training_condition,
+)
 from rulbook.studies.evidence import completed_runs, has_arrived, records_under
 from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import METHODS, method_of
 from rulbook.training.record import RunRecord
-
-METHODS_BY_CONDITION = (REFERENCE, "fixed_0002", "single_task", "amnl", "gaba", "grace")
-"""The methods that are compared under every training condition, equal weights first."""
 
 _BOOSTING = "gradient_boosting"
 
