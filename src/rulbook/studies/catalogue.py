@@ -15,7 +15,7 @@ from rulbook.studies.conditions import (
     TrainingCondition,
     training_condition,
 )
-from rulbook.studies.equal_tuning import TUNED_SUBSETS, tuning_runs
+from rulbook.studies.equal_tuning import TUNED_UNDER, tuning_runs
 from rulbook.studies.methods import AMNL_SWEEP, METHODS, method
 from rulbook.studies.tuning import chosen_config
 from rulbook.training.config import RunConfig
@@ -332,7 +332,7 @@ _ALL = (
             f"How do the weighting methods compare on {subset} when all are tuned alike?",
             partial(_tuned, subset),
         )
-        for subset in TUNED_SUBSETS
+        for subset in TUNED_UNDER
     ),
     Study(
         "window-split-fd002",
