@@ -55,12 +55,13 @@ from rulbook.studies.comparison import (
     estimates_table,
 )
 from rulbook.studies.competence import competence_sentence
-from rulbook.studies.condition_rules import decide_all, errors_by_condition, gaba_weights
+from rulbook.studies.condition_rules import decide_all
 from rulbook.studies.evidence import Evidence, completed_runs, errors_by_engine, runs_table
 from rulbook.studies.grid import GRID, GRID_ROWS
 from rulbook.studies.imbalance import weights_by_epoch
 from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import AMNL_SWEEP, FIXED_METHODS, METHODS, method_of
+from rulbook.studies.printed_figures import errors_by_condition, gaba_weights
 from rulbook.studies.protocol_choices import sizing_table, variants_table
 from rulbook.training.config import RunConfig
 from rulbook.training.record import RunRecord
