@@ -14,7 +14,7 @@ from rulbook.display.plots import DescribedFigure
 from rulbook.display.results import in_words, sentences, waiting
 from rulbook.experiments.gaba_floor import first_bound_step
 from rulbook.statistics import TOLD_APART
-from rulbook.studies.comparison import REFERENCE, estimates_of
+from rulbook.studies.comparison import REFERENCE, estimates_of, networks_of
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.methods import METHODS
 from rulbook.weighting.gaba import GABALoss
@@ -94,8 +94,8 @@ def specification_curve(compared: pd.DataFrame) -> DescribedFigure:
             interval, and baselines, are left out.
 
     """
-    is_network = ~compared["method"].isin([name for name, row in METHODS.items() if row.baseline])
-    rows = compared[is_network & compared["difference_low"].notna()].sort_values("difference")
+    networks = networks_of(compared)
+    rows = networks[networks["difference_low"].notna()].sort_values("difference")
     figure: Figure
     figure, axes = plots.panels(1, height=1.2 + 0.2 * len(rows))
     middle, low, high = rows[["difference", "difference_low", "difference_high"]].to_numpy().T
