@@ -103,7 +103,7 @@ CONDITIONS = {condition.name: condition for condition in _ALL}
 """
 
 METHODS_BY_CONDITION = ("fixed_050", "fixed_0002", "single_task", "amnl", "gaba", "grace")
-"""The methods that are compared under every training condition, equal weights first."""
+"""The methods that every training condition is meant for, equal weights first."""
 
 WITH_SGD = tuple(
     name for name, condition in CONDITIONS.items() if condition.changes.get("optimiser") == "sgd"

@@ -3,7 +3,6 @@ import pytest
 from rulbook.claims.ledger import find
 from rulbook.display.readings import ablation as readings
 from rulbook.display.results import within
-from rulbook.studies.by_condition import condition_table
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.comparison import comparison_table, estimates_table
 from rulbook.studies.grid import GRID, main_effects
@@ -80,15 +79,6 @@ def test_a_comparison_is_read_from_its_table(grid, make_evidence):
         fewer, "FD002"
     )
     assert readings.comparison_reading(grid, "FD001") == "On FD001 nothing can be compared yet."
-
-
-def test_the_front_page_counts_comparisons_of_networks(every_seed):
-    core = {s: every_seed(s, fixed_050=10.0, gaba=20.0) for s in ("FD002", "FD004")}
-    compared = condition_table({"protocol": core["FD002"].records}, "FD002")
-    values = readings.comparison_values(core, compared)
-    assert values["compared"] == 1
-    assert 0 < values["seen-low"] <= values["seen-high"]
-    assert values["lower-than-equal"] == ""
 
 
 def test_the_overview_leaves_out_methods_with_fewer_seeds_and_the_baselines(

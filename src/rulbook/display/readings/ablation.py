@@ -13,7 +13,6 @@ from rulbook.claims.decision import Answer, answer_of_figure
 from rulbook.claims.ledger import find
 from rulbook.claims.printed import ABLATION_ROWS, LABELLED_METHODS
 from rulbook.display.folds import folded
-from rulbook.display.readings.training_conditions import lower_in_words
 from rulbook.display.results import (
     error_table,
     in_words,
@@ -342,35 +341,6 @@ def comparison_reading(evidence: Evidence, subset: str) -> str:
         if waiting_rows
         else ""
     )
-
-
-def comparison_values(
-    evidence_of: Mapping[str, Evidence], compared: pd.DataFrame
-) -> dict[str, object]:
-    """Return what the front page says of the comparisons.
-
-    Args:
-        evidence_of: see the module.
-        compared: what ``rulbook.studies.by_condition.condition_tables`` returns.
-
-    Returns:
-        ``seen-low``, ``seen-high``: the difference in RMSE that the typical comparison on either
-        of the source's subsets would have seen after the correction, cycles; ``compared``: how
-        many networks have an outcome under a training condition; ``lower-than-equal``: those
-        whose error is lower than that of equal weights.
-
-    """
-    seen = [
-        networks_of(comparisons_of(evidence_of[subset], subset))["smallest_detectable"].median()
-        for subset in BOOK_SUBSETS
-    ]
-    networks = networks_of(compared)
-    return {
-        "seen-low": min(seen),
-        "seen-high": max(seen),
-        "compared": int(networks["difference_low"].notna().sum()),
-        "lower-than-equal": lower_in_words(compared),
-    }
 
 
 def overview(evidence_of: Mapping[str, Evidence]) -> str:

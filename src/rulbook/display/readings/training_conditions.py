@@ -12,6 +12,7 @@ from rulbook.statistics import (
     TOLD_APART,
     Outcome,
 )
+from rulbook.studies.claim_rules import BOOK_SUBSETS
 from rulbook.studies.comparison import (
     networks_of,
 )
@@ -75,3 +76,37 @@ def competence_reading(competence: pd.DataFrame) -> str:
         "The figures are medians over methods of the validation RMSE under each training "
         "condition:\n\n"
     ) + "\n".join(f"* {competence_sentence(competence, subset)}" for subset in SUBSETS)
+
+
+def comparison_values(compared: pd.DataFrame) -> dict[str, object]:
+    """Return what the front page says of the comparisons.
+
+    Args:
+        compared: what ``rulbook.studies.by_condition.condition_tables`` returns.
+
+    Returns:
+        ``seen-low``, ``seen-high``: the difference in RMSE that the typical comparison on either
+        of the source's subsets would have seen under the protocol after the correction, cycles;
+        ``others-low``, ``others-high``: the same of the other subsets under ``book-batch``;
+        ``compared``: how many networks have an outcome under a training condition;
+        ``lower-than-equal``: those whose error is lower than that of equal weights.
+
+    """
+    networks = networks_of(compared)
+    of_source = networks["subset"].isin(BOOK_SUBSETS)
+    under = networks["condition"]
+    seen, others = (
+        rows.groupby("subset")["smallest_detectable"].median()
+        for rows in (
+            networks[of_source & (under == "protocol")],
+            networks[~of_source & (under == "book-batch")],
+        )
+    )
+    return {
+        "seen-low": seen.min(),
+        "seen-high": seen.max(),
+        "others-low": others.min(),
+        "others-high": others.max(),
+        "compared": int(networks["difference_low"].notna().sum()),
+        "lower-than-equal": lower_in_words(compared),
+    }
