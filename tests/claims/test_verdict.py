@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from rulbook.claims import Claim, Verdict, compare
 from rulbook.claims.verdict import normalise, over_conditions, shown
 from rulbook.errors import RulbookError, UsageError
-from rulbook.studies.conditions import CONDITIONS, PARTLY, Holds
+from rulbook.studies.conditions import CONDITIONS
+from rulbook.studies.holds import PARTLY, Holds
 
 from ..ledger_rows import make_row
 

@@ -31,6 +31,8 @@ from rulbook.studies.sweep import Status
 from rulbook.training import RunRecord
 from rulbook.training.record import TestPredictions
 
+from .conftest import cells_of
+
 
 def record(name: str, seed: int, noise: float) -> RunRecord:
     true = np.random.default_rng(0).integers(5, 190, 30)
@@ -63,11 +65,6 @@ def nothing() -> Evidence:
     return Evidence("core-a", (), Status(0, 0, 260), (), ())
 
 
-def rows_of(html) -> list[list[str]]:
-    rows = re.findall(r"<tr.*?</tr>", html.data, re.DOTALL)
-    return [[re.sub(r"<[^>]+>", "", c) for c in re.findall(r"<t[dh].*?</t[dh]>", r)] for r in rows]
-
-
 def test_one_is_singular():
     assert [in_words(count, "seed") for count in (0, 1, 2)] == ["0 seeds", "1 seed", "2 seeds"]
 
@@ -98,7 +95,7 @@ def test_every_table_says_what_it_rests_on(evidence, nothing):
 
 
 def test_the_error_table_holds_what_the_records_give(evidence):
-    header, *rows = rows_of(error_table(evidence, "FD002", printed={"gaba": "7.53"}))
+    header, *rows = cells_of(error_table(evidence, "FD002", printed={"gaba": "7.53"}))
     estimates = estimates_table(evidence.records, "FD002").set_index("label")
     compared = comparison_table(evidence.records, "FD002").set_index("label")
     assert [row[0] for row in rows] == list(estimates.index)
@@ -119,12 +116,12 @@ def test_the_error_table_holds_what_the_records_give(evidence):
 
 
 def test_rows_that_are_asked_for_are_compared_as_a_family_of_their_own(evidence):
-    _, *rows = rows_of(error_table(evidence, "FD002", ["gaba"]))
+    _, *rows = cells_of(error_table(evidence, "FD002", ["gaba"]))
     assert [row[0] for row in rows] == ["Fixed 0.5/0.5", "GABA"]
 
 
 def test_an_untrained_health_head_shows_dashes(evidence):
-    header, *rows = rows_of(quality_table(evidence, "FD002"))
+    header, *rows = cells_of(quality_table(evidence, "FD002"))
     accuracy = {row[0]: row[header.index("health accuracy")] for row in rows}
     assert accuracy["Single task (RUL only)"] == NOTHING
     assert NOTHING not in (accuracy["GABA"], accuracy["Fixed 0.5/0.5"])
@@ -135,7 +132,7 @@ def test_nothing_recorded_names_the_command(nothing):
 
 
 def test_the_evidence_table_has_a_row_a_study(evidence, nothing):
-    _, first, second = rows_of(evidence_table(evidence, nothing))
+    _, first, second = cells_of(evidence_table(evidence, nothing))
     assert first[2:4] == ["6 of 260", "254"]
     assert second[2:4] == ["0 of 260", "260"]
 
@@ -181,7 +178,7 @@ def test_the_error_table_compares_with_engines_and_seeds_left_to_chance():
     records = tuple(record(name, seed, s) for seed in seeds for name, s in spreads.items())
     few = tuple(record("dwa", seed, 3.0) for seed in seeds[:4])
     evidence = Evidence("core-a", records + few, Status(14, 0, 246), (), seeds)
-    header, *rows = rows_of(error_table(evidence, "FD002"))
+    header, *rows = cells_of(error_table(evidence, "FD002"))
     cells = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
     crossed = comparison_table(evidence.records, "FD002").set_index("label").loc["GABA"]
     assert cells["GABA"]["outcome"] == "lower"
@@ -198,7 +195,7 @@ def test_conditions_and_competence_are_shown_with_their_words():
     names = ("fixed_050", "gaba", "gradient_boosting")
     records = [record(name, seed, 10.0) for name in names for seed in (42, 123)]
     html = condition_results(condition_table({"protocol": records}, "FD002"), "By condition")
-    _, *rows = rows_of(html)
+    _, *rows = cells_of(html)
     assert [(row[1], row[2], row[7]) for row in rows[:2]] == [
         ("the protocol", "Fixed 0.5/0.5", "waiting"),
         ("the protocol", "Fixed 0.002/0.998", "not run"),
@@ -217,7 +214,7 @@ def test_conditions_and_competence_are_shown_with_their_words():
             "competent": [False, True],
         }
     )
-    _, first, second = rows_of(competence_shown(rows, "Competence"))
+    _, first, second = cells_of(competence_shown(rows, "Competence"))
     assert first[-1] == "not competent"
     assert second[-1] == "competent"
     assert second[-2] == "\N{MINUS SIGN}0.30"

@@ -8,7 +8,7 @@ import pytest
 from rulbook.claims.collect import claims_table
 from rulbook.claims.ledger import SECTIONS
 from rulbook.data import SUBSETS
-from rulbook.display.readings.ablation import lower_than_equal_weights
+from rulbook.display.readings.training_conditions import lower_than_equal_weights
 from rulbook.publishing import front_page
 from rulbook.publishing.layout import of_checkout
 from rulbook.statistics import Outcome

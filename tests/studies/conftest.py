@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rulbook import paths
-from rulbook.studies.catalogue import base_config
+from rulbook.studies.catalogue import SEEDS, base_config
 from rulbook.studies.methods import method
 from rulbook.training import EpochRecord, RunConfig, RunRecord
 from rulbook.training.record import (
@@ -49,6 +49,12 @@ def epoch(rmse: float, ratios: object = (), test_rmse: float | None = None) -> E
         test=watched,
         test_every_window=watched,
     )
+
+
+def validated(rmse: float = 12.0, **measured: object) -> EpochRecord:
+    """Return an epoch with these fields of its validation metrics."""
+    one = epoch(rmse)
+    return one.model_copy(update={"validation": one.validation.model_copy(update=measured)})
 
 
 @cache
@@ -131,3 +137,15 @@ def make_record() -> RecordMaker:
         )
 
     return make
+
+
+@pytest.fixture
+def on_every_seed(make_record: RecordMaker) -> Callable[..., list[RunRecord]]:
+    """Return a maker of the runs of a method on the source's seeds."""
+
+    def runs(
+        name: str, subset: str = "FD002", seeds: Sequence[int] = SEEDS, **changes: object
+    ) -> list[RunRecord]:
+        return [make_record(name, subset, seed=seed, **changes) for seed in seeds]
+
+    return runs

@@ -24,16 +24,6 @@ SGD = {**training_condition("sgd").changes, "learning_rate": 0.1}
 
 
 @pytest.fixture
-def on_every_seed(make_record):
-    """Return the runs of a method on the source's seeds."""
-
-    def runs(name, seeds=SEEDS, **changes):
-        return [make_record(name, seed=seed, **changes) for seed in seeds]
-
-    return runs
-
-
-@pytest.fixture
 def three_methods(on_every_seed):
     return [
         *on_every_seed("fixed_050", noise=10.0),
@@ -67,7 +57,7 @@ def test_baselines_are_compared_alone(three_methods, on_every_seed):
 def test_fewer_than_five_seeds_have_no_outcome_and_no_say_in_the_correction(
     three_methods, on_every_seed
 ):
-    few = on_every_seed("grace", SEEDS[:4], noise=3.0)
+    few = on_every_seed("grace", seeds=SEEDS[:4], noise=3.0)
     table = comparison_table([*three_methods, *few], "FD002").set_index("method")
     assert table.loc["grace", "outcome"] is Outcome.TOO_FEW_SEEDS
     assert math.isnan(table.loc["grace", "p_holm"])
@@ -145,7 +135,7 @@ def test_a_table_by_condition_says_what_can_be_said(three_methods, on_every_seed
         "book-batch": [
             *on_every_seed("fixed_050", **BOOK_BATCH, noise=10.0),
             *on_every_seed("gaba", **BOOK_BATCH, noise=30.0),
-            *on_every_seed("grace", SEEDS[:3], **BOOK_BATCH),
+            *on_every_seed("grace", seeds=SEEDS[:3], **BOOK_BATCH),
         ],
         "caps": [],
     }
@@ -178,7 +168,7 @@ def test_the_correction_is_over_one_condition_without_boosting(three_methods, on
 
 def test_a_reference_that_waits_leaves_no_outcome(on_every_seed):
     records = [
-        *on_every_seed("fixed_050", SEEDS[:4], **BOOK_BATCH),
+        *on_every_seed("fixed_050", seeds=SEEDS[:4], **BOOK_BATCH),
         *on_every_seed("gaba", **BOOK_BATCH, noise=2.0),
     ]
     table = condition_table({"book-batch": records}, "FD002").set_index("method")
@@ -190,8 +180,8 @@ def test_sgd_that_did_not_arrive_has_no_outcome(on_every_seed):
     arrived, going = (epoch(12.0),) * 50, (epoch(12.0),) * 100
     records = [
         *on_every_seed("fixed_050", epochs=arrived, **SGD),
-        *on_every_seed("gaba", SEEDS[:4], epochs=arrived, noise=2.0, **SGD),
-        *on_every_seed("gaba", SEEDS[4:], epochs=going, noise=2.0, **SGD),
+        *on_every_seed("gaba", seeds=SEEDS[:4], epochs=arrived, noise=2.0, **SGD),
+        *on_every_seed("gaba", seeds=SEEDS[4:], epochs=going, noise=2.0, **SGD),
         *on_every_seed("fixed_0002", epochs=arrived, noise=2.0, **SGD),
     ]
     table = condition_table({"sgd": records}, "FD002").set_index("method")
@@ -202,8 +192,8 @@ def test_sgd_that_did_not_arrive_has_no_outcome(on_every_seed):
 
 def test_diverged_runs_are_not_waited_for(on_every_seed):
     records = [
-        *on_every_seed("gaba", SEEDS[:4]),
-        *on_every_seed("gaba", SEEDS[4:], diverged=True),
+        *on_every_seed("gaba", seeds=SEEDS[:4]),
+        *on_every_seed("gaba", seeds=SEEDS[4:], diverged=True),
     ]
     assert why_no_outcome(records, "protocol", "FD002", "gaba") is NoOutcome.DIVERGED
     assert why_no_outcome(records, "protocol", "FD001", "gaba") is NoOutcome.NOT_RUN

@@ -1,13 +1,20 @@
 import numpy as np
+import pytest
 
 from rulbook.data.prepare import health_state
 from rulbook.metrics import recall_per_class
 from rulbook.studies.catalogue import SEEDS
+from rulbook.studies.evidence import Evidence
+from rulbook.studies.sweep import Status
 from rulbook.studies.symptoms import (
     RECALLS,
     confusion,
     health_by_epoch,
+    plain_sum_runs,
     probe_scores,
+    runs_by_optimiser,
+    share_of_clipped_steps,
+    stopped_while_improving,
 )
 from rulbook.training.record import ProbeScores
 
@@ -66,3 +73,44 @@ def test_probes_are_listed_for_runs_that_have_both(make_record):
     found = probe_scores([with_probes, make_record(seed=123)])
     assert found["seed"].tolist() == [42]
     assert found.loc[0, ["balanced", "balanced_at_start"]].tolist() == [0.8, 0.5]
+
+
+def study_of(records):
+    records = tuple(records)
+    return Evidence("any", records, Status(len(records), 0, 0), (), ())
+
+
+@pytest.fixture
+def run(make_record):
+    """Return a maker of runs under the protocol of which the last epoch is the selected one."""
+
+    def make(subset, *epochs, **changes):
+        record = make_record(subset=subset, epochs=epochs, **changes)
+        return record.model_copy(update={"selected_epoch": len(epochs) - 1})
+
+    return make
+
+
+def test_the_protocol_stands_beside_the_other_optimisers_on_their_subset(run):
+    protocol = [run(subset, epoch(10.0)) for subset in ("FD001", "FD002")]
+    sgd = run("FD002", epoch(10.0), optimiser="sgd")
+    runs = runs_by_optimiser(protocol, study_of([sgd]))
+    assert runs == {"adamw": [protocol[1]], "sgd": [sgd]}
+
+
+def test_runs_of_the_plain_sum_are_the_completed_ones_of_the_protocol(run, make_record):
+    first, second = run("FD001", epoch(1.0)), run("FD002", epoch(1.0))
+    others = [make_record("gaba"), make_record(seed=123, diverged=True)]
+    assert plain_sum_runs(study_of([first, *others]), study_of([second])) == [first, second]
+
+
+def test_a_run_that_was_stopped_while_improving_has_its_best_epoch_last(run):
+    stopped = run("FD002", *[epoch(10.0)] * 3, max_epochs=3)
+    rested = run("FD002", *[epoch(10.0)] * 3, max_epochs=4)
+    assert stopped_while_improving([stopped, rested]) == 1
+
+
+def test_clipped_steps_are_averaged_over_epochs(run):
+    clipped = epoch(1.0).model_copy(update={"clipped_share": 1.0})
+    assert share_of_clipped_steps([run("FD002", clipped, epoch(1.0))]) == 0.5
+    assert share_of_clipped_steps([]) != share_of_clipped_steps([])  # NaN

@@ -10,7 +10,7 @@ from rulbook import paths
 from rulbook.claims.decision import Decision
 from rulbook.claims.ledger import CHAPTERS, Claim, read_ledger
 from rulbook.errors import RulbookError
-from rulbook.studies.conditions import Holds
+from rulbook.studies.holds import Holds
 
 METADATA_KEY = "rulbook_claims"
 """Key of an output's metadata under which a badge leaves its decisions."""

@@ -14,7 +14,7 @@ from rulbook.claims.verdict import (
 )
 from rulbook.data.cmapss import Source
 from rulbook.errors import RulbookError
-from rulbook.studies.conditions import Holds
+from rulbook.studies.holds import Holds
 
 
 @dataclass(frozen=True)

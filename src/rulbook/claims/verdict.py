@@ -8,7 +8,8 @@ import numpy as np
 
 from rulbook.claims.ledger import Claim, Verdict, truth_in_words
 from rulbook.errors import RulbookError
-from rulbook.studies.conditions import PARTLY, Holds, is_setting, training_condition
+from rulbook.studies.conditions import is_setting, training_condition
+from rulbook.studies.holds import PARTLY, Holds
 
 Value = bool | str | Decimal
 """A measured value in the form in which it is compared."""

@@ -28,7 +28,8 @@ from rulbook.data.cmapss import Source
 from rulbook.display.glue import glue, publish
 from rulbook.display.grids import grid_of, shared_beginning
 from rulbook.display.markup import html_of
-from rulbook.studies.conditions import CONDITIONS, PARTLY, Holds, is_setting, training_condition
+from rulbook.studies.conditions import CONDITIONS, is_setting, training_condition
+from rulbook.studies.holds import PARTLY, Holds
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,15 @@
-"""What the records say about claims that are decided by one number or under the protocol alone.
+"""What the rules of claims share: what the source compares, what chance is, when all is recorded.
 
-Statements about methods, which may turn round with the optimiser, the batch or the length of a
-training, are decided under every training condition, by ``rulbook.studies.condition_rules``.
+A printed figure is held against what ``rulbook.studies.printed_figures`` returns. A statement about
+methods is decided under every training condition, by ``rulbook.studies.condition_rules``.
 """
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
-from rulbook.data import cmapss
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.comparison import rmse_by_seed
-from rulbook.studies.evidence import Evidence, completed_runs
-from rulbook.studies.imbalance import protocol_runs
 from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name, method_of
-from rulbook.studies.symptoms import health_by_epoch
 from rulbook.training.record import RunRecord
 
 BOOK_SUBSETS = ("FD002", "FD004")
@@ -78,8 +72,6 @@ def every_seed_in(
     )
 
 
-# The symptoms of §12.4, on trainings of the plain sum ----------------------------------------
-
 CHANCE = 1 / len(HEALTH_STATES)
 """Balanced accuracy of a classifier of the health states that has learned nothing."""
 
@@ -95,18 +87,6 @@ def is_near_chance(balanced_accuracy: float) -> bool:
     return balanced_accuracy <= NEAR_CHANCE
 
 
-def health_accuracy_reached(imbalance: Evidence) -> float | None:
-    """Return the health accuracy at the selected epoch, %, mean over seeds, then over subsets.
-
-    It is ``None`` while a run of the study is missing.
-    """
-    if not imbalance.complete:
-        return None
-    epochs = health_by_epoch(protocol_runs(imbalance.records))
-    selected = epochs[epochs["selected"]]
-    return float(100 * selected.groupby("subset")["health_accuracy"].mean().mean())
-
-
 def lowest_error(records: Iterable[RunRecord], subset: str, methods: Iterable[str]) -> str:
     """Return the method whose test RMSE, averaged over its seeds, is the lowest on a subset.
 
@@ -116,29 +96,3 @@ def lowest_error(records: Iterable[RunRecord], subset: str, methods: Iterable[st
     """
     records = list(records)
     return min(methods, key=lambda name: rmse_by_seed(records, subset, name).value)
-
-
-def mean_test_rmse(records: Iterable[RunRecord], subset: str, method: str) -> float | None:
-    """Return what a printed error is held against: a method's mean test RMSE over the seeds.
-
-    It is against the capped RUL, in cycles; ``None`` until every seed is recorded.
-    """
-    records = list(records)
-    complete = every_seed_in(records, [subset], [method])
-    return rmse_by_seed(records, subset, method).value if complete else None
-
-
-def gaba_last_rul_weight(records: Iterable[RunRecord]) -> float | None:
-    """Return GABA's RUL weight in the last epoch, averaged over its runs.
-
-    They are those on the subsets of which every seed is recorded; ``None`` where there is none.
-    """
-    records = list(records)
-    runs = completed_runs(records)
-    last = [
-        run.epochs[-1].weights["rul_weight"]
-        for subset in cmapss.SUBSETS
-        if every_seed_in(records, [subset], ["gaba"])
-        for run in runs[subset, "gaba"].values()
-    ]
-    return float(np.mean(last)) if last else None

@@ -30,7 +30,7 @@ from rulbook.studies.evidence import (
     runs_table,
 )
 from rulbook.studies.measures import MEASURES
-from rulbook.studies.methods import FIXED_RUL_WEIGHTS, NAMED_METHODS, fixed_name
+from rulbook.studies.methods import BASELINES, FIXED_RUL_WEIGHTS, NAMED_METHODS, fixed_name
 from rulbook.studies.tuning import selected_validation
 from rulbook.training.record import RunRecord
 from rulbook.typing import Floats
@@ -158,7 +158,7 @@ def comparison_table(
     """
     loss = MEASURES[measure]
     pairs = _paired_runs(filter(loss.applies_to, records), subset, reference, methods)
-    networks = [name for name in pairs if not NAMED_METHODS[name].baseline]
+    networks = [name for name in pairs if name not in BASELINES]
     families = [networks, *([name] for name in pairs if name not in networks)]
     compared = {
         name: comparison
@@ -182,6 +182,11 @@ def comparison_table(
     ]
     columns = [field.name for field in fields(CrossedComparison)]
     return pd.DataFrame(rows, columns=["method", "label", *columns])
+
+
+def networks_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of networks, without those of ``BASELINES``; ``rows`` by ``method``."""
+    return rows[~rows["method"].isin(BASELINES)]
 
 
 def health_loss_table(

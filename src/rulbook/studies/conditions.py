@@ -7,22 +7,12 @@ Each condition is a set of changes to ``RunConfig``; everything else stays as th
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
 
 from rulbook.data.prepare import Recipe
 from rulbook.errors import RulbookError, unknown_name
 from rulbook.models import ARCHITECTURES
 from rulbook.studies.methods import method_of
 from rulbook.training.config import PROTOCOL_LABEL, RunConfig
-
-PARTLY: Literal["partly"] = "partly"
-"""A claim holds on some subsets, or in one reading, and is shown not to hold in the others."""
-
-Holds = bool | Literal["partly"] | None
-"""Whether a claim holds under a training condition.
-
-``None`` stands for a tie, for too few seeds, and for runs that are missing.
-"""
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,9 @@ METHODS = {method.name: method for method in _ROWS}
 """
 
 
+BASELINES = tuple(name for name, row in METHODS.items() if row.baseline)
+"""The names of the methods that are no networks."""
+
 _AMNL_ROWS = (
     Method("amnl_060", "AMNL 0.6/0.4", "fixed_060", "failure_weighted_mse"),
     Method("amnl_090", "AMNL 0.9/0.1", "fixed_090", "failure_weighted_mse"),

@@ -1,7 +1,5 @@
 """What is said of fixed weights: cells and sentences follow the numbers."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,12 +14,9 @@ from rulbook.studies.evidence import Evidence
 from rulbook.studies.fixed_weights import FIRST_COURSE, BestWeights
 from rulbook.studies.sweep import Status
 
+from ..conftest import cells_of
+
 WAITING = Evidence("long", (), Status(0, 0, 2), (), ())
-
-
-def rows_of(html):
-    rows = re.findall(r"<tr.*?</tr>", html.data, re.DOTALL)
-    return [[re.sub(r"<[^>]+>", "", c) for c in re.findall(r"<t[dh].*?</t[dh]>", r)] for r in rows]
 
 
 def test_the_printed_progression_is_the_ledgers():
@@ -49,7 +44,7 @@ def course():
 
 
 def test_recorded_losses_stand_beside_the_printed_ones_of_their_epoch(progression, course):
-    header, first, third = rows_of(
+    header, first, third = cells_of(
         readings.progression_table(progression, {FIRST_COURSE: course}, "All.")
     )
     assert header[1:] == [
@@ -89,7 +84,7 @@ def test_a_search_is_summed_up_over_its_repeats():
     weights = np.array([[0.2, 0.4], [0.6, 0.8]])
     searches = {"grid": Searches(weights, np.array([[10.0, 12.0], [14.0, 12.0]]))}
     gap = Comparison(-0.5, -1.0, 0.25, 0.2, 0.7, 2)
-    _, row = rows_of(readings.search_table(searches, {"grid": gap}))
+    _, row = cells_of(readings.search_table(searches, {"grid": gap}))
     assert row[:5] == ["grid", "2", "0.200", "0.500", "0.8000"]
     assert row[5].startswith("11.00 [")
     assert row[6] == "−0.50 [−1.00, +0.25]"
@@ -98,7 +93,7 @@ def test_a_search_is_summed_up_over_its_repeats():
 
 def test_shares_of_steps_stay_between_nothing_and_all():
     shares = {0.5: pd.Series([0.0, 1.0, 4.0]), "1/(1+ρ)": pd.Series([50.0, 50.0])}
-    _, first, second = rows_of(readings.harm_table(shares))
+    _, first, second = cells_of(readings.harm_table(shares))
     assert first == ["0.5", "2 [0, 7]"]
     assert second == ["1/(1+ρ)", "50 [50, 50]"]
 

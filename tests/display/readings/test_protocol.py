@@ -1,5 +1,3 @@
-import re
-
 import pandas as pd
 import pytest
 
@@ -10,12 +8,7 @@ from rulbook.statistics import Outcome
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.comparison import comparison_table, rmse_by_seed
 
-from ..conftest import epoch
-
-
-def cells_of(html) -> list[list[str]]:
-    rows = re.findall(r"<tr.*?</tr>", html.data, re.DOTALL)
-    return [[re.sub(r"<[^>]+>", "", c) for c in re.findall(r"<t[dh].*?</t[dh]>", r)] for r in rows]
+from ..conftest import cells_of, epoch
 
 
 @pytest.fixture

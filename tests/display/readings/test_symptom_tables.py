@@ -1,7 +1,5 @@
 """Tables of the symptoms: what stands in their cells comes from the records."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,21 +27,16 @@ from rulbook.studies.evidence import Evidence
 from rulbook.studies.sweep import Status
 from rulbook.training.record import ProbeScores
 
-from ...studies.conftest import epoch, make_record
+from ..conftest import cells_of, epoch
 
-__all__ = ["make_record"]
 NBSP = "\N{NO-BREAK SPACE}"
 RESTS_ON = "Study x: 2 of 2."
 
 
-def cells_of(html):
+def by_column(html):
     """Return the rows of a table as dictionaries by column."""
-    header, *rows = re.findall(r"<tr.*?</tr>", html.data, re.DOTALL)
-    heads, *cells = (
-        [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<t[dh].*?</t[dh]>", row)]
-        for row in (header, *rows)
-    )
-    return [dict(zip(heads, row, strict=True)) for row in cells]
+    heads, *rows = cells_of(html)
+    return [dict(zip(heads, row, strict=True)) for row in rows]
 
 
 @pytest.fixture
@@ -62,7 +55,7 @@ def run(make_record):
 def test_both_tasks_have_a_row_a_subset_with_first_fifth_and_selected_epoch(run):
     runs = [run(40, 30, 20, 15, 12, 10), run(42, 30, 20, 15, 12, 14, seed=123)]
     html = both_tasks_table(runs, RESTS_ON)
-    (row,) = cells_of(html)
+    (row,) = by_column(html)
     assert (row["subset"], row["seeds"]) == ("FD002", "2")
     assert (row["RMSE, epoch 1"], row["RMSE, selected"]) == ("41.0", f"12.0 ±{NBSP}2.8")
     assert (row["accuracy, epoch 5"], row["most frequent state"]) == ("0.80", "0.60")
@@ -72,7 +65,7 @@ def test_both_tasks_have_a_row_a_subset_with_first_fifth_and_selected_epoch(run)
 
 def test_the_confusion_counts_engines_and_gives_their_recall(run):
     record = run(10)
-    rows = cells_of(confusion_table([record], RESTS_ON))
+    rows = by_column(confusion_table([record], RESTS_ON))
     true = health_state(np.asarray(record.test.true_rul), (80, 30))
     predicted = np.asarray(record.test.predicted_health)
     for number, (state, row) in enumerate(zip(HEALTH_STATES, rows, strict=True)):
@@ -84,24 +77,24 @@ def test_the_confusion_counts_engines_and_gives_their_recall(run):
 
 def test_probes_are_means_over_seeds(run):
     runs = [run(10, balanced=0.8), run(10, balanced=0.6, seed=123)]
-    (row,) = cells_of(probe_table(runs, RESTS_ON))
+    (row,) = by_column(probe_table(runs, RESTS_ON))
     assert (row["seeds"], row["balanced accuracy"]) == ("2", f"0.70 ±{NBSP}0.14")
     assert row["most frequent state"] == "0.60"
 
 
 def test_optimisers_have_a_row_each_with_the_length_of_their_trainings(run):
     runs = {"adamw": [run(20, 10), run(20, 15, 12, seed=123)], "sgd": [run(30, optimiser="sgd")]}
-    adamw, sgd = cells_of(optimisers_table(runs, RESTS_ON))
+    adamw, sgd = by_column(optimisers_table(runs, RESTS_ON))
     assert (adamw["optimiser"], adamw["epochs"]) == ("AdamW", "2 to 3")
     assert (sgd["optimiser"], sgd["seeds"], sgd["RMSE"]) == ("SGD", "1", "30.0")
-    assert cells_of(optimisers_table({"adam": []}, RESTS_ON))[0]["epochs"] == "none"
+    assert by_column(optimisers_table({"adam": []}, RESTS_ON))[0]["epochs"] == "none"
 
 
 def test_nothing_recorded_gives_tables_without_rows():
     for table in (both_tasks_table, confusion_table, probe_table):
         html = table([], RESTS_ON)
         assert RESTS_ON in html.data
-        assert cells_of(html) == []
+        assert by_column(html) == []
 
 
 def test_early_ratios_are_shown_under_the_names_of_the_text():
@@ -110,7 +103,7 @@ def test_early_ratios_are_shown_under_the_names_of_the_text():
         [("FD001", 0, 4, 12, 123.45, 0.2345, 526.4, 400.2, 700.7)],
         columns=[*columns, "ratio_low", "ratio_high"],
     )
-    (row,) = cells_of(early_ratios_table(ratios))
+    (row,) = by_column(early_ratios_table(ratios))
     assert (row["‖g_rul‖"], row["‖g_hs‖"]) == ("123.5", "0.234")
     assert [row[name] for name in ("ratio", "from", "to")] == ["526", "400", "701"]
 
@@ -118,12 +111,12 @@ def test_early_ratios_are_shown_under_the_names_of_the_text():
 def test_an_sgd_that_arrived_stands_beside_adamw(run):
     sgd = dict(training_condition("sgd").changes) | {"learning_rate": 0.1, "max_epochs": 1}
     records = {"protocol": [run(10)], "sgd": [run(10, **sgd)]}
-    (row,) = cells_of(arrived_optimisers_table(records))
+    (row,) = by_column(arrived_optimisers_table(records))
     assert row["training condition"] == training_condition("sgd").label
     assert (row["seeds"], row["arrived"]) == ("1", "0")
     assert [row[f"SGD, {epoch} epoch"] for epoch in ("selected", "last")] == ["0.80", "0.80"]
     assert row["AdamW"] == "0.80"
-    assert cells_of(arrived_optimisers_table({})) == []
+    assert by_column(arrived_optimisers_table({})) == []
 
 
 def test_weights_that_serve_both_are_named_and_the_open_ones_counted():

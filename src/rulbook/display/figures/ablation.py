@@ -15,7 +15,7 @@ from rulbook.display.plots import DescribedFigure
 from rulbook.display.results import in_words, sentences, waiting
 from rulbook.experiments.gaba_floor import first_bound_step
 from rulbook.statistics import TOLD_APART
-from rulbook.studies.comparison import REFERENCE, estimates_of
+from rulbook.studies.comparison import REFERENCE, estimates_of, networks_of
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.methods import METHODS
 from rulbook.weighting.fixed import FixedWeightLoss
@@ -98,8 +98,8 @@ def specification_curve(compared: pd.DataFrame) -> DescribedFigure:
             interval, and baselines, are left out.
 
     """
-    is_network = ~compared["method"].isin([name for name, row in METHODS.items() if row.baseline])
-    rows = compared[is_network & compared["difference_low"].notna()].sort_values("difference")
+    networks = networks_of(compared)
+    rows = networks[networks["difference_low"].notna()].sort_values("difference")
     marked = _choices(rows)
     lines = max(len(marked), 1)
     heights = (2.4, 0.17 * lines)

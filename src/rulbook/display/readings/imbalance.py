@@ -15,14 +15,9 @@ from rulbook.data import SUBSETS
 from rulbook.display.results import in_words, number, number_range
 from rulbook.display.tables import table
 from rulbook.experiments.gradient_norms import PLACES
-from rulbook.studies.condition_rules import (
-    FIGURE_CONDITIONS,
-    QUADRUPLED_BY,
-    RATIO_SUBSET,
-    decide_all,
-    median_ratios,
-)
+from rulbook.studies.condition_rules import decide_all
 from rulbook.studies.conditions import training_condition
+from rulbook.studies.equal_weight_rules import QUADRUPLED_BY
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.imbalance import (
     gradients_by_epoch,
@@ -35,6 +30,7 @@ from rulbook.studies.imbalance import (
     typical_cosine,
 )
 from rulbook.studies.methods import METHODS, method_of
+from rulbook.studies.printed_figures import FIGURE_CONDITIONS, RATIO_SUBSET, median_ratios
 from rulbook.training.record import RunRecord
 
 _WHOLE = ".0f"

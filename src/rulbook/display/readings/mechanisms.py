@@ -18,9 +18,10 @@ from rulbook.experiments import mechanisms
 from rulbook.statistics import Estimate
 from rulbook.studies.claim_rules import FD002_GAIN
 from rulbook.studies.comparison import rmse_by_seed
-from rulbook.studies.condition_rules import decide_all, errors_by_condition
+from rulbook.studies.condition_rules import decide_all
 from rulbook.studies.evidence import Evidence, completed_runs
 from rulbook.studies.methods import method
+from rulbook.studies.printed_figures import errors_by_condition
 from rulbook.studies.protocol_choices import variants_table
 from rulbook.training.record import RunRecord
 

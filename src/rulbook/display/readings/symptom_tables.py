@@ -16,15 +16,17 @@ from rulbook.display.results import in_words, number, spread
 from rulbook.display.tables import table
 from rulbook.experiments.trunk_maps import TrunkMaps
 from rulbook.optimisers import OPTIMISER_NAMES
-from rulbook.studies.claim_rules import BOOK_SUBSETS, health_accuracy_reached, is_near_chance
+from rulbook.studies.claim_rules import BOOK_SUBSETS, is_near_chance
 from rulbook.studies.condition_rules import (
     adam_and_sgd_agree,
     decide_all,
-    weights_serving_both,
 )
-from rulbook.studies.conditions import WITH_SGD, Holds, training_condition
+from rulbook.studies.conditions import WITH_SGD, training_condition
 from rulbook.studies.evidence import Evidence, completed_runs, has_arrived
+from rulbook.studies.holds import Holds
+from rulbook.studies.method_rules import weights_serving_both
 from rulbook.studies.methods import METHODS, method_of
+from rulbook.studies.printed_figures import health_accuracy_reached
 from rulbook.studies.symptoms import (
     RECALLS,
     confusion,
@@ -311,7 +313,7 @@ def serving_weights_reading(serving: Mapping[str, Mapping[str, Holds]]) -> str:
     """Say which fixed weights are shown to serve both tasks on which subset.
 
     Args:
-        serving: what ``rulbook.studies.condition_rules.weights_serving_both`` returns, by subset.
+        serving: what ``rulbook.studies.method_rules.weights_serving_both`` returns, by subset.
 
     """
     parts = []

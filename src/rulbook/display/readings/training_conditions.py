@@ -1,0 +1,112 @@
+"""What chapter 07 and the front page say of methods under the training conditions."""
+
+import pandas as pd
+
+from rulbook.data.cmapss import SUBSETS
+from rulbook.display.results import (
+    in_words,
+    rows_of,
+    within,
+)
+from rulbook.statistics import (
+    TOLD_APART,
+    Outcome,
+)
+from rulbook.studies.claim_rules import BOOK_SUBSETS
+from rulbook.studies.comparison import (
+    networks_of,
+)
+from rulbook.studies.competence import competence_sentence
+
+
+def conditions_reading(compared: pd.DataFrame) -> str:
+    """Say how many comparisons under all training conditions have an outcome, and which differ.
+
+    Args:
+        compared: what ``rulbook.studies.by_condition.condition_tables`` returns.
+
+    """
+    networks = networks_of(compared)
+    decided = networks[networks["difference_low"].notna()]
+    if decided.empty:
+        return "No method has every seed under any training condition yet."
+    told_apart = decided[decided["outcome"].isin(TOLD_APART)]
+    differences = "; ".join(
+        f"{row.label} on {row.subset}, *{row.condition_label}*, is {row.outcome} (difference "
+        f"{within(row.difference, row.difference_low, row.difference_high)} cycles)"
+        for row in rows_of(told_apart)
+    )
+    return (
+        f"Of {in_words(len(decided), 'comparison')} with every seed, {len(told_apart) or 'none'} "
+        f"{'are' if len(told_apart) > 1 else 'is'} told from equal weights"
+        f"{f': {differences}' if differences else ''}. The methods of one condition on one subset "
+        "are corrected together. There is no correction over the conditions."
+    )
+
+
+def lower_than_equal_weights(compared: pd.DataFrame) -> pd.DataFrame:
+    """Return the networks whose error is shown to be lower than that of equal weights.
+
+    Args:
+        compared: what ``rulbook.studies.by_condition.condition_tables`` returns.
+
+    """
+    networks = networks_of(compared)
+    return networks[networks["outcome"] == Outcome.LOWER]
+
+
+def lower_in_words(compared: pd.DataFrame) -> str:
+    """Name those of ``lower_than_equal_weights``, ``AMNL (batch 64, patience 20) on FD003``."""
+    return ", ".join(
+        f"{row.label} ({row.condition_label}) on {row.subset}"
+        for row in rows_of(lower_than_equal_weights(compared))
+    )
+
+
+def competence_reading(competence: pd.DataFrame) -> str:
+    """Say of every subset whether its trainings are about as good as gradient boosting.
+
+    Args:
+        competence: what ``rulbook.studies.competence.competence_table`` returns.
+
+    """
+    if competence.empty:
+        return "Whether the trainings are competent is measured on C-MAPSS, which is not at hand."
+    return (
+        "The figures are medians over methods of the validation RMSE under each training "
+        "condition:\n\n"
+    ) + "\n".join(f"* {competence_sentence(competence, subset)}" for subset in SUBSETS)
+
+
+def comparison_values(compared: pd.DataFrame) -> dict[str, object]:
+    """Return what the front page says of the comparisons.
+
+    Args:
+        compared: what ``rulbook.studies.by_condition.condition_tables`` returns.
+
+    Returns:
+        ``seen-low``, ``seen-high``: the difference in RMSE that the typical comparison on either
+        of the source's subsets would have seen under the protocol after the correction, cycles;
+        ``others-low``, ``others-high``: the same of the other subsets under ``book-batch``;
+        ``compared``: how many networks have an outcome under a training condition;
+        ``lower-than-equal``: those whose error is lower than that of equal weights.
+
+    """
+    networks = networks_of(compared)
+    of_source = networks["subset"].isin(BOOK_SUBSETS)
+    under = networks["condition"]
+    seen, others = (
+        rows.groupby("subset")["smallest_detectable"].median()
+        for rows in (
+            networks[of_source & (under == "protocol")],
+            networks[~of_source & (under == "book-batch")],
+        )
+    )
+    return {
+        "seen-low": seen.min(),
+        "seen-high": seen.max(),
+        "others-low": others.min(),
+        "others-high": others.max(),
+        "compared": int(networks["difference_low"].notna().sum()),
+        "lower-than-equal": lower_in_words(compared),
+    }

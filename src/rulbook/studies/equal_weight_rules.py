@@ -1,0 +1,193 @@
+"""Rules about the course of trainings with equal weights: losses, gradients, health accuracy.
+
+Each says whether a statement holds on one subset, by records under one training condition.
+"""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from rulbook.statistics import MINIMUM_SEEDS
+from rulbook.studies import claim_rules
+from rulbook.studies.evidence import completed_runs
+from rulbook.studies.fixed_weights import change_of_balance, course_of
+from rulbook.studies.holds import Holds, all_of, opposite, those_decided
+from rulbook.studies.imbalance import required_weight_growth, typical_cosine
+from rulbook.studies.shown import Records, Rule, mean_is_at_most
+from rulbook.studies.tuning import selected_validation
+from rulbook.training.record import RunRecord
+
+QUADRUPLED_BY = 30
+"""The epoch by which the balancing weight has quadrupled (§12.4, pitfall 3)."""
+
+
+def equal_weight_runs(records: Records, subset: str) -> list[RunRecord]:
+    """Return the runs with equal weights, which step as the plain sum of the losses does."""
+    return list(completed_runs(records).get((subset, "fixed_050"), {}).values())
+
+
+def rul_error_halves(records: Records, subset: str) -> Holds:
+    """Return whether the selected epoch has at most half the validation RMSE of the first one."""
+    runs = equal_weight_runs(records, subset)
+    ratios = [
+        selected_validation(run).rmse / run.epochs[0].validation.rmse for run in runs if run.epochs
+    ]
+    return mean_is_at_most(ratios, 0.5)
+
+
+def plateau_at_chance(records: Records, subset: str) -> Holds:
+    """Return whether the health accuracy at the selected epoch is no better than near chance.
+
+    An accuracy below chance counts as at chance: the source's diagnostic has no lower bound.
+    """
+    accuracies = [
+        selected_validation(run).health_accuracy for run in equal_weight_runs(records, subset)
+    ]
+    return mean_is_at_most(accuracies, claim_rules.NEAR_CHANCE)
+
+
+def fails_on_every_seed(records: Records, subset: str) -> Holds:
+    """Return whether every seed ends with a health accuracy that is no better than near chance."""
+    accuracies = [
+        selected_validation(run).health_accuracy for run in equal_weight_runs(records, subset)
+    ]
+    if len(accuracies) < MINIMUM_SEEDS:
+        return None
+    return all(accuracy <= claim_rules.NEAR_CHANCE for accuracy in accuracies)
+
+
+def _selected_accuracies(records: Records, subset: str) -> list[float]:
+    runs = equal_weight_runs(records, subset)
+    return [selected_validation(run).health_accuracy for run in runs]
+
+
+def health_accuracy_at_epoch(number: int) -> Rule:
+    """Return a rule: after so many epochs the health accuracy is at most that of chance."""
+
+    def at_most_chance(records: Records, subset: str) -> Holds:
+        runs = [run for run in equal_weight_runs(records, subset) if len(run.epochs) >= number]
+        accuracies = [run.epochs[number - 1].validation.health_accuracy for run in runs]
+        return mean_is_at_most(accuracies, claim_rules.CHANCE)
+
+    return at_most_chance
+
+
+def critical_recall_below(bound: float) -> Rule:
+    """Return a rule: at the selected epoch the critical state has a recall of at most ``bound``."""
+
+    def below(records: Records, subset: str) -> Holds:
+        runs = equal_weight_runs(records, subset)
+        recalls = [selected_validation(run).health_recall[-1] for run in runs]
+        return mean_is_at_most(recalls, bound)
+
+    return below
+
+
+def probe_near_chance(records: Records, subset: str) -> Holds:
+    """Return whether a linear probe of the trained trunk is no better than near chance."""
+    probes = [run.probe for run in equal_weight_runs(records, subset) if run.probe is not None]
+    return mean_is_at_most([probe.balanced_accuracy for probe in probes], claim_rules.NEAR_CHANCE)
+
+
+def probe_tells_bins_of_the_rul(records: Records, subset: str) -> Holds:
+    """Return whether a probe tells the health states apart, and better than before the training.
+
+    The states are bins of the RUL. Accuracies are balanced; both means are taken by seed.
+    """
+    gained = [
+        run.probe.balanced_accuracy - run.probe_at_start.balanced_accuracy
+        for run in equal_weight_runs(records, subset)
+        if run.probe is not None and run.probe_at_start is not None
+    ]
+    return all_of(
+        [opposite(probe_near_chance(records, subset)), opposite(mean_is_at_most(gained, 0))]
+    )
+
+
+def losses_between(loss: Literal["rul_loss", "health_loss"], low: float, high: float) -> Rule:
+    """Return a rule: the lowest and the highest mean loss of an epoch are within these bounds."""
+
+    def holds_on(records: Records, subset: str) -> Holds:
+        courses = [course_of(run)[loss] for run in equal_weight_runs(records, subset)]
+        return all_of(
+            [
+                opposite(mean_is_at_most([course.min() for course in courses], low)),
+                mean_is_at_most([course.max() for course in courses], high),
+            ]
+        )
+
+    return holds_on
+
+
+def balance_drifts(records: Records, subset: str) -> Holds:
+    """Return whether the balancing weight changes by more than a factor of two over a training."""
+    changes = [change_of_balance(course_of(run)) for run in equal_weight_runs(records, subset)]
+    return opposite(mean_is_at_most(list(np.abs(np.log2(changes))), 1))
+
+
+def gradients_disagree(records: Records, subset: str) -> Holds:
+    """Return whether the cosine of the two gradients is typically negative."""
+    cosines = [typical_cosine([run]) for run in equal_weight_runs(records, subset)]
+    return mean_is_at_most(cosines, 0.0)
+
+
+def gradients_conflict(records: Records, subset: str) -> Holds:
+    """Return whether at one step in twenty of a typical epoch the cosine is negative.
+
+    The first epoch is left out: there the heads are what they were drawn as. The typical one is the
+    median of the others.
+    """
+    runs = equal_weight_runs(records, subset)
+    return mean_is_at_most([course_of(run)["cosine_low"].iloc[1:].median() for run in runs], 0)
+
+
+def gradients_differ_tenfold(records: Records, subset: str) -> Holds:
+    """Return whether in some epoch the median step has one gradient ten times as long."""
+    decades = [
+        np.abs(np.log10(course_of(run)["norm_ratio"])).max()
+        for run in equal_weight_runs(records, subset)
+    ]
+    return opposite(mean_is_at_most(decades, 1))
+
+
+def balancing_weight_quadruples(records: Records, subset: str) -> Holds:
+    """Return whether the weight that balances the gradients is four times its value in time.
+
+    The source does not say since when. Both readings are taken: since the first epoch, and since
+    the last one of the warm-up, from when on the residual decays, which is the source's reason.
+    """
+    runs = equal_weight_runs(records, subset)
+    return those_decided(
+        [_quadruples_since_the_start(runs, subset), _quadruples_after_warm_up(runs, subset)]
+    )
+
+
+def _quadruples_since_the_start(runs: Records, subset: str) -> Holds:
+    """Return whether the weight is four times that of epoch 1 in time.
+
+    It moves as the median gradient ratio of an epoch does. A training that ends before the epoch
+    can show that it has, and not that it has not. Growth is averaged over seeds on a log scale.
+    """
+    doublings = [_doublings(run, subset).loc[:QUADRUPLED_BY].max() for run in runs]
+    quadruples = opposite(mean_is_at_most(doublings, np.log2(4)))
+    lasted = all(len(run.epochs) >= QUADRUPLED_BY for run in runs)
+    return quadruples if quadruples or lasted else None
+
+
+def _quadruples_after_warm_up(runs: Records, subset: str) -> Holds:
+    """Return whether the weight quadruples from the end of the warm-up; one that falls does not."""
+    since = []
+    for run in runs:
+        warmed_up = max(round(run.config.warm_up * run.config.max_epochs), 1)
+        doublings = _doublings(run, subset).loc[warmed_up:QUADRUPLED_BY]
+        if len(doublings) > 1:
+            since.append(doublings - doublings.iloc[0])
+    if opposite(mean_is_at_most([course.max() for course in since], np.log2(4))):
+        return True
+    return False if mean_is_at_most([course.iloc[-1] for course in since], 0) else None
+
+
+def _doublings(run: RunRecord, subset: str) -> pd.Series:
+    """Return the binary logarithm of how many times its first value the weight is, by epoch."""
+    return required_weight_growth([run])[subset].map(np.log2)

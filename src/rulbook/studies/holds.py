@@ -1,0 +1,43 @@
+"""Whether a claim holds: it does, it does not, in part, or it is open; and how answers combine."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+PARTLY: Literal["partly"] = "partly"
+"""A claim holds on some subsets, or in one reading, and is shown not to hold in the others."""
+
+Holds = bool | Literal["partly"] | None
+"""Whether a claim holds under a training condition.
+
+``None`` stands for a tie, for too few seeds, and for runs that are missing.
+"""
+
+
+def all_of(parts: Iterable[Holds]) -> Holds:
+    """Return whether all parts hold; one that does not settles it, an open one leaves it open."""
+    listed = set(parts)
+    for settles in (False, None, PARTLY):
+        if settles in listed:
+            return settles
+    return True
+
+
+def any_of(parts: Iterable[Holds]) -> Holds:
+    """Return whether any part holds; one that does settles it, an open one leaves it open."""
+    return opposite(all_of(map(opposite, parts)))
+
+
+def those_decided(parts: Iterable[Holds]) -> Holds:
+    """Return what the parts that are not open agree on, and that it holds in part if they do not.
+
+    It is ``None`` where all of them are open.
+    """
+    decided = {part for part in parts if part is not None}
+    if len(decided) > 1:
+        return PARTLY
+    return decided.pop() if decided else None
+
+
+def opposite(part: Holds) -> Holds:
+    """Return whether a part does not hold; what holds in part does not hold in part."""
+    return not part if isinstance(part, bool) else part

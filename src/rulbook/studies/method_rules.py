@@ -1,0 +1,192 @@
+"""Rules about methods: which has the lower error, and whether a fixed weight serves both tasks.
+
+Each says whether a statement holds on one subset, by records under one training condition.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from itertools import pairwise
+
+import numpy as np
+
+from rulbook.data import cmapss
+from rulbook.data.prepare import HEALTH_STATES
+from rulbook.statistics import CONFIDENCE, MINIMUM_SEEDS, Outcome, compare_over_seeds, holm
+from rulbook.studies import claim_rules
+from rulbook.studies.claim_rules import (
+    ADAPTIVE_METHODS,
+    AS_LABELLED,
+    BOOK_SWEEP,
+    every_seed_in,
+    lowest_error,
+)
+from rulbook.studies.comparison import compare_groups, comparison_table
+from rulbook.studies.evidence import completed_runs
+from rulbook.studies.fixed_weights import best_weights
+from rulbook.studies.holds import Holds, all_of, any_of, opposite, those_decided
+from rulbook.studies.measures import MEASURES
+from rulbook.studies.methods import FIXED_METHODS, FIXED_RUL_WEIGHTS, fixed_name
+from rulbook.studies.shown import Records, Rule, exceeds_by_factor, is_lower, is_near, is_no_worse
+from rulbook.training.record import RunRecord
+
+FIXED_SWEEP = tuple(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS)
+"""The fixed weights among which one that serves both tasks is looked for."""
+
+Reading = Mapping[str, str]
+"""The method that is taken for each row of ``BOOK_SWEEP``."""
+
+_READINGS: tuple[Reading, ...] = ({name: name for name in BOOK_SWEEP}, AS_LABELLED)
+
+
+def in_both_readings(
+    holds: Callable[[Records, str, Reading], Holds],
+) -> Rule:
+    """Return a rule that reads the ablation table in both ways: by its text, and by its labels.
+
+    The text speaks of the weights of a plain sum of the losses, the labels of AMNL.
+    """
+    return lambda records, subset: those_decided(
+        holds(records, subset, reading) for reading in _READINGS
+    )
+
+
+def is_winner(records: Records, subset: str, reading: Reading) -> Holds:
+    """Return whether the row of 0.5 is shown to be below every other row of the table."""
+    return all_of(is_lower(records, subset, reading["fixed_050"], reading.values()).values())
+
+
+def has_clear_margins(records: Records, subset: str, reading: Reading) -> Holds:
+    """Return whether the row of 0.5 is shown to be below the two rows next in the text."""
+    closest = [reading["fixed_075"], reading["fixed_090"]]
+    return all_of(is_lower(records, subset, reading["fixed_050"], closest).values())
+
+
+def in_order(records: Records, subset: str, reading: Reading) -> Holds:
+    """Return whether each row of the table is shown to be below the next one."""
+    return all_of(
+        is_lower(records, subset, reading[first], [reading[then]])[reading[then]]
+        for first, then in pairwise(BOOK_SWEEP)
+    )
+
+
+def error_triples(records: Records, subset: str, reading: Reading) -> Holds:
+    """Return whether the RMSE of the single task is shown to be three times that of 0.9."""
+    single, heavy = reading["single_task"], reading["fixed_090"]
+    return exceeds_by_factor(records, subset, single, heavy, 3)
+
+
+def heavy_is_near_single(records: Records, subset: str, reading: Reading) -> Holds:
+    """Return whether the RMSE of 0.9 is within the margin of the single task."""
+    return is_near(records, subset, reading["fixed_090"], reading["single_task"])
+
+
+def keeps_pace(records: Records, subset: str, reading: Reading) -> Holds:
+    """Return whether the row of 0.5 is shown to be no worse than any adaptive method."""
+    return all_of(is_no_worse(records, subset, reading["fixed_050"], ADAPTIVE_METHODS).values())
+
+
+def dynamic_beats_static(records: Records, subset: str) -> Holds:
+    """Return whether the dynamic methods, pooled, are shown to be below the static ones."""
+    groups = claim_rules.DYNAMIC_METHODS, claim_rules.STATIC_METHODS
+    try:
+        compared = compare_groups(records, subset, *groups)
+    except ValueError:  # a run is missing
+        return None
+    said = {Outcome.LOWER: True, Outcome.HIGHER: False, Outcome.EQUIVALENT: False}
+    return said.get(compared.outcome)
+
+
+def lower_than(method: str, others: Collection[str]) -> Rule:
+    """Return a rule: a method is shown to have a lower RMSE than each of the others."""
+    return lambda records, subset: all_of(is_lower(records, subset, method, others).values())
+
+
+def best_weight_moves(records: Records, subset: str) -> Holds:
+    """Return whether the best fixed weight of the first epochs is another one than in the end.
+
+    It moves where the two are told apart at both moments. It does not where one of them is shown to
+    be within the margin of the best at the moment that is not its own, so that nobody need move.
+    """
+    best = best_weights(records, subset)
+    if best is None:
+        return None
+    if best.differ:
+        return True
+    return None if best.serves_throughout is None else False
+
+
+def weights_serving_both(records: Records, subset: str) -> dict[str, Holds]:
+    """Return, for each fixed weight, whether it is shown to serve both tasks.
+
+    A weight serves the RUL task if it is no worse than the single task, by non-inferiority, and the
+    health task if its mean recall over the states is the highest of all. It fails the health task
+    if its recall is shown to be lower than the highest, by the paired t over seeds, corrected over
+    the weights.
+    """
+    runs = completed_runs(record for record in records if record.config.subset == subset)
+    recall = {
+        name: {seed: _mean_recall(run) for seed, run in runs.get((subset, name), {}).items()}
+        for name in FIXED_SWEEP
+    }
+    trained = {name: values for name, values in recall.items() if len(values) >= MINIMUM_SEEDS}
+    if not trained:
+        return dict.fromkeys(FIXED_SWEEP)
+    best = max(trained, key=lambda name: float(np.mean(list(trained[name].values()))))
+    others = [name for name in trained if name != best]
+    common = {name: sorted(set(trained[name]) & set(trained[best])) for name in others}
+    p_values = holm(
+        [
+            compare_over_seeds(
+                [trained[name][seed] for seed in common[name]],
+                [trained[best][seed] for seed in common[name]],
+            ).p_value
+            for name in others
+        ]
+    )
+    health: dict[str, Holds] = dict.fromkeys(FIXED_SWEEP)
+    health |= {name: False for name, p in zip(others, p_values, strict=True) if p < 1 - CONFIDENCE}
+    health[best] = True
+    return {
+        name: False
+        if served is False
+        else all_of([served, is_no_worse(records, subset, name, ["single_task"])["single_task"]])
+        for name, served in health.items()
+    }
+
+
+def no_weight_serves_both(records: Records, subset: str) -> Holds:
+    """Return whether each fixed weight is shown not to serve both tasks."""
+    return opposite(any_of(weights_serving_both(records, subset).values()))
+
+
+def another_subsets_best_is_beaten(records: Records, subset: str) -> Holds:
+    """Return whether the best fixed weights here are shown to be below those of another subset.
+
+    The best ones are those with the lowest mean error. Holm's correction is over the others' best
+    weights, and what it gives is multiplied by the number of subsets on which this is asked. They
+    are not where the best weights of one subset are shown to be no worse than the best everywhere.
+    """
+    if not every_seed_in(records, cmapss.SUBSETS, FIXED_METHODS):
+        return None
+    best = {name: lowest_error(records, name, FIXED_METHODS) for name in cmapss.SUBSETS}
+    others = set(best.values()) - {best[subset]}
+    compared = comparison_table(records, subset, reference=best[subset], methods=others)
+    shown = (compared["difference"] > 0) & (
+        compared["p_holm"] * len(cmapss.SUBSETS) < 1 - CONFIDENCE
+    )
+    if shown.any():
+        return True
+    serves_all = any_of(
+        all_of(
+            is_no_worse(records, where, name, [lowest])[lowest]
+            for where, lowest in best.items()
+            if lowest != name
+        )
+        for name in sorted(set(best.values()))
+    )
+    return False if serves_all else None
+
+
+def _mean_recall(run: RunRecord) -> float:
+    return 1 - float(
+        np.mean([MEASURES[f"missed_{state}"].losses([run]).mean() for state in HEALTH_STATES])
+    )

@@ -1,0 +1,123 @@
+"""What the figures that the source prints are held against, from records."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from rulbook.data import cmapss
+from rulbook.statistics import MINIMUM_SEEDS
+from rulbook.studies.claim_rules import every_seed_in
+from rulbook.studies.comparison import rmse_by_seed
+from rulbook.studies.equal_weight_rules import equal_weight_runs
+from rulbook.studies.evidence import Evidence, completed_runs
+from rulbook.studies.imbalance import protocol_runs, ratio_counts, ratio_quantile
+from rulbook.studies.methods import METHODS, NAMED_METHODS, method_of
+from rulbook.studies.shown import Records
+from rulbook.studies.symptoms import health_by_epoch
+from rulbook.training.record import RunRecord
+
+FIGURE_CONDITIONS = ("protocol", "book-batch")
+"""The training conditions that a printed figure is held against: AdamW, at either batch."""
+
+RATIO_SUBSET = "FD001"
+"""The subset of which the source describes the batches that its ratio was measured over (§18.4)."""
+
+
+def errors_by_condition(
+    records: Mapping[str, Records], subset: str, method: str
+) -> dict[str, float | None]:
+    """Return a method's mean test RMSE over seeds, cycles, RUL capped, as a figure is held to it.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+        subset: C-MAPSS subset.
+        method: name of the method.
+
+    Returns:
+        The RMSE under each of ``FIGURE_CONDITIONS``, ``None`` where seeds are missing; a condition
+        under which the method was not run is absent.
+
+    """
+    return {
+        name: mean_test_rmse(records[name], subset, method)
+        for name in FIGURE_CONDITIONS
+        if any(
+            record.config.subset == subset and method_of(record.config) == NAMED_METHODS[method]
+            for record in records.get(name, ())
+        )
+    }
+
+
+def median_ratios(records: Mapping[str, Records], subset: str = RATIO_SUBSET) -> dict[str, float]:
+    """Return the median gradient ratio of equal weights, over every observed step of a training.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+        subset: C-MAPSS subset; the source measured its ratio on ``RATIO_SUBSET``.
+
+    Returns:
+        The ratio by training condition, of those under which every seed is recorded.
+
+    """
+    runs = {name: equal_weight_runs(given, subset) for name, given in records.items()}
+    return {
+        name: ratio_quantile(ratio_counts(of_condition), 0.5)
+        for name, of_condition in runs.items()
+        if len(of_condition) >= MINIMUM_SEEDS
+    }
+
+
+def gaba_weights(records: Mapping[str, Records]) -> dict[str, float | None]:
+    """Return GABA's RUL weight in the last epoch of its trainings.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+
+    Returns:
+        Its mean over the seeds of all subsets of which every seed is recorded, by training
+        condition; ``None`` where there is no such subset, absent where GABA was not run.
+
+    """
+    return {
+        name: gaba_last_rul_weight(given)
+        for name, given in records.items()
+        if any(method_of(record.config) == METHODS["gaba"] for record in given)
+    }
+
+
+def mean_test_rmse(records: Iterable[RunRecord], subset: str, method: str) -> float | None:
+    """Return what a printed error is held against: a method's mean test RMSE over the seeds.
+
+    It is against the capped RUL, in cycles; ``None`` until every seed is recorded.
+    """
+    records = list(records)
+    complete = every_seed_in(records, [subset], [method])
+    return rmse_by_seed(records, subset, method).value if complete else None
+
+
+def gaba_last_rul_weight(records: Iterable[RunRecord]) -> float | None:
+    """Return GABA's RUL weight in the last epoch, averaged over its runs.
+
+    They are those on the subsets of which every seed is recorded; ``None`` where there is none.
+    """
+    records = list(records)
+    runs = completed_runs(records)
+    last = [
+        run.epochs[-1].weights["rul_weight"]
+        for subset in cmapss.SUBSETS
+        if every_seed_in(records, [subset], ["gaba"])
+        for run in runs[subset, "gaba"].values()
+    ]
+    return float(np.mean(last)) if last else None
+
+
+def health_accuracy_reached(imbalance: Evidence) -> float | None:
+    """Return the health accuracy at the selected epoch, %, mean over seeds, then over subsets.
+
+    It is ``None`` while a run of the study is missing.
+    """
+    if not imbalance.complete:
+        return None
+    epochs = health_by_epoch(protocol_runs(imbalance.records))
+    selected = epochs[epochs["selected"]]
+    return float(100 * selected.groupby("subset")["health_accuracy"].mean().mean())

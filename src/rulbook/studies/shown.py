@@ -1,0 +1,89 @@
+"""What records show of errors and means: that a statement holds, that it does not, or neither."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from rulbook.statistics import MARGIN, MINIMUM_SEEDS, Outcome, compare_crossed, over_seeds
+from rulbook.studies.comparison import comparison_table, losses_of_groups
+from rulbook.studies.holds import Holds
+from rulbook.training.record import RunRecord
+
+Records = Sequence[RunRecord]
+
+Rule = Callable[[Records, str], Holds]
+"""Whether a statement holds on one subset, by records under one training condition."""
+
+
+def is_lower(
+    records: Records, subset: str, method: str, others: Collection[str], measure: str = "rmse"
+) -> dict[str, Holds]:
+    """Return, for each other method, whether ``method`` is shown to be lower.
+
+    Holm's correction is over the others. It is not lower where it is shown to be higher, or to
+    differ by less than the margin.
+    """
+    outcomes = _outcomes_against(records, subset, method, others, measure)
+    said = {Outcome.HIGHER: True, Outcome.LOWER: False, Outcome.EQUIVALENT: False}
+    return {other: said.get(outcome) for other, outcome in outcomes.items()}
+
+
+def is_no_worse(
+    records: Records, subset: str, method: str, others: Collection[str]
+) -> dict[str, Holds]:
+    """Return, for each other method, whether ``method`` has an RMSE at most the margin above it.
+
+    That it has is tested against each one alone, without a correction, since a claim needs it of
+    all of them. That it has not is shown where its RMSE is higher, corrected over the others.
+    """
+
+    def is_within_margin(other: str) -> bool:
+        table = comparison_table(records, subset, reference=other, methods=[method])
+        return any(shown is True for shown in table["is_no_worse"])
+
+    outcomes = _outcomes_against(records, subset, method, others, "rmse")
+    return {
+        other: True if is_within_margin(other) else False if outcome is Outcome.LOWER else None
+        for other, outcome in outcomes.items()
+    }
+
+
+def is_near(records: Records, subset: str, method: str, other: str) -> Holds:
+    """Return whether the RMSE of a method is within the margin of another's, on either side.
+
+    It is where the two are shown to be equivalent. It is not where the crossed interval of their
+    difference lies beyond the margin.
+    """
+    table = comparison_table(records, subset, reference=other, methods=[method])
+    if any(shown is True for shown in table["is_equivalent"]):
+        return True
+    is_beyond = (table["low"] > MARGIN) | (table["high"] < -MARGIN)
+    return False if is_beyond.any() else None
+
+
+def exceeds_by_factor(
+    records: Records, subset: str, method: str, other: str, factor: float
+) -> Holds:
+    """Return whether a method's RMSE is shown to be above ``factor`` times that of the other."""
+    try:
+        of_method, of_other = losses_of_groups(records, subset, ([method], [other]))
+    except ValueError:  # a run is missing
+        return None
+    (scaled,) = compare_crossed([(of_method, factor**2 * of_other)])
+    return {Outcome.HIGHER: True, Outcome.LOWER: False}.get(scaled.outcome)
+
+
+def mean_is_at_most(values: Sequence[float], bound: float) -> Holds:
+    """Return whether the mean over seeds is at most ``bound``, by its t interval."""
+    if len(values) < MINIMUM_SEEDS:
+        return None
+    mean = over_seeds(values)
+    return True if mean.high <= bound else False if mean.low > bound else None
+
+
+def _outcomes_against(
+    records: Records, subset: str, method: str, others: Collection[str], measure: str
+) -> dict[str, Outcome]:
+    """Return the outcome of each other method against ``method``, corrected over the others."""
+    names = [other for other in others if other != method]
+    table = comparison_table(records, subset, reference=method, methods=names, measure=measure)
+    outcomes = dict(zip(table["method"], table["outcome"], strict=True))
+    return {name: Outcome(outcomes.get(name, Outcome.TOO_FEW_SEEDS)) for name in names}

@@ -1,0 +1,38 @@
+import math
+
+import pandas as pd
+
+from rulbook.display.readings import training_conditions as readings
+from rulbook.display.results import within
+from rulbook.studies.by_condition import condition_table
+
+
+def test_conditions_are_read_from_their_table(grid):
+    compared = condition_table({"protocol": grid.records}, "FD002")
+    outcomes = compared.set_index("method")["outcome"]
+    assert outcomes["gaba"] == outcomes["grace"] == "higher"
+    read = readings.conditions_reading(compared)
+    assert read.startswith("Of 3 comparisons with every seed, 2 are told from equal weights: GABA ")
+    row = compared.set_index("method").loc["gaba"]
+    interval = within(row["difference"], row["difference_low"], row["difference_high"])
+    assert f"is higher (difference {interval} cycles); GRACE on FD002" in read
+    assert readings.lower_in_words(compared) == ""
+    turned = compared.assign(outcome=compared["outcome"].replace("higher", "lower"))
+    assert readings.lower_in_words(turned) == (
+        f"GABA ({row['condition_label']}) on FD002, GRACE ({row['condition_label']}) on FD002"
+    )
+    assert "No method has every seed" in readings.conditions_reading(compared.iloc[:1])
+
+
+def test_the_front_page_counts_comparisons_of_networks(every_seed):
+    core = every_seed("FD002", fixed_050=10.0, gaba=20.0)
+    compared = condition_table({"protocol": core.records}, "FD002")
+    values = readings.comparison_values(compared)
+    assert values["compared"] == 1
+    assert 0 < values["seen-low"] == values["seen-high"]
+    assert math.isnan(values["others-low"])
+    assert values["lower-than-equal"] == ""
+    elsewhere = compared.assign(subset="FD001", condition="book-batch")
+    values = readings.comparison_values(pd.concat([compared, elsewhere]))
+    assert values["compared"] == 2
+    assert values["others-high"] == values["seen-high"]

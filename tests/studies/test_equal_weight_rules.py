@@ -1,0 +1,194 @@
+"""Each rule against records in which it is known whether the claim holds."""
+
+import numpy as np
+import pytest
+
+from rulbook.data.cmapss import SUBSETS
+from rulbook.studies import SEEDS
+from rulbook.studies.condition_rules import decisions, rule_of
+from rulbook.studies.conditions import training_condition
+from rulbook.studies.holds import PARTLY
+from rulbook.training.record import ProbeScores, summarise_gradients
+
+from .conftest import epoch, validated
+
+
+def health_epoch(rmse, accuracy, critical):
+    return validated(rmse, health_accuracy=accuracy, health_recall=[0.9, 0.5, critical])
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "critical", "probe", "expected"),
+    [
+        (0.30, 0.1, 0.33, {"plateau": True, "five": True, "recall": True, "probe": True}),
+        (0.80, 0.9, 0.85, {"plateau": False, "five": False, "recall": False, "probe": False}),
+        (0.15, 0.1, 0.85, {"plateau": True, "five": True, "recall": True, "probe": False}),
+    ],
+)
+def test_symptoms(make_record, accuracy, critical, probe, expected):
+    scores = ProbeScores(
+        accuracy=0.5, balanced_accuracy=probe, recall=[0.5] * 3, majority_share=0.5
+    )
+    records = [
+        make_record(
+            subset=subset,
+            seed=seed,
+            epochs=(
+                health_epoch(12.0, accuracy, critical),
+                *(health_epoch(40.0, accuracy, critical),) * 5,
+            ),
+        ).model_copy(update={"probe": scores})
+        for subset in ("FD001", "FD002", "FD003", "FD004")
+        for seed in SEEDS
+    ]
+    claims = {
+        "plateau": "n12.4-symptom-hs-plateau",
+        "five": "n12.4-symptom-hs-after-five-epochs",
+        "recall": "n12.4-symptom-critical-recall",
+        "probe": "n12.4-symptom-probe-at-chance",
+    }
+    assert {short: rule_of(claim).holds(records) for short, claim in claims.items()} == expected
+    assert rule_of("n12.4-symptom-rul-trains").holds(records) is False
+    three = [record for record in records if record.config.subset != "FD004"]
+    after_five = rule_of("n12.4-symptom-hs-after-five-epochs")
+    assert after_five.holds(three) is expected["five"]
+    assert after_five.holds(three[: len(SEEDS) - 1]) is None
+
+
+@pytest.mark.parametrize(
+    ("last", "seeds", "holds"),
+    [(0.2, SEEDS, True), (0.9, SEEDS, False), (0.2, SEEDS[:4], None)],
+)
+def test_equal_weights_fail_reproducibly_only_if_every_seed_fails(make_record, last, seeds, holds):
+    records = [
+        make_record(seed=seed, epochs=(health_epoch(12.0, accuracy, 0.0),))
+        for seed, accuracy in zip(seeds, [0.1] * (len(seeds) - 1) + [last], strict=True)
+    ]
+    assert rule_of("n12.4-symptom-one-to-one-fails").holds(records) is holds
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "holds"),
+    [(0.6, 0.85, True), (0.34, 0.34, False), (0.85, 0.85, False), (0.9, 0.6, False)],
+)
+def test_features_order_by_rul_if_the_training_taught_a_probe_its_bins(
+    make_record, before, after, holds
+):
+    def scores(balanced):
+        return ProbeScores(
+            accuracy=0.5, balanced_accuracy=balanced, recall=[0.5] * 3, majority_share=0.5
+        )
+
+    records = [
+        make_record(subset=subset, seed=seed).model_copy(
+            update={"probe_at_start": scores(before), "probe": scores(after)}
+        )
+        for subset in SUBSETS
+        for seed in SEEDS
+    ]
+    rule = rule_of("n12.4-symptom-clusters-by-rul")
+    assert rule.holds(records) is holds
+    assert rule.holds([run.model_copy(update={"probe_at_start": None}) for run in records]) in {
+        None,
+        False,
+    }
+
+
+def course(rul_losses, health_losses, ratios=None, cosine=0.25):
+    """Return epochs with these losses and gradient ratios, one value of each an epoch."""
+    ratios = ratios or [3.0] * len(rul_losses)
+    return tuple(
+        epoch(12.0).model_copy(
+            update={
+                "rul_loss": rul_loss,
+                "health_loss": health_loss,
+                "gradients": summarise_gradients(np.full(9, ratio), np.ones(9), np.full(9, cosine)),
+            }
+        )
+        for rul_loss, health_loss, ratio in zip(rul_losses, health_losses, ratios, strict=True)
+    )
+
+
+def trained_by(on_every_seed, epochs, subsets=SUBSETS, **changes):
+    return [
+        run
+        for subset in subsets
+        for run in on_every_seed("fixed_050", subset, epochs=epochs, **changes)
+    ]
+
+
+STEADY = course([1000.0, 500.0], [1.0, 0.5])
+
+MOVING = course([20_000.0, 50.0], [5.0, 0.05], cosine=-0.1)
+
+
+@pytest.mark.parametrize(("epochs", "is_steady"), [(STEADY, True), (MOVING, False)])
+def test_remarks_on_a_training_turn_with_its_course(on_every_seed, epochs, is_steady):
+    records = trained_by(on_every_seed, epochs)
+    for claim in ("l9.1-mse-scale", "l9.1-ce-scale", "n4.3-ce-scale"):
+        assert rule_of(claim).holds(records) is is_steady
+        assert rule_of(claim).holds(records[: len(SEEDS) - 1]) is None
+    for claim in ("l9.1-balance-drifts-measured", "l9.1-conflict-occurs"):
+        assert rule_of(claim).holds(records) is not is_steady
+
+
+def test_a_claim_about_trainings_holds_in_part_where_subsets_disagree(on_every_seed):
+    records = [
+        *trained_by(on_every_seed, STEADY, ["FD001"]),
+        *trained_by(on_every_seed, MOVING, ["FD002"]),
+    ]
+    assert decisions(rule_of("l9.1-ce-scale"), {"protocol": records}) == {"protocol": PARTLY}
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "within"),
+    [(81.0, 11_999.0, True), (79.0, 11_999.0, False), (81.0, 12_001.0, False)],
+)
+def test_either_end_of_a_scale_counts(on_every_seed, lowest, highest, within):
+    records = trained_by(on_every_seed, course([highest, lowest], [1.0, 1.0]))
+    assert rule_of("l9.1-mse-scale").holds(records) is within
+
+
+def test_what_is_said_of_cycles_is_not_about_caps(on_every_seed):
+    caps = dict(training_condition("caps").changes)
+    records = {"caps": trained_by(on_every_seed, STEADY, **caps)}
+    assert decisions(rule_of("l9.1-mse-scale"), records) == {}
+    assert decisions(rule_of("l9.1-conflict-occurs"), records) == {"caps": False}
+
+
+@pytest.mark.parametrize(
+    ("ratios", "quadruples"),
+    [
+        ([10.0, 50.0, 20.0], True),
+        ([10.0, 39.0], None),
+        ([10.0] * 29 + [41.0], True),
+        ([10.0] * 30 + [90.0], False),
+    ],
+)
+def test_the_balancing_weight_has_quadrupled_in_time_or_may_yet(on_every_seed, ratios, quadruples):
+    one = [1.0] * len(ratios)
+    records = trained_by(on_every_seed, course(one, one, ratios))
+    assert rule_of("n12.4-pitfall-required-weight-grows").holds(records) is quadruples
+    one_seed = [run for run in records if run.config.seed == SEEDS[0]]
+    assert rule_of("n12.4-pitfall-required-weight-grows").holds(one_seed) is None
+
+
+@pytest.mark.parametrize(("ratio", "tenfold"), [(11.0, True), (0.09, True), (9.0, False)])
+def test_gradients_may_differ_tenfold_either_way(on_every_seed, ratio, tenfold):
+    short = course([1000.0], [1.0], [ratio])
+    records = trained_by(on_every_seed, short, ["FD001"])
+    others = trained_by(on_every_seed, course([1000.0], [1.0]), SUBSETS[1:])
+    rule = rule_of("n4.1-imbalance-wild")
+    assert rule.holds([*records, *others]) is tenfold
+    assert rule.holds(records) is (tenfold or None)
+
+
+@pytest.mark.parametrize(("cosine", "holds"), [(-0.2, True), (0.6, False)])
+def test_the_tasks_disagree_where_the_typical_cosine_is_negative(on_every_seed, cosine, holds):
+    seen = summarise_gradients(np.full(9, 3.0), np.ones(9), np.full(9, cosine))
+    one = epoch(12.0).model_copy(update={"gradients": seen})
+    records = [r for s in SUBSETS for r in on_every_seed("fixed_050", s, epochs=(one,))]
+    rule = rule_of("n12.4-tasks-disagree-cosine")
+    assert rule.holds(records) is holds
+    few = [r for r in records if r.config.seed != SEEDS[0]]
+    assert rule.holds(few) is None

@@ -1,0 +1,136 @@
+"""Each rule against records in which it is known whether the claim holds."""
+
+import numpy as np
+import pytest
+
+from rulbook.data.prepare import health_state
+from rulbook.studies import SEEDS
+from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SUBSETS, BOOK_SWEEP
+from rulbook.studies.condition_rules import rule_of
+from rulbook.studies.method_rules import FIXED_SWEEP
+
+from .conftest import epoch
+
+
+def book_order(on_every_seed, subsets, names=BOOK_SWEEP, **changes):
+    """Return records whose errors grow from each row of the source's table to the next."""
+    return [
+        record
+        for subset in subsets
+        for number, name in enumerate(names)
+        for record in on_every_seed(name, subset, noise=2.0 * 3**number, **changes)
+    ]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_rules_about_the_sources_table(on_every_seed, reverse):
+    names = BOOK_SWEEP[::-1] if reverse else BOOK_SWEEP
+    records = book_order(on_every_seed, ("FD002", "FD004"), names)
+    for claim in ("n24.1-empirical-winner", "n24.1-clear-margins", "n24.1-table-order"):
+        assert rule_of(claim).holds(records) is not reverse
+    assert rule_of("n4.1-fd002-drop-measured").holds(records) is not reverse
+    on_one = [record for record in records if record.config.subset == "FD002"]
+    if reverse:
+        assert rule_of("n24.1-empirical-winner").holds(on_one) is False
+    else:
+        assert rule_of("n24.1-empirical-winner").holds(on_one) is None
+        assert rule_of("n24.1-empirical-winner").by_subset(on_one) == {"FD002": True}
+
+
+def test_keeping_pace_needs_every_method_on_both_subsets(on_every_seed):
+    records = [
+        record
+        for subset in ("FD002", "FD004")
+        for name in ("fixed_050", *ADAPTIVE_METHODS)
+        for record in on_every_seed(name, subset, noise=2.0 if name == "fixed_050" else 30.0)
+    ]
+    rule = rule_of("n24.1-keeps-pace-with-adaptive")
+    assert rule.holds(records) is True
+    assert rule.holds([r for r in records if r.config.weighting != "dwa"]) is None
+    better = on_every_seed("dwa", noise=0.1)
+    others = [r for r in records if (r.config.weighting, r.config.subset) != ("dwa", "FD002")]
+    assert rule.holds([*others, *better]) is False
+
+
+def with_health(record, right):
+    """Return a run whose health head is right on this share of the engines, on each state."""
+    frame = record.test.frame()
+    states = health_state(frame["true_rul"], record.config.recipe.health_thresholds)
+    predicted = states.copy()
+    for state in range(3):
+        members = np.flatnonzero(states == state)
+        wrong = members[round(right * len(members)) :]
+        predicted[wrong] = (state + 1) % 3
+    test = record.test.model_copy(update={"predicted_health": predicted.tolist()})
+    return record.model_copy(update={"test": test})
+
+
+@pytest.mark.parametrize(
+    ("served", "holds"),
+    [("both by one", False), ("each by another", True), ("some weights missing", None)],
+)
+def test_no_fixed_weight_serves_both(on_every_seed, served, holds):
+    rule = rule_of("n12.4-symptom-no-fixed-weight")
+    records = []
+    for subset in ("FD002", "FD004"):
+        records += on_every_seed("single_task", subset, noise=5.0)
+        for name in rule.methods[1:]:
+            for_health = name == "fixed_0002"
+            low_error = name == "fixed_099" or (for_health and served == "both by one")
+            records += [
+                with_health(
+                    run, (1.0 if for_health else 0.6) - 0.1 * (run.config.seed % 2) * for_health
+                )
+                for run in on_every_seed(name, subset, noise=1.0 if low_error else 30.0)
+            ]
+    if served == "some weights missing":
+        records = [r for r in records if r.config.weighting != "fixed_075"]
+    assert rule.holds(records) is holds
+
+
+@pytest.mark.parametrize(
+    ("early", "final", "holds"),
+    [
+        ("fixed_0002", "fixed_090", True),
+        ("fixed_050", "fixed_050", False),
+        ("fixed_0002", "fixed_005", False),
+    ],
+)
+def test_the_best_weight_moves_where_it_is_told_apart_early_and_late(
+    on_every_seed, early, final, holds
+):
+    """In the last case the early one is in the end 0.2 ± 0.25 cycles off, within the margin."""
+    rule = rule_of("n4.3-optimal-weight-moves")
+    noise = dict(zip(SEEDS, (0.2, -0.2, 0.2, -0.2, 0.0), strict=True))
+    records = []
+    for name in FIXED_SWEEP:
+        for subset in BOOK_SUBSETS:
+            for run in on_every_seed(name, subset):
+                at_first = 20.0 if name == early else 30.0
+                at_last = 12.0 if name == final else 15.0
+                if final == "fixed_005" and name == early:
+                    at_last = 12.2 + noise[run.config.seed]
+                course = [epoch(40.0), epoch(40.0), epoch(at_first), epoch(at_last)]
+                records.append(run.model_copy(update={"selected_epoch": 3, "epochs": course}))
+    assert rule.holds(records) is holds
+    assert rule.holds(records[:-1]) is holds, "the other subset decides"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other_best", ["fixed_0002", "fixed_050"])
+def test_the_best_weights_differ_where_a_subset_has_other_ones_beyond_chance(
+    on_every_seed, other_best
+):
+    rule = rule_of("l9.1-dataset-specific-measured")
+    records = [
+        record
+        for subset in rule.subsets
+        for name in rule.methods
+        for record in on_every_seed(
+            name,
+            subset,
+            noise=5.0 if name == ("fixed_050" if subset != "FD003" else other_best) else 30.0,
+        )
+    ]
+    assert rule.holds(records) is (other_best == "fixed_0002")
+    assert rule.holds(records[1:]) is None

@@ -1,0 +1,78 @@
+"""Each comparison against records in which it is known what they show."""
+
+import pytest
+
+from rulbook.studies import SEEDS
+from rulbook.studies.shown import (
+    exceeds_by_factor,
+    is_lower,
+    is_near,
+    is_no_worse,
+    mean_is_at_most,
+)
+
+
+def test_lower_is_shown_refuted_or_open(on_every_seed):
+    records = [
+        *on_every_seed("gaba", noise=5.0),
+        *on_every_seed("dwa", noise=40.0),
+        *on_every_seed("grace", noise=0.1),
+        *on_every_seed("amnl", seeds=SEEDS[:4], noise=40.0),
+    ]
+    found = is_lower(records, "FD002", "gaba", ["dwa", "grace", "amnl", "pcgrad", "gaba"])
+    assert found == {"dwa": True, "grace": False, "amnl": None, "pcgrad": None}
+
+
+def test_a_tie_is_no_proof_of_keeping_pace(on_every_seed, make_record):
+    base = on_every_seed("fixed_050", noise=10.0)
+    tied = on_every_seed("gaba", noise=10.0)
+    same = [
+        record.model_copy(update={"config": twin.config})
+        for record, twin in zip(base, on_every_seed("dwa"), strict=True)
+    ]
+    worse = on_every_seed("grace", noise=1.0)
+    found = is_no_worse(
+        [*base, *tied, *same, *worse], "FD002", "fixed_050", ["gaba", "dwa", "grace"]
+    )
+    assert found == {"gaba": None, "dwa": True, "grace": False}
+
+
+def test_near_is_shown_refuted_or_open(on_every_seed):
+    single = on_every_seed("single_task", noise=10.0)
+    same = [
+        record.model_copy(update={"config": twin.config})
+        for record, twin in zip(single, on_every_seed("fixed_090"), strict=True)
+    ]
+    found = [
+        is_near([*single, *heavy], "FD002", "fixed_090", "single_task")
+        for heavy in (
+            same,
+            on_every_seed("fixed_090", noise=10.0),
+            on_every_seed("fixed_090", noise=40.0),
+            on_every_seed("fixed_090", noise=1.0),
+            same[:4],
+            [],
+        )
+    ]
+    assert found == [True, None, False, False, None, None]
+
+
+def test_a_factor_is_shown_exceeded(on_every_seed):
+    records = [*on_every_seed("single_task", noise=40.0), *on_every_seed("fixed_090", noise=8.0)]
+    assert exceeds_by_factor(records, "FD002", "single_task", "fixed_090", 3) is True
+    assert exceeds_by_factor(records, "FD002", "single_task", "fixed_090", 10) is False
+    assert exceeds_by_factor(records, "FD002", "single_task", "fixed_090", 5) is None
+    assert exceeds_by_factor(records, "FD001", "single_task", "fixed_090", 3) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "holds"),
+    [
+        ([0.1, 0.2, 0.15, 0.12, 0.18], True),
+        ([0.6, 0.7, 0.65, 0.62, 0.68], False),
+        ([0.1, 0.6, 0.2, 0.5, 0.3], None),
+        ([0.1, 0.2, 0.15, 0.12], None),
+    ],
+)
+def test_a_mean_is_below_a_bound_with_its_interval(values, holds):
+    assert mean_is_at_most(values, 1 / 3) is holds
