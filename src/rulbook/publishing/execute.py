@@ -368,6 +368,7 @@ def _papermill(
                 unfinished,
                 parameters=asdict(task.parameters),
                 kernel_name="python3",
+                language="python",  # whatever another tool wrote into the text
                 kernel_manager_class=LookingKernelManager,
                 progress_bar=False,
                 cwd=task.layout.root,
