@@ -3,6 +3,7 @@ import pytest
 from rulbook.errors import RulbookError, UsageError
 from rulbook.studies import SEEDS, sweep
 from rulbook.studies.catalogue import base_config, study
+from rulbook.studies.competence_search import best_trial
 from rulbook.studies.conditions import (
     CONDITIONS,
     condition_of,
@@ -10,7 +11,7 @@ from rulbook.studies.conditions import (
     training_condition,
 )
 from rulbook.studies.evidence import has_arrived, records_under
-from rulbook.studies.methods import NAMED_METHODS
+from rulbook.studies.methods import NAMED_METHODS, method
 from rulbook.training.config import RunConfig
 
 from .conftest import believable, epoch
@@ -33,6 +34,13 @@ def test_the_protocol_keeps_the_names_of_its_records():
 def test_conditions_give_different_runs():
     keys = {condition.applied_to(base_config("FD001")).key() for condition in CONDITIONS.values()}
     assert len(keys) == len(CONDITIONS)
+
+
+def test_the_searched_settings_are_what_the_recorded_search_found() -> None:
+    base = base_config("FD001")
+    equal_weights = method("fixed_050").applied_to(base)
+    searched = training_condition("searched-fd001").applied_to(equal_weights)
+    assert searched == best_trial(base)
 
 
 def test_an_unknown_condition_lists_the_known_ones():
@@ -86,6 +94,7 @@ def test_records_of_the_studies_of_a_condition_are_under_it():
         ("window-split-fd002", "window-split"),
         ("caps", "caps"),
         ("no-clip", "no-clip"),
+        ("searched-fd001", "searched-fd001"),
         ("core-a", "protocol"),
         ("amnl-weights", "protocol"),
     ):

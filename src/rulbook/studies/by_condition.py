@@ -9,14 +9,16 @@ import pandas as pd
 from rulbook.data import cmapss
 from rulbook.statistics import MINIMUM_SEEDS, Outcome, estimate_crossed
 from rulbook.studies.comparison import REFERENCE, comparison_table
-from rulbook.studies.conditions import CONDITIONS, require_condition, training_condition
+from rulbook.studies.conditions import (
+    CONDITIONS,
+    METHODS_BY_CONDITION,
+    require_condition,
+    training_condition,
+)
 from rulbook.studies.evidence import completed_runs, has_arrived, records_under
 from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import METHODS, method_of
 from rulbook.training.record import RunRecord
-
-METHODS_BY_CONDITION = (REFERENCE, "fixed_0002", "single_task", "amnl", "gaba", "grace")
-"""The methods that are compared under every training condition, equal weights first."""
 
 _BOOSTING = "gradient_boosting"
 
@@ -76,9 +78,8 @@ def why_no_outcome(
 def condition_table(
     records: Mapping[str, Sequence[RunRecord]],
     subset: str,
-    methods: Sequence[str] = METHODS_BY_CONDITION,
 ) -> pd.DataFrame:
-    """Compare methods with equal weights on ``subset`` under each training condition.
+    """Compare every method with equal weights on ``subset`` under each training condition.
 
     Gradient boosting has no training condition; its records, which the protocol's are among, stand
     beside every one of them, compared alone. Holm's correction is over the networks of one
@@ -87,15 +88,15 @@ def condition_table(
     Args:
         records: records by the name of the training condition that they were made under.
         subset: C-MAPSS subset.
-        methods: names of the methods to compare.
 
     Returns:
-        One row a condition and method: ``subset``, ``condition``, ``condition_label``, ``method``,
-        ``label``, ``seeds`` (completed); ``rmse``, ``low``, ``high``: test RMSE against the capped
-        RUL, cycles, with its crossed interval; ``difference`` from equal weights under the same
-        condition, ``difference_low``, ``difference_high``, ``p_holm``, ``smallest_detectable``;
-        and ``outcome``, an ``Outcome`` or a ``NoOutcome``, ``None`` for equal weights themselves.
-        What needs five seeds is NaN with fewer.
+        One row a condition and method, those of ``METHODS_BY_CONDITION`` first: ``subset``,
+        ``condition``, ``condition_label``, ``method``, ``label``, ``seeds`` (completed); ``rmse``,
+        ``low``, ``high``: test RMSE against the capped RUL, cycles, with its crossed interval;
+        ``difference`` from equal weights under the same condition, ``difference_low``,
+        ``difference_high``, ``p_holm``, ``smallest_detectable``; and ``outcome``, an ``Outcome`` or
+        a ``NoOutcome``, ``None`` for equal weights themselves. What needs five seeds is NaN with
+        fewer.
 
     Raises:
         UsageError: there is no such condition.
@@ -114,7 +115,7 @@ def condition_table(
     rows = [
         row
         for name, given in records.items()
-        for row in _rows_of(name, [*_networks(given), *boosting], subset, methods)
+        for row in _rows_of(name, [*_networks(given), *boosting], subset)
     ]
     outcomes = pd.Series([row["outcome"] for row in rows], dtype=object)
     return pd.DataFrame(rows, columns=_COLUMNS).assign(outcome=outcomes)
@@ -129,6 +130,15 @@ def condition_tables(
 
 _BASELINES = [row for row in METHODS.values() if row.baseline]
 
+_COMPARED = (
+    *METHODS_BY_CONDITION,
+    *(
+        name
+        for name, row in METHODS.items()
+        if row not in _BASELINES and name not in METHODS_BY_CONDITION
+    ),
+)
+
 _COLUMNS = [
     *("subset", "condition", "condition_label", "method", "label", "seeds", "rmse", "low", "high"),
     *("difference", "difference_low", "difference_high", "p_holm", "smallest_detectable"),
@@ -140,10 +150,8 @@ def _networks(records: Iterable[RunRecord]) -> list[RunRecord]:
     return [record for record in records if method_of(record.config) not in _BASELINES]
 
 
-def _rows_of(
-    condition: str, records: Sequence[RunRecord], subset: str, methods: Sequence[str]
-) -> list[dict[str, object]]:
-    names = [name for name in methods if name != _BOOSTING] + [_BOOSTING]
+def _rows_of(condition: str, records: Sequence[RunRecord], subset: str) -> list[dict[str, object]]:
+    names = [*_COMPARED, _BOOSTING]
     reasons = {name: why_no_outcome(records, condition, subset, name) for name in names}
     if all(reasons[name] is NoOutcome.NOT_RUN for name in names[:-1]):
         return []

@@ -10,8 +10,12 @@ from rulbook.data.prepare import Recipe
 from rulbook.errors import unknown_name
 from rulbook.models import ARCHITECTURES, Architecture
 from rulbook.studies.competence_search import SEARCHED_SUBSETS, competence_trials
-from rulbook.studies.conditions import TrainingCondition, training_condition
-from rulbook.studies.equal_tuning import TUNED_SUBSETS, tuning_runs
+from rulbook.studies.conditions import (
+    METHODS_BY_CONDITION,
+    TrainingCondition,
+    training_condition,
+)
+from rulbook.studies.equal_tuning import TUNED_UNDER, tuning_runs
 from rulbook.studies.methods import AMNL_SWEEP, METHODS, method
 from rulbook.studies.tuning import chosen_config
 from rulbook.training.config import RunConfig
@@ -187,12 +191,12 @@ _SIX_OPERATING_CONDITIONS = ("FD002", "FD004")
 
 _BOOK_BATCH_METHODS: dict[tuple[str, ...], tuple[str, ...]] = {
     _ONE_OPERATING_CONDITION: (
-        *("fixed_050", "fixed_0002", "single_task", "amnl", "gaba", "grace", "fixed_005"),
-        *("fixed_075", "fixed_090", "amnl_fixed", "dwa", "gaba_no_floor"),
+        *METHODS_BY_CONDITION,
+        *("fixed_005", "fixed_075", "fixed_090", "amnl_fixed", "dwa", "gaba_no_floor"),
         *("uncertainty", "gradnorm", "imtl_g", "pcgrad"),
     ),
     _SIX_OPERATING_CONDITIONS: (
-        *("fixed_050", "fixed_0002", "single_task", "amnl", "gaba", "grace"),
+        *METHODS_BY_CONDITION,
         *("fixed_060", "fixed_075", "fixed_090", "uncertainty"),
     ),
 }
@@ -317,13 +321,18 @@ _ALL = (
         )
         for subset in SEARCHED_SUBSETS
     ),
+    Study(
+        "searched-fd001",
+        "What do the verdicts on FD001 become where its network is worth its training?",
+        lambda: _under("searched-fd001", METHODS_BY_CONDITION, ("FD001",)),
+    ),
     *(
         Study(
             f"tuned-{subset.lower()}",
             f"How do the weighting methods compare on {subset} when all are tuned alike?",
             partial(_tuned, subset),
         )
-        for subset in TUNED_SUBSETS
+        for subset in TUNED_UNDER
     ),
     Study(
         "window-split-fd002",

@@ -61,7 +61,7 @@ def competence_trials(base: RunConfig) -> Iterator[tuple[RunConfig, ...]]:
             trial = search.ask(_SPACE)
             runs = _runs(base, trial.params)
             yield runs
-            score = mean_validation_rmse(runs)
+            score = _mean_validation_rmse(runs)
             if score is None:
                 return
             search.tell(trial, score)
@@ -75,7 +75,7 @@ def best_trial(base: RunConfig) -> RunConfig | None:
     scored = [
         (score, runs)
         for runs in competence_trials(base)
-        if (score := mean_validation_rmse(runs)) is not None
+        if (score := _mean_validation_rmse(runs)) is not None
     ]
     if len(scored) < MAX_TRIALS:
         return None
@@ -139,7 +139,7 @@ def _rounded(value: object) -> object:
     return to_three_digits(value) if isinstance(value, float) else value
 
 
-def mean_validation_rmse(runs: Sequence[RunConfig]) -> float | None:
+def _mean_validation_rmse(runs: Sequence[RunConfig]) -> float | None:
     """Return the mean validation RMSE, cycles; ``None`` while a run is missing.
 
     A run that diverged counts as one that is off by the whole cap.

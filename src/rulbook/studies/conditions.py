@@ -5,12 +5,13 @@ Each condition is a set of changes to ``RunConfig``; everything else stays as th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
 from rulbook.data.prepare import Recipe
 from rulbook.errors import RulbookError, unknown_name
+from rulbook.models import ARCHITECTURES
 from rulbook.studies.methods import method_of
 from rulbook.training.config import PROTOCOL_LABEL, RunConfig
 
@@ -79,6 +80,24 @@ _ALL = (
     ),
     TrainingCondition("caps", "target in caps", MappingProxyType({"target_unit": "cap"})),
     TrainingCondition("no-clip", "gradients not clipped", MappingProxyType({"clip_norm": None})),
+    # What ``competence_search`` found; a test holds the one to the other.
+    TrainingCondition(
+        "searched-fd001",
+        "settings searched on FD001",
+        MappingProxyType(
+            {
+                "architecture": replace(
+                    ARCHITECTURES["compact"], convolution_dropout=0.2, recurrent_dropout=0.2
+                ),
+                "batch_size": 128,
+                "learning_rate": 0.00202,
+                "weight_decay": 0.00661,
+                "clip_norm": None,
+                "patience": 10,
+                "max_epochs": 60,
+            }
+        ),
+    ),
     TrainingCondition(
         "window-split",
         "windows held out, not engines",
@@ -92,6 +111,9 @@ CONDITIONS = {condition.name: condition for condition in _ALL}
 
 :meta hide-value:
 """
+
+METHODS_BY_CONDITION = ("fixed_050", "fixed_0002", "single_task", "amnl", "gaba", "grace")
+"""The methods that every training condition is meant for, equal weights first."""
 
 WITH_SGD = tuple(
     name for name, condition in CONDITIONS.items() if condition.changes.get("optimiser") == "sgd"
@@ -134,10 +156,8 @@ def condition_of(config: RunConfig) -> TrainingCondition | None:
         RunConfig(subset=config.subset, data_digest=config.data_digest, seed=config.seed)
     )
     for condition in CONDITIONS.values():
-        rates = condition.learning_rates or (as_printed.learning_rate,)
-        if config.learning_rate in rates and config == condition.applied_to(
-            as_printed, config.learning_rate
-        ):
+        rates = condition.learning_rates or (None,)
+        if any(config == condition.applied_to(as_printed, rate) for rate in rates):
             return condition
     return None
 

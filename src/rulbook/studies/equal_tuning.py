@@ -13,10 +13,8 @@ four settings are recorded, the seeds once all six trials are.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from rulbook.studies.competence_search import METHODS_SEARCHED, best_trial, mean_validation_rmse
-from rulbook.studies.conditions import condition_of, training_condition
+from rulbook.studies.conditions import training_condition
 from rulbook.studies.methods import METHODS, fixed_name, method
-from rulbook.studies.sweep import record_file
 from rulbook.studies.tuning import chosen_config, to_three_digits
 from rulbook.training.config import OptionValue, RunConfig
 
@@ -26,8 +24,12 @@ TRIALS = 6
 RATE_FACTORS = (0.3, 3.0)
 """The two other learning rates, as multiples of the first one."""
 
-TUNED_SUBSETS = ("FD001", "FD002")
-"""The subsets on which methods are tuned, one of one and one of six operating conditions."""
+TUNED_UNDER = {"FD001": "searched-fd001", "FD002": "book-batch"}
+"""The training condition that all methods share in their trials, by subset.
+
+The subsets are one of one operating condition and one of six. On the first the search found
+settings with a lower validation RMSE than ``book-batch`` has; on the second nothing was searched.
+"""
 
 
 @dataclass(frozen=True)
@@ -173,24 +175,11 @@ def tuned_config(tuned: TunedMethod, settings: RunConfig) -> RunConfig | None:
 def tuning_settings(base: RunConfig) -> RunConfig:
     """Return what every method shares in its trials: network, batch, rate, patience and the like.
 
-    They are those of the search for competent settings, once it is over and where they have a lower
-    validation RMSE than ``book-batch``, over the single task and equal weights; else those of
-    ``book-batch``. A tuning that began under ``book-batch`` stays there, whatever the search finds
-    later.
-
     Args:
-        base: the protocol on one subset and seed.
+        base: the protocol on one of the tuned subsets.
 
     """
-    book_batch = training_condition("book-batch").applied_to(base)
-    found = best_trial(base)
-    if found is None or _has_begun(book_batch):
-        return book_batch
-    ours, theirs = (
-        mean_validation_rmse([method(name).applied_to(config) for name in METHODS_SEARCHED])
-        for config in (found, book_batch)
-    )
-    return found if ours is not None and theirs is not None and ours < theirs else book_batch
+    return training_condition(TUNED_UNDER[base.subset]).applied_to(base)
 
 
 def tuning_runs(bases: Sequence[RunConfig]) -> Iterator[RunConfig]:
@@ -216,13 +205,3 @@ def tuning_runs(bases: Sequence[RunConfig]) -> Iterator[RunConfig]:
             if config not in yielded:
                 yielded.add(config)
                 yield config
-
-
-def _has_begun(settings: RunConfig) -> bool:
-    """Return whether a trial is recorded that no other study asks for."""
-    return any(
-        record_file(config.key())
-        for tuned in TUNED_METHODS.values()
-        for config in trials(tuned, settings)
-        if condition_of(config) is None
-    )

@@ -9,7 +9,7 @@ from rulbook.statistics import compare_crossed, estimate_crossed
 from rulbook.studies.catalogue import SEEDS, base_config
 from rulbook.studies.equal_tuning import (
     TUNED_METHODS,
-    TUNED_SUBSETS,
+    TUNED_UNDER,
     trials,
     tuned_config,
     tuning_settings,
@@ -94,7 +94,7 @@ def tuned_table(subset: str) -> pd.DataFrame:
 
 def tuned_tables() -> pd.DataFrame:
     """Return ``tuned_table`` of every tuned subset, one under the other."""
-    return pd.concat([tuned_table(subset) for subset in TUNED_SUBSETS], ignore_index=True)
+    return pd.concat([tuned_table(subset) for subset in TUNED_UNDER], ignore_index=True)
 
 
 def _completed(config: RunConfig) -> dict[int, RunRecord]:

@@ -82,28 +82,39 @@ def test_the_sweep_shows_the_anchors_and_breaks_where_a_run_is_missing(evidence)
 def test_the_curve_has_every_network_with_an_interval_in_rising_order():
     compared = pd.DataFrame(
         {
-            "subset": "FD002",
-            "condition_label": ["the protocol"] * 4 + ["plain SGD"],
-            "method": ["gaba", "fixed_0002", "gradient_boosting", "dwa", "gaba"],
-            "label": ["GABA", "0.002", "Boosting", "DWA", "GABA"],
-            "difference": [0.5, -1.0, -4.0, -3.0, 2.0],
-            "difference_low": [0.0, -2.0, -5.0, np.nan, 1.0],
-            "difference_high": [1.0, 0.0, -3.0, np.nan, 3.0],
-            "outcome": ["tie", "equivalent", "lower", "waiting", "higher"],
+            "subset": ["FD002"] * 4 + ["FD001"] * 2,
+            "condition_label": ["the protocol"] * 4 + ["plain SGD"] * 2,
+            "method": ["gaba", "fixed_0002", "gradient_boosting", "dwa", "grace", "imtl_g"],
+            "label": ["GABA", "0.002", "Boosting", "DWA", "GRACE", "IMTL-G"],
+            "difference": [0.5, -1.0, -4.0, -3.0, 2.0, -0.5],
+            "difference_low": [0.0, -2.0, -5.0, np.nan, 1.0, -1.0],
+            "difference_high": [1.0, 0.0, -3.0, np.nan, 3.0, 0.0],
+            "outcome": ["tie", "equivalent", "lower", "waiting", "higher", "tie"],
         }
     )
     figure, alt, _ = specification_curve(compared)
-    (axes,) = figure.axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == [
-        "FD002, 0.002, the protocol",
-        "FD002, GABA, the protocol",
-        "FD002, GABA, plain SGD",
-    ]
-    told = next(line for line in axes.lines if list(line.get_xdata()) == [2.0])
-    assert told.get_markerfacecolor() != "white"
-    assert alt.startswith("3 differences")
+    curve, choices = figure.axes
+    drawn, told = curve.lines[:2]
+    assert list(drawn.get_ydata()) == [-1.0, -0.5, 0.5, 2.0]
+    assert list(told.get_xdata()) == [3]
+    labels = [label.get_text() for label in choices.get_yticklabels()]
+    marked = {label: set() for label in labels}
+    for line in choices.lines:
+        for place, height in zip(line.get_xdata(), line.get_ydata(), strict=True):
+            marked[labels[height]].add(int(place))
+    assert marked == {
+        "FD001": {1, 3},
+        "FD002": {0, 2},
+        "the protocol": {0, 2},
+        "plain SGD": {1, 3},
+        "fixed weights": {0},
+        "adaptive weights": {2, 3},
+        "combined gradients": {1},
+        "failure-weighted loss": {3},
+    }
+    assert alt.startswith("4 differences")
     assert "from -1.00 to 2.00 cycles" in alt
-    assert alt.endswith("1 of them are told from zero.")
+    assert "1 of them are told from zero." in alt
     assert specification_curve(compared[:0]).alt.startswith("0 differences")
 
 

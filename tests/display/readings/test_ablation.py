@@ -1,3 +1,4 @@
+import math
 import re
 
 import pandas as pd
@@ -236,12 +237,17 @@ def test_a_second_run_of_every_seed_is_held_against_the_first(make_record, make_
 
 
 def test_the_front_page_counts_comparisons_of_networks(every_seed):
-    core = {s: every_seed(s, fixed_050=10.0, gaba=20.0) for s in ("FD002", "FD004")}
-    compared = condition_table({"protocol": core["FD002"].records}, "FD002")
-    values = readings.comparison_values(core, compared)
+    core = every_seed("FD002", fixed_050=10.0, gaba=20.0)
+    compared = condition_table({"protocol": core.records}, "FD002")
+    values = readings.comparison_values(compared)
     assert values["compared"] == 1
-    assert 0 < values["seen-low"] <= values["seen-high"]
+    assert 0 < values["seen-low"] == values["seen-high"]
+    assert math.isnan(values["others-low"])
     assert values["lower-than-equal"] == ""
+    elsewhere = compared.assign(subset="FD001", condition="book-batch")
+    values = readings.comparison_values(pd.concat([compared, elsewhere]))
+    assert values["compared"] == 2
+    assert values["others-high"] == values["seen-high"]
 
 
 def test_a_shut_head_is_told_with_its_end(make_record, make_evidence):

@@ -163,11 +163,22 @@ def test_choices_are_quoted_on_the_first_subset():
     assert 99 not in values.values()
 
 
-def test_trees_are_quoted_as_chosen_and_as_best():
-    chosen, best = (pd.Series({"trees": n, "test_rmse": e}) for n, e in ((40, 13.5), (55, 13.2)))
-    assert readings.tree_values(chosen, best) == {
+def test_what_selection_on_test_gains_is_quoted_for_trees_and_networks(make_record, make_evidence):
+    chosen, best = (pd.Series({"trees": n, "test_rmse": e}) for n, e in ((40, 13.5), (55, 13.25)))
+    jumping = (epoch(14.0, test_rmse=15.0), epoch(14.5, test_rmse=13.0))
+    watched = make_evidence(
+        [
+            make_record(watch_test=True, epochs=jumping),
+            make_record("single_task", watch_test=True, epochs=jumping[:1]),
+        ]
+    )
+    assert readings.selection_values(chosen, best, watched) == {
         "trees-chosen": 40,
         "trees-best": 55,
         "test-chosen": 13.5,
-        "test-best": 13.2,
+        "test-best": 13.25,
+        "trees-gain": 0.25,
+        "watched": 2,
+        "least-gain": 0.0,
+        "most-gain": 2.0,
     }

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
@@ -17,7 +18,10 @@ from rulbook.statistics import TOLD_APART
 from rulbook.studies.comparison import REFERENCE, estimates_of
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.methods import METHODS
+from rulbook.weighting.fixed import FixedWeightLoss
 from rulbook.weighting.gaba import GABALoss
+from rulbook.weighting.registry import get_loss
+from rulbook.weighting.surgery import SurgeryLoss
 
 METRIC_WORDS: Mapping[str, str] = {
     "rmse": "RMSE, capped (cycles)",
@@ -87,7 +91,7 @@ def weight_sweep(
 
 
 def specification_curve(compared: pd.DataFrame) -> DescribedFigure:
-    """Draw every difference from equal weights under every training condition, in rising order.
+    """Draw every difference from equal weights in rising order, and below what each one is of.
 
     Args:
         compared: what ``rulbook.studies.by_condition.condition_tables`` returns. Rows without an
@@ -96,35 +100,73 @@ def specification_curve(compared: pd.DataFrame) -> DescribedFigure:
     """
     is_network = ~compared["method"].isin([name for name, row in METHODS.items() if row.baseline])
     rows = compared[is_network & compared["difference_low"].notna()].sort_values("difference")
+    marked = _choices(rows)
+    lines = max(len(marked), 1)
+    heights = (2.4, 0.17 * lines)
     figure: Figure
-    figure, axes = plots.panels(1, height=1.2 + 0.2 * len(rows))
+    figure, (curve, choices) = plots.panels(
+        2, height=sum(heights) / 2, sharex=True, height_ratios=heights
+    )
     middle, low, high = rows[["difference", "difference_low", "difference_high"]].to_numpy().T
     apart, places = rows["outcome"].isin(TOLD_APART).to_numpy(), np.arange(len(rows))
-    axes.hlines(places, low, high, color=plots.COLOURS["rul"])
-    for shown, face in ((apart, plots.COLOURS["rul"]), (~apart, "white")):
-        axes.plot(
-            middle[shown],
-            places[shown],
-            "o",
-            color=plots.COLOURS["rul"],
-            markerfacecolor=face,
-        )
-    labels = [", ".join(row) for row in rows[["subset", "label", "condition_label"]].to_numpy()]
-    axes.set_yticks(places, labels=labels, fontsize=8)
-    axes.axvline(0, color=plots.COLOURS["health"], linestyle="--")
-    # Below the long names of the rows too: it is wider than the axes.
-    axes.set_xlabel("test RMSE minus that of equal weights (cycles)", loc="right")
-    axes.set(ylim=(-1, len(rows)))
+    curve.vlines(places, low, high, color=plots.COLOURS["rul"], linewidth=1, alpha=0.6)
+    curve.plot(places, middle, ".", color=plots.COLOURS["rul"])
+    curve.plot(places[apart], middle[apart], "D", color=plots.COLOURS["health"])
+    curve.axhline(0, color=plots.COLOURS["ink"], linestyle="--", linewidth=1)
+    curve.set_ylabel("minus equal weights\n(test RMSE, cycles)")
+    for height, has_choice in enumerate(marked.values()):
+        for shown, mark, colour in ((~apart, "|", "rul"), (apart, "D", "health")):
+            of_choice = places[has_choice & shown]
+            choices.plot(
+                of_choice, np.full(len(of_choice), height), mark, color=plots.COLOURS[colour]
+            )
+    choices.set_yticks(range(len(marked)), labels=list(marked), fontsize=8)
+    choices.set(xticks=[], xlabel="each column is one comparison", ylim=(lines - 0.5, -0.5))
     reach = f", from {middle.min():.2f} to {middle.max():.2f} cycles" if len(rows) else ""
     return DescribedFigure(
         figure,
         f"{len(rows)} differences of the test RMSE from equal weights, one for each subset, method "
         f"and training condition with five seeds, in rising order{reach}, with 95 % intervals over "
-        f"engines and seeds; {apart.sum()} of them are told from zero.",
-        "Compact network, RUL capped. A filled mark is a difference that is told from zero after "
-        "Holm's correction over the methods of its subset and condition; a hollow mark is one that "
-        "is not.",
+        f"engines and seeds; {apart.sum()} of them are told from zero. Marks below each say of "
+        "which subset, training condition and kind of method it is.",
+        "Compact network, RUL capped. A diamond is a difference that is told from zero after "
+        "Holm's correction over the methods of its subset and condition.",
     )
+
+
+def _choices(rows: pd.DataFrame) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return which rows are of which subset, training condition and kind of method."""
+    kinds = [_kinds(name) for name in rows["method"]]
+    by_subset = {name: rows["subset"] == name for name in sorted(set(rows["subset"]))}
+    by_condition = {
+        label: rows["condition_label"] == label for label in dict.fromkeys(rows["condition_label"])
+    }
+    by_kind = {kind: [kind in of_row for of_row in kinds] for kind in _KINDS}
+    return {
+        label: np.asarray(has_choice)
+        for label, has_choice in (by_subset | by_condition | by_kind).items()
+        if np.any(has_choice)
+    }
+
+
+_KINDS = (
+    *("single task", "fixed weights", "adaptive weights", "combined gradients"),
+    "failure-weighted loss",
+)
+
+
+def _kinds(method: str) -> set[str]:
+    """Return which of ``_KINDS`` a method is: how it weighs, and whether its inner loss does."""
+    row = METHODS[method]
+    loss = get_loss(row.weighting)
+    single, fixed, adaptive, combined, failure_weighted = _KINDS
+    if row.weighting == "single_task":
+        weighting = single
+    elif isinstance(loss, FixedWeightLoss):
+        weighting = fixed
+    else:
+        weighting = combined if isinstance(loss, SurgeryLoss) else adaptive
+    return {weighting} | ({failure_weighted} if row.inner_loss != "mse" else set())
 
 
 def methods_explorer(evidence_of: Mapping[str, Evidence]) -> Explorer | Markdown:

@@ -454,30 +454,35 @@ def comparison_reading(evidence: Evidence, subset: str) -> str:
     )
 
 
-def comparison_values(
-    evidence_of: Mapping[str, Evidence], compared: pd.DataFrame
-) -> dict[str, object]:
+def comparison_values(compared: pd.DataFrame) -> dict[str, object]:
     """Return what the front page says of the comparisons.
 
     Args:
-        evidence_of: see the module.
         compared: what ``rulbook.studies.by_condition.condition_tables`` returns.
 
     Returns:
         ``seen-low``, ``seen-high``: the difference in RMSE that the typical comparison on either
-        of the source's subsets would have seen after the correction, cycles; ``compared``: how
-        many networks have an outcome under a training condition; ``lower-than-equal``: those
-        whose error is lower than that of equal weights.
+        of the source's subsets would have seen under the protocol after the correction, cycles;
+        ``others-low``, ``others-high``: the same of the other subsets under ``book-batch``;
+        ``compared``: how many networks have an outcome under a training condition;
+        ``lower-than-equal``: those whose error is lower than that of equal weights.
 
     """
-    seen = [
-        _networks(comparisons_of(evidence_of[subset], subset))["smallest_detectable"].median()
-        for subset in BOOK_SUBSETS
-    ]
     networks = _networks(compared)
+    of_source = networks["subset"].isin(BOOK_SUBSETS)
+    under = networks["condition"]
+    seen, others = (
+        rows.groupby("subset")["smallest_detectable"].median()
+        for rows in (
+            networks[of_source & (under == "protocol")],
+            networks[~of_source & (under == "book-batch")],
+        )
+    )
     return {
-        "seen-low": min(seen),
-        "seen-high": max(seen),
+        "seen-low": seen.min(),
+        "seen-high": seen.max(),
+        "others-low": others.min(),
+        "others-high": others.max(),
         "compared": int(networks["difference_low"].notna().sum()),
         "lower-than-equal": lower_in_words(compared),
     }

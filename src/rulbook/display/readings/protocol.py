@@ -106,19 +106,30 @@ def choice_values(choices: pd.DataFrame, source: str) -> dict[str, object]:
     }
 
 
-def tree_values(chosen: pd.Series, best: pd.Series) -> dict[str, float]:
-    """Return how many trees validation chooses and how many are best on test, and their errors.
+def selection_values(chosen: pd.Series, best: pd.Series, selection: Evidence) -> dict[str, float]:
+    """Return what choosing on the test engines gains: the trees, and the recorded networks.
 
     Args:
-        chosen: a row of ``boosted_by_trees``.
-        best: likewise.
+        chosen: the row of ``boosted_by_trees`` that is best on the validation engines.
+        best: the row that is best on the test engines.
+        selection: records of trainings that watched the test engines.
+
+    Returns:
+        ``trees-chosen``, ``trees-best``: numbers of trees; ``test-chosen``, ``test-best``: their
+        test RMSE, and ``trees-gain``, the first minus the second, cycles; ``watched``: the number
+        of trainings; ``least-gain``, ``most-gain``: what they gain, cycles, NaN if there are none.
 
     """
+    gains = selection_table(selection.records)["gain"]
     return {
         "trees-chosen": int(chosen["trees"]),
         "trees-best": int(best["trees"]),
         "test-chosen": chosen["test_rmse"],
         "test-best": best["test_rmse"],
+        "trees-gain": chosen["test_rmse"] - best["test_rmse"],
+        "watched": len(gains),
+        "least-gain": gains.min(),
+        "most-gain": gains.max(),
     }
 
 

@@ -10,15 +10,13 @@ from rulbook.display.results import NOTHING, in_words, number, p_value, rows_of,
 from rulbook.display.tables import table
 from rulbook.experiments.weights_called_for import LOSSES, RATIO
 from rulbook.statistics import TOLD_APART, Outcome
-from rulbook.studies.catalogue import base_config
 from rulbook.studies.competence_search import (
     COMPETENCE_MARGIN,
     MAX_TRIALS,
     METHODS_SEARCHED,
-    settings_of,
 )
-from rulbook.studies.conditions import condition_of
-from rulbook.studies.equal_tuning import TRIALS, tuning_settings
+from rulbook.studies.conditions import training_condition
+from rulbook.studies.equal_tuning import TRIALS, TUNED_UNDER
 from rulbook.studies.methods import METHODS
 from rulbook.studies.tuned_comparison import TUNED_REFERENCE
 
@@ -119,7 +117,8 @@ def tuned_reading(tuned: pd.DataFrame) -> str:
 
     """
     return "\n".join(
-        f"* {subset}, {_settings_in_words(str(subset))}: {_outcomes_in_words(rows)}"
+        f"* {subset}, {training_condition(TUNED_UNDER[str(subset)]).label}: "
+        f"{_outcomes_in_words(rows)}"
         for subset, rows in tuned.groupby("subset")
     )
 
@@ -196,17 +195,6 @@ def _searched_in_words(settings: Mapping[str, Any] | pd.Series) -> str:
         f"{settings['weight_decay']:g}, dropout {settings['dropout']:g}, the target in "
         f"{_UNITS[settings['target_unit']]}, gradients "
         f"{_clipped(settings['clip_norm'])}, patience {settings['patience']}"
-    )
-
-
-def _settings_in_words(subset: str) -> str:
-    settings = tuning_settings(base_config(subset))
-    condition = condition_of(settings)
-    if condition is not None:
-        return condition.label
-    return (
-        "with settings found by the search for competent networks "
-        f"({_searched_in_words(settings_of(settings))})"
     )
 
 
