@@ -36,30 +36,26 @@ def rul_error_halves(records: Records, subset: str) -> Holds:
     return mean_is_at_most(ratios, 0.5)
 
 
+def _selected_accuracies(records: Records, subset: str) -> list[float]:
+    runs = equal_weight_runs(records, subset)
+    return [selected_validation(run).health_accuracy for run in runs]
+
+
 def plateau_at_chance(records: Records, subset: str) -> Holds:
     """Return whether the health accuracy at the selected epoch is no better than near chance.
 
     An accuracy below chance counts as at chance: the source's diagnostic has no lower bound.
     """
-    accuracies = [
-        selected_validation(run).health_accuracy for run in equal_weight_runs(records, subset)
-    ]
+    accuracies = _selected_accuracies(records, subset)
     return mean_is_at_most(accuracies, claim_rules.NEAR_CHANCE)
 
 
 def fails_on_every_seed(records: Records, subset: str) -> Holds:
     """Return whether every seed ends with a health accuracy that is no better than near chance."""
-    accuracies = [
-        selected_validation(run).health_accuracy for run in equal_weight_runs(records, subset)
-    ]
+    accuracies = _selected_accuracies(records, subset)
     if len(accuracies) < MINIMUM_SEEDS:
         return None
     return all(accuracy <= claim_rules.NEAR_CHANCE for accuracy in accuracies)
-
-
-def _selected_accuracies(records: Records, subset: str) -> list[float]:
-    runs = equal_weight_runs(records, subset)
-    return [selected_validation(run).health_accuracy for run in runs]
 
 
 def health_accuracy_at_epoch(number: int) -> Rule:
