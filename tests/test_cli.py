@@ -228,8 +228,17 @@ def test_a_full_disk_is_one_sentence(run, monkeypatch):
     assert run("data", "fetch") == (
         1,
         "",
-        "Error: '/somewhere/file' cannot be used: No space left on device; see `rulbook doctor`.\n",
+        "Error: '/somewhere/file' cannot be used (No space left on device): put that right and run "
+        "this again.\n",
     )
+
+
+def test_a_move_that_fails_names_both_places(run, monkeypatch):
+    def blocked(**_):
+        raise OSError(21, "Is a directory", "/from/file", None, "/to/file")
+
+    monkeypatch.setattr("rulbook.data.fetch.fetch", blocked)
+    assert "'/from/file' or '/to/file' cannot be used (Is a dir" in run("data", "fetch")[2]
 
 
 def test_an_unforeseen_error_is_one_sentence_and_a_report(run, monkeypatch, tmp_path):
@@ -353,6 +362,25 @@ def test_a_process_writes_in_the_encoding_that_it_is_told(tmp_path):
 def _rulbook(*arguments, **options):
     command = [sys.executable, "-m", "rulbook", *arguments]
     return subprocess.run(command, capture_output=True, check=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("redirected", "arguments", "code", "said"),
+    [
+        (">&-", ("claims",), 1, "standard output is closed"),
+        (">&-", ("--help",), 1, "standard output is closed"),
+        (">&- 2>&-", ("records",), 1, ""),
+        (">/dev/full", ("claims", "--json"), 1, "No space left"),
+        ("2>/dev/full", ("sweep", "nope"), 2, ""),
+    ],
+)
+def test_output_that_is_lost_ends_with_an_error(redirected, arguments, code, said):
+    command = [sys.executable, "-m", "rulbook", *arguments]
+    shell = ["sh", "-c", f'exec "$@" {redirected}', "sh", *command]
+    result = subprocess.run(shell, capture_output=True, check=False)
+    assert result.returncode == code
+    assert said in result.stderr.decode()
+    assert "Traceback" not in result.stderr.decode()
 
 
 def test_the_package_runs_as_a_module_and_names_itself():

@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from rulbook import __version__, options, paths
-from rulbook.errors import RulbookError, UsageError
+from rulbook.errors import RulbookError, UsageError, place_of
 
 if TYPE_CHECKING:
     from rulbook.claims.collect import ClaimRow
@@ -75,6 +76,7 @@ def main() -> None:
     """Run the command line; every foreseen error becomes one sentence and an exit code."""
     _write_on_any_encoding()
     try:
+        _refuse_closed_output()
         app(prog_name="rulbook")
     except RulbookError as fault:
         _leave(str(fault), fault.exit_code)
@@ -87,8 +89,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as fault:
-        where = f"'{fault.filename}'" if fault.filename else "A file or connection"
-        _leave(f"{where} cannot be used: {fault.strerror or fault}; see `rulbook doctor`.", 1)
+        _leave(
+            f"{place_of(fault)} cannot be used ({fault.strerror or fault}): put that right and run "
+            "this again.",
+            1,
+        )
     except Exception as fault:
         if isinstance(fault, ModuleNotFoundError) and "rulbook" not in str(fault.name):
             raise  # an extra is not installed; `rulbook.__main__` says which
@@ -96,6 +101,15 @@ def main() -> None:
             f"Something went wrong that should not ({type(fault).__name__}: {fault}); please "
             f"report it with {_report(traceback.format_exc())}.",
             1,
+        )
+
+
+def _refuse_closed_output() -> None:
+    """Raise ``RulbookError`` where all that a command says would be lost, and it would end well."""
+    if sys.stdout is None:
+        raise RulbookError(
+            "The standard output is closed: leave it open, or send it to /dev/null if what this "
+            "command says is not wanted."
         )
 
 
@@ -131,7 +145,8 @@ def _in_plain_letters(fault: UnicodeError) -> tuple[str, int]:
 
 
 def _leave(sentence: str, code: int) -> None:
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/] {escape(sentence)}")
+    with suppress(OSError):  # the exit code says it too
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/] {escape(sentence)}")
     sys.exit(code)
 
 

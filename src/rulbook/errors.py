@@ -19,6 +19,12 @@ class UsageError(RulbookError):
         return [f"{type(self).__name__}: {self}"]
 
 
+def place_of(fault: OSError) -> str:
+    """Return what the system would not let be used: a file, or the two of a move, in quotes."""
+    named = [f"'{name}'" for name in (fault.filename, fault.filename2) if name]
+    return " or ".join(named) or "A file or connection"
+
+
 def unknown_name(kind: str, name: str, known: Iterable[object]) -> UsageError:
     """Return the error for a ``name`` that is not one of the ``known`` names of its ``kind``."""
     listed = ", ".join(str(item) for item in known)

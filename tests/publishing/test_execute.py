@@ -21,6 +21,8 @@ from rulbook.publishing import conditions, kernels, stamps
 from rulbook.publishing.chapters import choose
 from rulbook.publishing.execute import Outcome, Parameters, execute, figures_saved
 
+from .conftest import FRONT_MATTER
+
 SIMULATED = Parameters(data="simulated", device="cpu", seed=7)
 
 
@@ -134,6 +136,15 @@ def test_the_kernel_is_this_python_whatever_kernels_and_profiles_there_are(
     assert _printed(chapter).split() == [sys.executable, rulbook.__file__, "False"]
     found = conditions.read(chapter)
     assert found.versions["rulbook"] == rulbook.__version__
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["", FRONT_MATTER.replace("language: python", "language: scala")])
+def test_parameters_are_python_whatever_the_text_says_of_its_kernel(layout, write, quiet, head):
+    chapter = write("01-a", "print(data, device, seed)")
+    chapter.text.write_text(head + chapter.text.read_text().removeprefix(FRONT_MATTER))
+    execute(layout, [chapter], SIMULATED, console=quiet)
+    assert _printed(chapter).split() == ["simulated", "cpu", "7"]
 
 
 @pytest.mark.slow

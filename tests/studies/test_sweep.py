@@ -99,9 +99,19 @@ def test_a_stopped_parent_leaves_whole_records_and_the_rest_to_do(results, endin
     assert status(configs(30)).done == 30
 
 
-@pytest.mark.parametrize("fault", ["OSError(28, 'No space left')", "RulbookError('no data')"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "raise OSError(28, 'No space left')",
+        "from rulbook.errors import RulbookError; raise RulbookError('no data')",
+        "import torch; torch.empty(2**60, dtype=torch.uint8)",
+        "import torch; raise torch.AcceleratorError('CUDA error: all devices are busy')",
+        'raise RuntimeError("can\'t start new thread")',
+        "import a_package_that_went_away",
+    ],
+)
 def test_a_fault_of_the_machine_stops_the_sweep_and_burns_no_try(fault):
-    broken = fake_run(f"from rulbook.errors import RulbookError; raise {fault}")
+    broken = fake_run(fault)
     tried = []
     with pytest.raises(RulbookError, match="no fault of a run"):
         sweep(configs(20), jobs=1, run=broken, on_attempt=tried.append)

@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from rulbook.errors import UsageError
 from rulbook.gradients import geometry, task_gradients
@@ -19,6 +20,7 @@ from rulbook.weighting.base import (
     GradientWeightedLoss,
     NonFiniteLossError,
     learnable,
+    on_one_device,
 )
 from rulbook.weighting.registry import METHODS, get_loss, method_options
 from rulbook.weighting.surgery import SurgeryLoss
@@ -408,6 +410,7 @@ def test_a_step_of_every_method_runs_on_the_device_in_single_precision(device):
         assert all(g.device.type == device and g.isfinite().all() for g in network.gradients())
         assert info.geometry.norm_rul.device.type == device
         assert all(type(w) is float for w in loss.get_weights().values())
+        call(get_loss(name).to(device), network, (network.losses()[0], torch.zeros(())))
 
 
 def measured_geometry(network):
@@ -524,6 +527,7 @@ class TestWrongUse:
             (lambda trunk: trunk.named_parameters(), "holds a tuple"),
             (lambda trunk: [name for name, _ in trunk.named_parameters()], "holds a str"),
             (list, "holds a Linear"),
+            (lambda trunk: [trunk[0].weight * 1], r"shape \(8, 5\) that is computed"),
         ],
     )
     def test_what_is_no_list_of_parameters(self, name, observe, given, match, network):
@@ -536,7 +540,8 @@ class TestWrongUse:
         self.fails(name, observe, network, network.losses(), match, task_params=heads)
 
     @pytest.mark.parametrize(
-        "scale", [0.0, -1.0, math.nan, math.inf, torch.ones(2), "2", [2.0], 1j]
+        "scale",
+        [0.0, -1.0, math.nan, math.inf, torch.ones(2), "2", [2.0], 1j, torch.tensor(1j)],
     )
     def test_a_scale_that_is_none(self, name, observe, scale, network):
         self.fails(name, observe, network, network.losses(), "scale must be", scale=scale)
@@ -829,6 +834,14 @@ def test_any_zero_stands_for_the_loss_of_a_batch_without_labels(name, observe, z
     network.clear()
     call(warmed_up(name), network, (network.losses()[0], zero), observe=observe)
     assert_same(network.gradients(), expected, rtol=0)
+
+
+def test_the_losses_come_to_the_device_of_the_one_with_a_graph():
+    with FakeTensorMode():  # stands in for a GPU, and computes nothing
+        trained = torch.zeros((), device="cuda", requires_grad=True)
+        constant, other = on_one_device([torch.zeros(()), trained])
+        assert constant.device == other.device == trained.device
+        assert other is trained
 
 
 @EVERY_METHOD

@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rulbook import paths, reads
-from rulbook.errors import RulbookError
+from rulbook.errors import RulbookError, place_of
 from rulbook.options import Profile, RequestedDevice, RequestedSource, check_parameters
 from rulbook.publishing import recorded_values, stamps
 from rulbook.publishing.chapters import Chapter, forget_removed
@@ -251,9 +251,8 @@ def _failure(future: Future[float], chapter: Chapter) -> str:
             "killed, often for want of memory: run it again, with --jobs 1."
         )
     except OSError as fault:
-        where = f"'{fault.filename}'" if fault.filename else "a file or connection"
         return (
-            f"Chapter {chapter.name} could not be executed, because {where} cannot be used "
+            f"Chapter {chapter.name} could not be executed. {place_of(fault)} cannot be used "
             f"({fault.strerror or fault}): put that right and run it again."
         )
     except Exception as fault:
@@ -368,6 +367,7 @@ def _papermill(
                 unfinished,
                 parameters=asdict(task.parameters),
                 kernel_name="python3",
+                language="python",  # whatever another tool wrote into the text
                 kernel_manager_class=LookingKernelManager,
                 progress_bar=False,
                 cwd=task.layout.root,

@@ -27,6 +27,15 @@ from rulbook.training.record import EpochRecord, RunRecord
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Names of glibc's ``malloc.h``; both take bytes, the second at most 32 MiB."""
 
+_OF_MACHINE = (
+    *(OSError, MemoryError, ImportError, RulbookError),
+    *(torch.OutOfMemoryError, torch.AcceleratorError),
+)
+"""Errors that say nothing about the run that meets them."""
+
+_WANTING = ("can't allocate memory", "bad_alloc", "can't start new thread")
+"""What PyTorch and Python say in a ``RuntimeError`` where memory or threads are wanting."""
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -66,11 +75,14 @@ def try_run(config: RunConfig, run: Callable[[RunConfig], RunRecord]) -> Attempt
     try:
         return Attempt(config.key(), run(config))
     except (Exception, SystemExit) as error:  # code of one's own may leave
-        of_machine = isinstance(
-            error, OSError | MemoryError | RulbookError | torch.OutOfMemoryError
-        ) and not isinstance(error, UsageError)
         said = str(error) if isinstance(error, RulbookError) else f"{type(error).__name__}: {error}"
-        return Attempt(config.key(), None, said, of_machine)
+        return Attempt(config.key(), None, said, _is_of_machine(error))
+
+
+def _is_of_machine(error: BaseException) -> bool:
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in _WANTING):
+        return True
+    return isinstance(error, _OF_MACHINE) and not isinstance(error, UsageError)
 
 
 def what_is_missing_here(device: RequestedDevice) -> str:

@@ -224,7 +224,7 @@ class BaseMTLLoss(nn.Module, ABC):
         return tuple(f"{task}_loss" for task in self.tasks)
 
     def _take(self, losses: Sequence[Any], named: Mapping[str, Any]) -> list[Tensor]:
-        """Return the K losses in the order of the tasks, each checked to be a 0-dim tensor."""
+        """Return the K losses in the order of the tasks, each a 0-dim tensor, on one device."""
         if len(losses) == 1 and isinstance(losses[0], Mapping):
             by_task = dict(losses[0])
         else:
@@ -240,7 +240,7 @@ class BaseMTLLoss(nn.Module, ABC):
                 f"{self.get_name()} takes {len(self.tasks)} losses ({', '.join(self.tasks)}); "
                 f"given: {given}."
             )
-        return [as_scalar(task, by_task[task]) for task in self.tasks]
+        return on_one_device([as_scalar(task, by_task[task]) for task in self.tasks])
 
     def _checked_parameters(
         self,
@@ -534,6 +534,16 @@ def as_scalar(task: str, loss: Any) -> Tensor:
     return (loss if loss.is_floating_point() else loss.float()).reshape(())
 
 
+def on_one_device(losses: Sequence[Tensor]) -> list[Tensor]:
+    """Return the losses on the device of the first that has a graph, or of the first.
+
+    A constant in place of a loss, as of a batch without labels, is often made on the CPU, and heads
+    may be on devices of their own.
+    """
+    device = next((loss.device for loss in losses if loss.requires_grad), losses[0].device)
+    return [loss.to(device) for loss in losses]
+
+
 def _counted(tensors: Sequence[Tensor]) -> str:
     return f"{len(tensors)} {'tensor' if len(tensors) == 1 else 'tensors'}"
 
@@ -560,6 +570,11 @@ def _listed(argument: str, parameters: Parameters) -> list[nn.Parameter]:
                 f"{argument} must hold parameters, and holds a {type(parameter).__name__}: give "
                 "module.parameters()."
             )
+        if not parameter.is_leaf:
+            raise UsageError(
+                f"{argument} holds a tensor of shape {tuple(parameter.shape)} that is computed: "
+                "list the parameters it is computed from, as module.parameters() does."
+            )
     return [p for p in given if not isinstance(p, nn.UninitializedParameter)]
 
 
@@ -568,7 +583,9 @@ def _check_scale(scale: Tensor | float | None) -> None:
         return
     if isinstance(scale, Tensor) and scale.numel() != 1:
         raise UsageError(f"scale must be one number, and has shape {tuple(scale.shape)}.")
-    if not isinstance(scale, Tensor | Real) or (isinstance(scale, Tensor) and scale.is_meta):
+    if not isinstance(scale, Tensor | Real) or (
+        isinstance(scale, Tensor) and (scale.is_meta or scale.is_complex())
+    ):
         raise UsageError(f"scale must be a number or a 0-dim tensor, not {scale!r}.")
     if not 0 < float(scale) < math.inf:
         raise UsageError(f"scale must be positive and finite, not {float(scale):g}.")
