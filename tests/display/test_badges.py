@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -15,9 +16,10 @@ from IPython.utils.capture import CapturedIO, capture_output
 
 from rulbook.claims.collect import collect
 from rulbook.claims.decision import Answer, Decision
-from rulbook.display import check, check_all, claims_of, glue
+from rulbook.display import check, check_all, claims_of, glue, glue_all
 from rulbook.display.badges import MARKS, Mark
 from rulbook.errors import RulbookError, UsageError
+from rulbook.publishing import recorded_values
 from rulbook.studies.conditions import training_condition
 
 from ..ledger_rows import make_row
@@ -76,13 +78,13 @@ def badge_of(cell: Callable[[], None]) -> str:
     return str(outputs_of(cell)[0]["data"]["text/html"])
 
 
+def notebook_of(cell: Callable[[], None]) -> nbformat.NotebookNode:
+    """Return a notebook of a cell that was run."""
+    return nbformat.from_dict({"cells": [{"outputs": outputs_of(cell)}]})
+
+
 def glued(cell: Callable[[], None]) -> dict[str, str]:
-    prefix = "application/papermill.record/"
-    return {
-        output["metadata"]["scrapbook"]["name"]: output["data"][f"{prefix}text/plain"]
-        for output in outputs_of(cell)
-        if "scrapbook" in output["metadata"]
-    }
+    return recorded_values.glued(notebook_of(cell))
 
 
 def words(html: str) -> str:
@@ -439,6 +441,13 @@ def test_figures_are_glued_as_the_prose_needs_them(use_ledger: UseLedger) -> Non
 )
 def test_glue_stores_plain_values(value: object, text: str) -> None:
     assert glued(lambda: glue("key", value)) == {"key": text}
+
+
+def test_timings_are_marked() -> None:
+    measured = {"time": 1.25}
+    timed = notebook_of(lambda: glue_all("c01", measured, are_timings=True))
+    assert recorded_values.timings(timed) == {"c01-time"}
+    assert recorded_values.timings(notebook_of(lambda: glue_all("c01", measured))) == set()
 
 
 def test_glue_writes_what_the_builder_of_the_book_reads() -> None:
