@@ -23,6 +23,7 @@ from rulbook.publishing import recorded_values
 from rulbook.studies.conditions import training_condition
 
 from ..ledger_rows import make_row
+from .conftest import contrast
 
 UseLedger = Callable[..., Any]
 CONTRADICTION = {
@@ -350,18 +351,10 @@ def test_a_verdict_that_moved_is_never_folded(use_ledger: UseLedger) -> None:
     assert "<details" not in html
 
 
-def luminance(colour: str) -> float:
-    """Return the relative luminance of WCAG 2.2."""
-    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
 @pytest.mark.parametrize("mark", MARKS.values())
 def test_marks_stand_out_from_the_paper_of_both_themes(mark: Mark) -> None:
     for colour, paper in ((mark.on_light, "#ffffff"), (mark.on_dark, "#14181e")):
-        high, low = sorted((luminance(colour), luminance(paper)), reverse=True)
-        assert (high + 0.05) / (low + 0.05) >= 4.5
+        assert contrast(colour, paper) >= 4.5
 
 
 def test_simulated_data_compares_nothing(use_ledger: UseLedger, tmp_path: Path) -> None:
