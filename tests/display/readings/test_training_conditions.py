@@ -3,7 +3,7 @@ import math
 import pandas as pd
 
 from rulbook.display.readings import training_conditions as readings
-from rulbook.display.results import within
+from rulbook.display.results import number, within
 from rulbook.studies.by_condition import condition_table
 
 
@@ -16,6 +16,11 @@ def test_conditions_are_read_from_their_table(grid):
     row = compared.set_index("method").loc["gaba"]
     interval = within(row["difference"], row["difference_low"], row["difference_high"])
     assert f"is higher (difference {interval} cycles); GRACE on FD002" in read
+    differences = compared[compared["difference_low"].notna()]["difference"].iloc[:3]
+    *_, bullet = read.split("\n")
+    assert bullet.startswith(
+        f"* *the protocol*: FD002 3, {number(differences.min())} to {number(differences.max())} ("
+    )
     assert readings.lower_in_words(compared) == ""
     turned = compared.assign(outcome=compared["outcome"].replace("higher", "lower"))
     assert readings.lower_in_words(turned) == (

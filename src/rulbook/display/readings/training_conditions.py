@@ -3,24 +3,15 @@
 import pandas as pd
 
 from rulbook.data.cmapss import SUBSETS
-from rulbook.display.results import (
-    in_words,
-    rows_of,
-    within,
-)
-from rulbook.statistics import (
-    TOLD_APART,
-    Outcome,
-)
+from rulbook.display.results import in_words, number, rows_of, within
+from rulbook.statistics import TOLD_APART, Outcome
 from rulbook.studies.claim_rules import BOOK_SUBSETS
-from rulbook.studies.comparison import (
-    networks_of,
-)
+from rulbook.studies.comparison import networks_of
 from rulbook.studies.competence import competence_sentence
 
 
 def conditions_reading(compared: pd.DataFrame) -> str:
-    """Say how many comparisons under all training conditions have an outcome, and which differ.
+    """Say how many comparisons have an outcome, which differ, and what each condition adds.
 
     Args:
         compared: what ``rulbook.studies.by_condition.condition_tables`` returns.
@@ -40,7 +31,20 @@ def conditions_reading(compared: pd.DataFrame) -> str:
         f"Of {in_words(len(decided), 'comparison')} with every seed, {len(told_apart) or 'none'} "
         f"{'are' if len(told_apart) > 1 else 'is'} told from equal weights"
         f"{f': {differences}' if differences else ''}. The methods of one condition on one subset "
-        "are corrected together. There is no correction over the conditions."
+        "are corrected together. There is no correction over the conditions. By condition and "
+        "subset, how many comparisons there are, the range of their differences, and in brackets "
+        "what the typical one would have seen, in cycles:\n\n"
+    ) + "\n".join(
+        f"* *{label}*: {_by_subset(rows)}."
+        for label, rows in decided.groupby("condition_label", sort=False)
+    )
+
+
+def _by_subset(rows: pd.DataFrame) -> str:
+    return "; ".join(
+        f"{subset} {len(of_subset)}, {number(of_subset['difference'].min())} to "
+        f"{number(of_subset['difference'].max())} ({of_subset['smallest_detectable'].median():.1f})"
+        for subset, of_subset in rows.groupby("subset")
     )
 
 
