@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from rulbook.gradients import geometry, inner_product, norm, task_gradients
+from rulbook.gradients import geometry, norm, task_gradients
 
 from .gradient_samples import Pair, cut, pair, pairs
 
@@ -24,11 +24,13 @@ def test_norms_and_cosine_are_those_the_pair_was_made_from(sample):
 
 
 @EVERY_PAIR
-def test_inner_product_agrees_with_exact_summation(sample):
+def test_cosine_agrees_with_exact_summation(sample):
     rul, health = sample.jacobian.tolist()
     exact = math.fsum(a * b for a, b in zip(rul, health, strict=True))
-    found = float(inner_product(sample.rul, sample.health))
-    assert found == pytest.approx(exact, abs=1e-12 * sample.norm_rul * sample.norm_health)
+    found = geometry(sample.rul, sample.health)
+    assert float(found.cosine * found.norm_rul * found.norm_health) == pytest.approx(
+        exact, abs=1e-12 * sample.norm_rul * sample.norm_health
+    )
 
 
 @pytest.mark.parametrize("sample", pairs((1e-12, 1.0, 1e12)), ids=str)

@@ -10,10 +10,12 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -365,7 +367,7 @@ def sweep(
     settings: Settings = None,
     status: Annotated[bool, typer.Option("--status", help="Only count its runs.")] = False,
     results: Results = None,
-    engine: Annotated[str, typer.Option(help="loky or dask.")] = "loky",
+    engine: Annotated[options.EngineName, typer.Option(help="What computes the runs.")] = "loky",
     scheduler: Annotated[
         str | None, typer.Option(help="Address of the Dask scheduler, tcp://HOST:PORT.")
     ] = None,
@@ -376,8 +378,6 @@ def sweep(
     device: Device = "cpu",
 ) -> None:
     """Run what is missing of a study, and nothing else; it can be stopped and resumed."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
     from rulbook.studies import sweep as sweeping
 
     _keep_records_in(results)
@@ -392,36 +392,47 @@ def sweep(
     if not before.missing and not (retry_failed and before.failed):
         _refuse_failed(before)
         return
-    columns = (chosen.name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    named: Any = engine  # the sweep refuses unknown names
+    run = partial(
+        sweeping.sweep, jobs=jobs, engine=engine, scheduler=scheduler, code=code, device=device
+    )
+    after = _run_missing(chosen, run, retry_failed=retry_failed)
+    _say(_count(chosen.name, after))
+    _refuse_failed(after)
+
+
+def _run_missing(study: "Study", run: Callable[..., None], *, retry_failed: bool) -> "Status":
+    """Run what is missing of a study under a progress bar, and return how far it is then.
+
+    Some studies know their next runs by the records of the ones before: they are run too.
+
+    Args:
+        study: the study.
+        run: runs the configurations that it is given; ``sweep`` with all but these chosen.
+        retry_failed: also run what failed at every try, once.
+
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from rulbook.studies.sweep import status
+
+    configs = list(study.configs())
+    before = status(configs)
+    columns = (study.name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task(chosen.name, total=before.missing)
+        bar = progress.add_task(study.name, total=before.missing)
 
         def tried(outcome: "Attempt") -> None:
             if outcome.failure:
                 progress.console.print(f"{outcome.key[:12]}: {escape(outcome.failure)}")
-            now = sweeping.status(configs)
+            now = status(configs)
             progress.update(bar, total=now.total - before.done, completed=now.done - before.done)
 
         while True:
-            sweeping.sweep(
-                configs,
-                jobs=jobs,
-                engine=named,
-                scheduler=scheduler,
-                retry_failed=retry_failed,
-                on_attempt=tried,
-                code=code,
-                device=device,
-            )
-            retry_failed = False  # once is enough
-            # Some studies know their next runs by the records of the ones before.
-            configs = list(chosen.configs())
-            if not sweeping.status(configs).missing:
-                break
-    after = sweeping.status(configs)
-    _say(_count(chosen.name, after))
-    _refuse_failed(after)
+            run(configs, retry_failed=retry_failed, on_attempt=tried)
+            retry_failed = False
+            configs = list(study.configs())
+            if not (now := status(configs)).missing:
+                return now
 
 
 def _study(name: str | None, settings: list[str] | None) -> "tuple[Study, OwnCode | None]":

@@ -89,18 +89,6 @@ def _dense(gradient: Tensor | None) -> Tensor | None:
     return gradient.to_dense() if gradient is not None and gradient.is_sparse else gradient
 
 
-def inner_product(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
-    """Return the inner product of two gradients, each one tensor a parameter; 0-dim.
-
-    Gradients of half precision are multiplied and added up in single precision.
-    """
-    parts = [
-        torch.dot(_single(a).reshape(-1), _single(b).reshape(-1))
-        for a, b in zip(first, second, strict=True)
-    ]
-    return torch.stack(parts).sum() if parts else torch.zeros(())
-
-
 def norm(gradient: Sequence[Tensor]) -> Tensor:
     """Return the L2 norm over all parameters, 0-dim; in single precision where they are in half."""
     return torch.nn.utils.get_total_norm([_single(part) for part in gradient])

@@ -220,9 +220,6 @@ def attend_from(query: Tensor, sequence: Tensor, attention: nn.MultiheadAttentio
     return attention.out_proj(values)  # type: ignore[no-any-return]
 
 
-DualTaskNetwork = DualTaskMLP | DualTaskModel
-
-
 def shared_parameters(model: nn.Module) -> list[nn.Parameter]:
     """Return the parameters before the two heads, in the order of ``named_parameters`` (§12.1)."""
     heads = tuple(_HEAD_PREFIXES.values())

@@ -13,6 +13,9 @@ RequestedSource = Literal["auto", "simulated", "cmapss"]
 RequestedDevice = Literal["auto", "cpu", "cuda", "mps"]
 """Where chapters compute; see ``rulbook.training.device.choose_device``."""
 
+EngineName = Literal["loky", "dask"]
+"""What computes the runs of a sweep: processes of this machine, or a Dask cluster."""
+
 LARGEST_SEED = 2**31 - 1
 """Chapters count up from their seed, and scikit-learn takes none above 2³² − 1."""
 

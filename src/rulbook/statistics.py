@@ -146,7 +146,7 @@ def rmse_over_engines(errors: npt.ArrayLike) -> Estimate:
     Raises:
         ValueError: ``errors`` is no matrix, or has fewer than two engines.
     """
-    squared = _seed_averaged_squares(errors)
+    squared = np.square(_by_seed_and_engine(errors, "errors")).mean(axis=0)
     drawn = stats.bootstrap(
         (squared,),
         _root_mean,
@@ -387,14 +387,13 @@ def _root_mean(squared: Floats, axis: int = -1) -> Floats:
     return roots
 
 
-def _seed_averaged_squares(errors: npt.ArrayLike) -> Floats:
-    matrix = np.asarray(errors, dtype=np.float64)
+def _by_seed_and_engine(values: npt.ArrayLike, what: str) -> Floats:
+    matrix = np.asarray(values, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] < 1 or matrix.shape[1] < 2:
         raise ValueError(
-            f"errors must be of shape (seeds, two or more engines), not {matrix.shape}"
+            f"{what} must be of shape (seeds, two or more engines), not {matrix.shape}"
         )
-    averaged: Floats = np.square(matrix).mean(axis=0)
-    return averaged
+    return matrix
 
 
 def _vector(values: npt.ArrayLike) -> Floats:
@@ -652,11 +651,7 @@ def _pair_of_losses(first: npt.ArrayLike, second: npt.ArrayLike) -> _Pair:
 
 
 def _losses(losses: npt.ArrayLike) -> Floats:
-    matrix = np.asarray(losses, dtype=np.float64)
-    if matrix.ndim != 2 or matrix.shape[0] < 1 or matrix.shape[1] < 2:
-        raise ValueError(
-            f"losses must be of shape (seeds, two or more engines), not {matrix.shape}"
-        )
+    matrix = _by_seed_and_engine(losses, "losses")
     if not np.isfinite(matrix).all():
         raise ValueError("losses must be finite numbers")
     return matrix

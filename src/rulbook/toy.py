@@ -115,22 +115,6 @@ def stability_limit(rho: float, weight_decay: float = 0.0) -> float:
     return 2.0 / (rho + 1.0 + weight_decay)
 
 
-def sgd_trajectory(
-    rho: float,
-    n_steps: int = LISTING_STEPS,
-    lr: float = LISTING_LEARNING_RATE,
-    theta_0: float = 0.0,
-) -> Floats:
-    """Return θ after each of ``n_steps`` plain SGD steps, ``(n_steps,)``, without simulating.
-
-    ``θ_n = θ* + (1 − lr(ρ + 1))ⁿ (θ_0 − θ*)``; overflow gives infinity.
-    """
-    steps = np.arange(1, n_steps + 1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        star = fixed_point(rho)
-        return star + np.power(contraction(rho, lr), steps) * (theta_0 - star)
-
-
 def settling_learning_rates(
     rho: float, n_steps: int, tolerance: float, theta_0: float = 0.0
 ) -> tuple[float, float]:

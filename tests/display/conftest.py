@@ -3,6 +3,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 from IPython.display import HTML
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.evidence import Evidence
@@ -10,9 +12,9 @@ from rulbook.studies.sweep import Status
 from rulbook.training import RunRecord
 
 from ..ledger_fixtures import make_claim, use_ledger, write_ledger
-from ..studies.conftest import epoch, make_record
+from ..studies.conftest import epoch, make_record, on_every_seed
 
-__all__ = ["epoch", "make_claim", "make_record", "use_ledger", "write_ledger"]
+__all__ = ["epoch", "make_claim", "make_record", "on_every_seed", "use_ledger", "write_ledger"]
 
 EvidenceMaker = Callable[..., Evidence]
 
@@ -21,6 +23,24 @@ def cells_of(html: HTML) -> list[list[str]]:
     """Return the text of each cell, row by row, the head first."""
     rows = re.findall(r"<tr.*?</tr>", html.data, re.DOTALL)
     return [[re.sub(r"<[^>]+>", "", c) for c in re.findall(r"<t[dh].*?</t[dh]>", r)] for r in rows]
+
+
+def lines_by_label(axes: Axes) -> dict[str, Line2D]:
+    """Return the lines that are drawn, by their label."""
+    return {str(line.get_label()): line for line in axes.get_lines()}
+
+
+def _luminance(colour: str) -> float:
+    """Return the relative _luminance of WCAG 2.2."""
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(first: str, second: str) -> float:
+    """Return the contrast ratio of WCAG 2.2 of two colours, ``#rrggbb``."""
+    low, high = sorted([_luminance(first), _luminance(second)])
+    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.fixture(scope="session")

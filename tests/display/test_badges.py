@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -15,12 +16,14 @@ from IPython.utils.capture import CapturedIO, capture_output
 
 from rulbook.claims.collect import collect
 from rulbook.claims.decision import Answer, Decision
-from rulbook.display import check, check_all, claims_of, glue
+from rulbook.display import check, check_all, claims_of, glue, glue_all
 from rulbook.display.badges import MARKS, Mark
 from rulbook.errors import RulbookError, UsageError
+from rulbook.publishing import recorded_values
 from rulbook.studies.conditions import training_condition
 
 from ..ledger_rows import make_row
+from .conftest import contrast
 
 UseLedger = Callable[..., Any]
 CONTRADICTION = {
@@ -76,13 +79,13 @@ def badge_of(cell: Callable[[], None]) -> str:
     return str(outputs_of(cell)[0]["data"]["text/html"])
 
 
+def notebook_of(cell: Callable[[], None]) -> nbformat.NotebookNode:
+    """Return a notebook of a cell that was run."""
+    return nbformat.from_dict({"cells": [{"outputs": outputs_of(cell)}]})
+
+
 def glued(cell: Callable[[], None]) -> dict[str, str]:
-    prefix = "application/papermill.record/"
-    return {
-        output["metadata"]["scrapbook"]["name"]: output["data"][f"{prefix}text/plain"]
-        for output in outputs_of(cell)
-        if "scrapbook" in output["metadata"]
-    }
+    return recorded_values.glued(notebook_of(cell))
 
 
 def words(html: str) -> str:
@@ -348,18 +351,10 @@ def test_a_verdict_that_moved_is_never_folded(use_ledger: UseLedger) -> None:
     assert "<details" not in html
 
 
-def luminance(colour: str) -> float:
-    """Return the relative luminance of WCAG 2.2."""
-    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
 @pytest.mark.parametrize("mark", MARKS.values())
 def test_marks_stand_out_from_the_paper_of_both_themes(mark: Mark) -> None:
     for colour, paper in ((mark.on_light, "#ffffff"), (mark.on_dark, "#14181e")):
-        high, low = sorted((luminance(colour), luminance(paper)), reverse=True)
-        assert (high + 0.05) / (low + 0.05) >= 4.5
+        assert contrast(colour, paper) >= 4.5
 
 
 def test_simulated_data_compares_nothing(use_ledger: UseLedger, tmp_path: Path) -> None:
@@ -439,6 +434,13 @@ def test_figures_are_glued_as_the_prose_needs_them(use_ledger: UseLedger) -> Non
 )
 def test_glue_stores_plain_values(value: object, text: str) -> None:
     assert glued(lambda: glue("key", value)) == {"key": text}
+
+
+def test_timings_are_marked() -> None:
+    measured = {"time": 1.25}
+    timed = notebook_of(lambda: glue_all("c01", measured, are_timings=True))
+    assert recorded_values.timings(timed) == {"c01-time"}
+    assert recorded_values.timings(notebook_of(lambda: glue_all("c01", measured))) == set()
 
 
 def test_glue_writes_what_the_builder_of_the_book_reads() -> None:

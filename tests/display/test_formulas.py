@@ -10,6 +10,7 @@ import torch
 
 from rulbook import toy
 from rulbook.display import formulas
+from rulbook.display.markup import asset
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
 NAMES = ("trajectory", "frontier", "contributions", "knobs")
@@ -17,7 +18,7 @@ NAMES = ("trajectory", "frontier", "contributions", "knobs")
 
 def computed(name: str, expression: str) -> object:
     """Return the value of an expression over the functions of one script."""
-    program = f"{formulas.asset(f'{name}.js')}\nconsole.log(JSON.stringify({expression}));"
+    program = f"{asset(f'formulas/{name}.js')}\nconsole.log(JSON.stringify({expression}));"
     done = subprocess.run(
         ["node", "--input-type=module", "-"],
         input=program,

@@ -10,6 +10,8 @@ from PIL import Image
 from rulbook import paths
 from rulbook.display import plots
 
+from .conftest import contrast
+
 
 @pytest.fixture
 def figures(tmp_path, monkeypatch):
@@ -56,17 +58,6 @@ def test_the_picture_file_is_opaque_and_carries_no_metadata(figures):
     with Image.open(figures / "04-x.png") as image:
         assert image.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
         assert set(image.info) == {"dpi"}
-
-
-def luminance(colour):
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def contrast(first, second):
-    low, high = sorted([luminance(first), luminance(second)])
-    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("name", [name for name in plots.COLOURS if name != "ink"])

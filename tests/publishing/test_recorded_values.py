@@ -20,9 +20,9 @@ PUBLISHED = {
 }
 
 
-def glued(name, text):
+def glued(name, text, **marks):
     key = "application/papermill.record/text/plain"
-    return new_output("display_data", {key: text}, metadata={"scrapbook": {"name": name}})
+    return new_output("display_data", {key: text}, metadata={"scrapbook": {"name": name}} | marks)
 
 
 @pytest.fixture
@@ -99,9 +99,8 @@ def test_the_file_is_written_only_where_a_value_changed(layout, quoting):
     assert file.read_text() == written
 
 
-def test_timings_stay_as_they_were_first_recorded():
-    quoted = {"c01-hundred-one:.0f": "19", "c01-other": "3"}
-    assert recorded_values._timings({"c01-hundred-one:.0f": "31", "c01-other": "2"}, quoted) == {
-        "c01-hundred-one:.0f": "31"
-    }
-    assert recorded_values._timings({}, quoted) == {}
+def test_timings_stay_as_they_were_first_recorded(layout, quoting):
+    for time, value in (("19", "2"), ("31", "3")):
+        outputs = [glued("time", time, timing=True), glued("x", value)]
+        recorded_values.record(layout, [quoting("01-a", outputs, ["time:.1f", "x"])])
+    assert recorded_values.read(layout) == {"01-a": {"time:.1f": "19.0", "x": "3"}}

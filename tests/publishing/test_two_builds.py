@@ -12,7 +12,7 @@ import pytest
 
 from rulbook.claims.collect import collect
 from rulbook.publishing.layout import Layout
-from rulbook.publishing.recorded_values import TIMINGS
+from rulbook.publishing.recorded_values import glued, timings
 
 pytestmark = pytest.mark.two_builds
 
@@ -69,17 +69,9 @@ def _build(
     return layout
 
 
-def _glued(layout: Layout) -> dict[tuple[str, str], str]:
-    """Return every glued value by chapter and name."""
-    return {
-        (path.stem, output.metadata.scrapbook.name): output.data[
-            "application/papermill.record/text/plain"
-        ]
-        for path in layout.executed.glob("*.ipynb")
-        for cell in nbformat.read(path, as_version=4).cells
-        for output in cell.get("outputs", ())
-        if "scrapbook" in output.get("metadata", {})
-    }
+def _executed(layout: Layout) -> dict[str, nbformat.NotebookNode]:
+    """Return the executed notebook of every chapter by its name."""
+    return {path.stem: nbformat.read(path, 4) for path in layout.executed.glob("*.ipynb")}
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +84,14 @@ def test_order_jobs_locale_encoding_and_zone_change_no_glued_value_and_no_verdic
     quick: Layout, tmp_path: Path
 ) -> None:
     other = _build(tmp_path / "other", CHAPTERS[::-1], jobs=2, surroundings=ELSEWHERE)
-    first, second = _glued(quick), _glued(other)
-    timings = {(TIMED, name) for name in TIMINGS}
-    assert {chapter for chapter, _ in first} == set(CHAPTERS)
-    assert timings < set(first)
-    assert first.keys() == second.keys()
-    different = {key for key in first if first[key] != second[key]}
-    assert different <= timings, sorted(different - timings)
+    first, second = _executed(quick), _executed(other)
+    assert first.keys() == second.keys() == set(CHAPTERS)
+    for name, notebook in first.items():
+        values, others = glued(notebook), glued(second[name])
+        assert values.keys() == others.keys()
+        different = {value for value in values if values[value] != others[value]}
+        assert different <= timings(notebook) < values.keys(), name
+    assert timings(first[TIMED])
     assert _verdicts(quick) == _verdicts(other)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from rulbook import paths
 from rulbook.studies.catalogue import SEEDS, base_config
+from rulbook.studies.conditions import training_condition
 from rulbook.studies.methods import method
 from rulbook.training import EpochRecord, RunConfig, RunRecord
 from rulbook.training.record import (
@@ -20,6 +21,10 @@ ENGINES = 40
 
 COMMITTED = Path(__file__).parents[2] / "results" / "runs"
 """The project's own records, whatever folder a test puts in their place."""
+
+BOOK_BATCH = dict(training_condition("book-batch").changes)
+
+SGD = {**training_condition("sgd").changes, "learning_rate": 0.1}
 
 RecordMaker = Callable[..., RunRecord]
 

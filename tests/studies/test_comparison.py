@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rulbook import paths
 from rulbook.errors import RulbookError, UsageError
 from rulbook.metrics import rmse
 from rulbook.statistics import Outcome, compare_crossed, estimate_crossed
@@ -44,13 +43,6 @@ def some_records(make_record):
 
 
 # Reading --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def results(tmp_path, monkeypatch):
-    folder = tmp_path / "results"
-    monkeypatch.setattr(paths, "results", lambda: folder)
-    return folder
 
 
 def test_nothing_recorded_is_said_so(results):

@@ -15,11 +15,7 @@ from rulbook.studies.condition_rules import (
 )
 from rulbook.studies.conditions import training_condition
 
-from .conftest import epoch, validated
-
-BOOK_BATCH = dict(training_condition("book-batch").changes)
-
-SGD = {**training_condition("sgd").changes, "learning_rate": 0.1}
+from .conftest import BOOK_BATCH, SGD, epoch, validated
 
 WINDOW_SPLIT = dict(training_condition("window-split").changes)
 

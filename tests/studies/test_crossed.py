@@ -13,14 +13,10 @@ from rulbook.studies import SEEDS
 from rulbook.studies.by_condition import NoOutcome, condition_table, why_no_outcome
 from rulbook.studies.comparison import comparison_table, health_loss_table
 from rulbook.studies.competence import competence_sentence, competence_table
-from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import errors_by_engine, runs_table
 from rulbook.studies.measures import MEASURES
 
-from .conftest import epoch
-
-BOOK_BATCH = dict(training_condition("book-batch").changes)
-SGD = {**training_condition("sgd").changes, "learning_rate": 0.1}
+from .conftest import BOOK_BATCH, SGD, epoch
 
 
 @pytest.fixture

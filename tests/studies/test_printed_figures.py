@@ -8,7 +8,6 @@ from rulbook.claims.verdict import figure_over_conditions
 from rulbook.studies import SEEDS
 from rulbook.studies.claim_rules import BOOK_SUBSETS
 from rulbook.studies.comparison import rmse_by_seed
-from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.printed_figures import (
     errors_by_condition,
@@ -21,11 +20,7 @@ from rulbook.studies.printed_figures import (
 from rulbook.studies.sweep import Status
 from rulbook.training.record import summarise_gradients
 
-from .conftest import epoch, validated
-
-BOOK_BATCH = dict(training_condition("book-batch").changes)
-
-SGD = {**training_condition("sgd").changes, "learning_rate": 0.1}
+from .conftest import BOOK_BATCH, SGD, epoch, validated
 
 
 def test_the_last_weight_of_gaba_is_that_of_its_last_epochs(make_record):

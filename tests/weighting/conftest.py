@@ -94,3 +94,13 @@ def measured_step(sample: Pair, losses: Tensor) -> MeasuredStep:
 @pytest.fixture
 def network() -> TinyNetwork:
     return TinyNetwork.build()
+
+
+def tensor(*values: float) -> Tensor:
+    """Return these numbers in float64."""
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def leaves(values: Sequence[float]) -> list[Tensor]:
+    """Return a loss each, 0-dim and float64, that gradients can be taken by."""
+    return [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in values]

@@ -16,15 +16,11 @@ from rulbook.weighting.gaba import (
 from rulbook.weighting.magnitude import inverse_shares
 
 from ..gradient_samples import pair, pairs
-from .conftest import TinyNetwork, measured_step
+from .conftest import TinyNetwork, measured_step, tensor
 
 LOSSES = torch.tensor([1.0, 1.0], dtype=torch.float64)
 
 OFF = {"beta": None, "warmup_steps": None, "min_weight": None}
-
-
-def tensor(*values):
-    return torch.tensor(values, dtype=torch.float64)
 
 
 def feed(loss, sample):

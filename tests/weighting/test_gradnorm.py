@@ -7,14 +7,10 @@ from rulbook.errors import UsageError
 from rulbook.weighting.gradnorm import GradNormLoss, gradnorm_targets
 
 from ..gradient_samples import pair, pairs
-from .conftest import measured_step
+from .conftest import measured_step, tensor
 
 EDITIONS = ("new", "legacy", "original")
 EVERY_EDITION = pytest.mark.parametrize("edition", EDITIONS)
-
-
-def tensor(*values):
-    return torch.tensor(values, dtype=torch.float64)
 
 
 def feed(loss, sample, losses=(1.0, 1.0)):

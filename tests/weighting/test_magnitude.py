@@ -11,12 +11,10 @@ from rulbook.weighting.magnitude import (
     inverse_shares,
 )
 
+from .conftest import leaves
+
 LOSSES = [(12.5, 0.8), (4250.871, 1.205), (1e-6, 1e6), (0.3, 0.02), (2.0, 2.0)]
 EVERY_PAIR = pytest.mark.parametrize("values", LOSSES)
-
-
-def leaves(values):
-    return [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in values]
 
 
 def gradient(loss, values):

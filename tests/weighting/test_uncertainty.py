@@ -7,6 +7,8 @@ from torchjd.scalarization import UW
 from rulbook.errors import UsageError
 from rulbook.weighting.uncertainty import UncertaintyLoss
 
+from .conftest import leaves
+
 LOSSES = (12.5, 0.8)
 LOG_VAR = (3.0, 0.6)
 
@@ -15,14 +17,10 @@ def build(**options):
     return UncertaintyLoss(initial_log_var=LOG_VAR, **options).double()
 
 
-def leaves():
-    return [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in LOSSES]
-
-
 def test_the_books_demo_gives_2331_where_it_prints_1310():
     """§4.3: log-sigmas 1.5 and 0.3, that is log-variances 3.0 and 0.6."""
     by_hand = sum(v / (2 * math.exp(s)) + s / 2 for v, s in zip(LOSSES, LOG_VAR, strict=True))
-    total = build()(*leaves()).item()
+    total = build()(*leaves(LOSSES)).item()
     assert total == pytest.approx(by_hand, rel=1e-7)
     assert round(total, 3) == 2.331
 
@@ -30,7 +28,7 @@ def test_the_books_demo_gives_2331_where_it_prints_1310():
 @pytest.mark.parametrize(("factor", "c"), [("half", 0.5), ("one", 1.0)])
 def test_value_and_gradient_follow_the_formula(factor, c):
     loss = build(classification_factor=factor)
-    rul, health = leaves()
+    rul, health = leaves(LOSSES)
     s_rul, s_health = (p.item() for p in (loss.log_var_rul, loss.log_var_health))
     weights = [0.5 * math.exp(-s_rul), c * math.exp(-s_health)]
     total = loss(rul, health)
@@ -46,7 +44,9 @@ def test_the_default_agrees_with_torchjd():
     loss, oracle = build(), UW(2).double()
     with torch.no_grad():
         oracle.log_var.copy_(torch.stack([loss.log_var_rul, loss.log_var_health]))
-    assert loss(*leaves()).item() == pytest.approx(oracle(torch.stack(leaves())).item(), rel=1e-12)
+    assert loss(*leaves(LOSSES)).item() == pytest.approx(
+        oracle(torch.stack(leaves(LOSSES))).item(), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize(("factor", "c"), [("half", 0.5), ("one", 1.0)])
@@ -59,7 +59,7 @@ def test_learning_ends_where_the_variance_is_the_loss(factor, c):
 
     def closure():
         optimiser.zero_grad()
-        total = loss(*(v.detach() for v in leaves()))
+        total = loss(*(v.detach() for v in leaves(LOSSES)))
         total.backward()
         return total.detach()
 

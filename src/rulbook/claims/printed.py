@@ -23,9 +23,6 @@ ABLATION_ROWS: Mapping[str, float] = {
 }
 """RUL weight of each row of section 24.1's table, by the name of the row in the ledger's ids."""
 
-ABLATION_SUBSETS = BOOK_SUBSETS
-"""Columns of that table."""
-
 LABELLED_METHODS = {
     row: AS_LABELLED[method] for row, method in zip(ABLATION_ROWS, BOOK_SWEEP, strict=True)
 }
@@ -48,7 +45,7 @@ def ablation_table() -> pd.DataFrame:
             subset: [
                 find(f"n24.1-table-{row}-{subset.lower()}").printed_number for row in ABLATION_ROWS
             ]
-            for subset in ABLATION_SUBSETS
+            for subset in BOOK_SUBSETS
         },
         index=list(ABLATION_ROWS),
     )
@@ -77,7 +74,7 @@ def is_u_shaped(errors: pd.Series) -> bool:
 
 def rise_and_fall_alike(table: pd.DataFrame) -> bool:
     """Return whether the errors of all subsets rise and fall between the same rows."""
-    first, *others = (_rises(table[subset]) for subset in ABLATION_SUBSETS)
+    first, *others = (_rises(table[subset]) for subset in BOOK_SUBSETS)
     return all(bool((first == other).all()) for other in others)
 
 

@@ -87,7 +87,12 @@ def figure_over_conditions(claim: Claim, values: Mapping[str, object]) -> dict[s
 
 
 def agrees(claim: Claim, value: Value) -> bool:
-    """Return whether a normalised value agrees with the printed figure."""
+    """Return whether a normalised value agrees with the printed figure.
+
+    Raises:
+        RulbookError: the value is of another kind than what is printed.
+
+    """
     number = claim.printed_number
     printed: Value | None = claim.printed if number is None else number
     if type(value) is not type(printed):

@@ -19,8 +19,6 @@ import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import ipywidgets as widgets
@@ -29,7 +27,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from rulbook.display.glue import publish
-from rulbook.display.markup import html_of
+from rulbook.display.markup import asset, html_of
 from rulbook.display.svg import same_height, svg_of
 from rulbook.errors import RulbookError, unknown_name
 
@@ -219,14 +217,9 @@ def _default_frame(
     frame = frames[position].replace(f"{name}-{position}-", f"{name}-default-")
     return html_of(
         "explorer_static",
-        style=_asset("explorer.css"),
+        style=asset("explorer.css"),
         controls=controls,
         frame=Markup(frame),
         caption=caption,
-        script=_asset("explorer.js"),
+        script=asset("explorer.js"),
     )
-
-
-@cache
-def _asset(file: str) -> Markup:
-    return Markup(resources.files(__package__).joinpath(file).read_text(encoding="utf-8"))

@@ -12,7 +12,11 @@ from IPython.display import display
 _HIDDEN = "application/papermill.record/"
 
 
-def glue(name: str, value: object) -> None:
+TIMING = "timing"
+"""Key of the metadata of a value that another run of the same code has otherwise."""
+
+
+def glue(name: str, value: object, *, is_timing: bool = False) -> None:
     """Store a number or a text under ``name`` without showing it.
 
     Write ``{glue:text}`name:.2f` `` in the prose for a number and ``{glue:text}`name` `` for a
@@ -21,25 +25,27 @@ def glue(name: str, value: object) -> None:
     Args:
         name: unique on the page.
         value: number, NumPy scalar, 0-dim tensor, truth value or text.
+        is_timing: whether it was measured on the clock, so that another run has it otherwise.
 
     """
     plain = value if isinstance(value, str | bool | int) else float(value)  # type: ignore[arg-type]
-    publish(
-        {f"{_HIDDEN}text/plain": repr(plain)},
-        {"scrapbook": {"name": name, "mime_prefix": _HIDDEN}},
-    )
+    metadata: dict[str, object] = {"scrapbook": {"name": name, "mime_prefix": _HIDDEN}}
+    if is_timing:
+        metadata[TIMING] = True
+    publish({f"{_HIDDEN}text/plain": repr(plain)}, metadata)
 
 
-def glue_all(chapter: str, values: Mapping[str, object]) -> None:
+def glue_all(chapter: str, values: Mapping[str, object], *, are_timings: bool = False) -> None:
     """Store what a chapter quotes, each value as ``glue`` does, under ``<chapter>-<name>``.
 
     Args:
         chapter: beginning of the names, ``c04`` in chapter 04.
         values: by the rest of their names.
+        are_timings: as for ``glue``.
 
     """
     for name, value in values.items():
-        glue(f"{chapter}-{name}", value)
+        glue(f"{chapter}-{name}", value, is_timing=are_timings)
 
 
 def publish(data: Mapping[str, str], metadata: Mapping[str, object]) -> None:

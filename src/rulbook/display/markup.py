@@ -6,8 +6,10 @@ style sheet of ours, is passed as ``markupsafe.Markup``; everything else becomes
 
 import re
 from functools import cache
+from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 
 def html_of(template: str, **values: object) -> str:
@@ -31,6 +33,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+@cache
+def asset(file: str) -> Markup:
+    """Return a style sheet or script of ``rulbook.display``, by its path there, as it is."""
+    return Markup(files("rulbook.display").joinpath(file).read_text(encoding="utf-8"))
 
 
 def raw_html(html: str) -> str:

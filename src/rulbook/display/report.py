@@ -5,16 +5,13 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-
-from markupsafe import Markup
 
 from rulbook.claims.collect import Decided, collect
 from rulbook.claims.findings import MIXED, verdict_counts
 from rulbook.claims.ledger import SECTIONS, WITHOUT_VERDICT, Claim, Verdict, read_ledger
 from rulbook.display.badges import MARKS, Mark, strip
-from rulbook.display.markup import html_of, raw_html
+from rulbook.display.markup import asset, html_of, raw_html
 
 _NOT_DECIDED = "not decided in this build"
 
@@ -134,7 +131,7 @@ def search_script(executed: Path) -> str:
         (one.claim.id, one.claim.printed_words, one.claim.statement, one.verdict) for one in entries
     ]
     known = json.dumps(index, ensure_ascii=False)
-    return f"const CLAIMS = {known};\n{_beside('find_words.js')}\n{_beside('find_claims.js')}"
+    return f"const CLAIMS = {known};\n{asset('find_words.js')}\n{asset('find_claims.js')}"
 
 
 def _as_row(entry: _Entry) -> dict[str, str]:
@@ -241,17 +238,13 @@ def _filter(entries: Sequence[_Entry], cited: str) -> str:
         sections=sections,
         verdicts=_verdicts_in(entries),
         cited=cited,
-        style=_beside("report.css"),
+        style=asset("report.css"),
     )
 
 
 def _table(entries: Sequence[_Entry]) -> str:
-    script = _beside("find_words.js") + _beside("report.js")
+    script = asset("find_words.js") + asset("report.js")
     return html_of("report_claims", rows=entries, script=script)
-
-
-def _beside(name: str) -> Markup:
-    return Markup(files("rulbook.display").joinpath(name).read_text(encoding="utf-8"))
 
 
 def _sources(claims: Sequence[Claim]) -> list[str]:

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from rulbook.data.prepare import Prepared, Windows, health_state
+from rulbook.data.prepare import RUL_CAP, Prepared, Windows, health_state
 from rulbook.experiments.ensemble import (
     EQUAL_WEIGHTS,
     STEPS,
@@ -79,7 +79,9 @@ class DualTaskBatch(NamedTuple):
 def random_batch(size: int = 64, features: int = 17) -> DualTaskBatch:
     """Return a batch of random inputs and targets, drawn from the global random state."""
     x = torch.randn(size, features, dtype=torch.float64)
-    return DualTaskBatch(x, 125 * torch.rand(size, dtype=torch.float64), torch.randint(3, (size,)))
+    return DualTaskBatch(
+        x, RUL_CAP * torch.rand(size, dtype=torch.float64), torch.randint(3, (size,))
+    )
 
 
 def flat_gradient(loss: Tensor, network: nn.Module) -> Tensor:

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from rulbook.data.prepare import RUL_CAP
 from rulbook.experiments.weight_trade_off import gradient_ratio_with_balanced_losses
 from rulbook.gradients import geometry
 from rulbook.losses import health_cross_entropy, rul_mse
@@ -92,7 +93,7 @@ def weights_stay(loss: FixedWeightLoss, seed: int, n_steps: int = 10) -> bool:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = DualTaskMLP()
-        x, rul, health = torch.randn(64, 17), 125 * torch.rand(64), torch.randint(3, (64,))
+        x, rul, health = torch.randn(64, 17), RUL_CAP * torch.rand(64), torch.randint(3, (64,))
     optimiser = torch.optim.AdamW([*network.parameters(), *loss.parameters()])
     for _ in range(n_steps):
         optimiser.zero_grad()

@@ -7,8 +7,9 @@ import pandas as pd
 
 from rulbook.data.cmapss import Fleet
 from rulbook.data.prepare import prepare
+from rulbook.options import RequestedDevice
 from rulbook.training.config import RunConfig
-from rulbook.training.device import RequestedDevice, choose_device
+from rulbook.training.device import choose_device
 from rulbook.training.loop import watch_first_steps
 from rulbook.weighting.base import BaseMTLLoss
 from rulbook.weighting.gaba import GABALoss, floor_binding_step

@@ -16,6 +16,7 @@ from scipy.optimize import OptimizeResult, brentq, minimize
 from torch import Tensor, nn
 
 from rulbook import toy
+from rulbook.data.prepare import RUL_CAP
 from rulbook.gradients import task_gradients
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.models import DualTaskMLP, shared_parameters
@@ -84,10 +85,10 @@ class PrintedLoop(NamedTuple):
 
 
 def uniform_batch() -> Batch:
-    """Draw inputs, RUL between 0 and 125 cycles and health states from PyTorch's generator."""
+    """Draw inputs, RUL from 0 to the cap (cycles) and health states from PyTorch's generator."""
     return Batch(
         torch.randn(BATCH_SIZE, FEATURES),
-        torch.rand(BATCH_SIZE) * 125,
+        torch.rand(BATCH_SIZE) * RUL_CAP,
         torch.randint(0, 3, (BATCH_SIZE,)),
     )
 

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from rulbook.training.config import RunConfig
 from rulbook.weighting.base import BaseMTLLoss
 from rulbook.weighting.registry import get_loss
 
@@ -21,7 +22,7 @@ LOSSES = {"rul": 250.0, "health": 0.35}
 RATIO = 500.0
 """Norm of the RUL gradient over that of the health gradient."""
 
-LEARNING_RATE = 1e-3
+LEARNING_RATE: float = RunConfig.model_fields["learning_rate"].default
 """The network's; uncertainty's log-variances learn at it where they have no rate of their own."""
 
 FORMS: Mapping[str, tuple[str, Mapping[str, Any]]] = {

@@ -12,8 +12,8 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from rulbook.publishing import mathml
+from rulbook.publishing.site_config import AFTER_THE_THEME
 
-_AFTER_THE_THEME = 900
 _FORMULA = re.compile(
     r"([(\[]*)(<span class=\"math notranslate nohighlight\">[^<]*</span>)([)\].,:;!?]*)"
 )
@@ -29,7 +29,7 @@ _FOLDED_PAGES = re.compile(r"(>([^<]+)</a><details[^>]*><summary)>")
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the extension."""
-    app.connect("html-page-context", _correct, priority=_AFTER_THE_THEME)
+    app.connect("html-page-context", _correct, priority=AFTER_THE_THEME)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 

@@ -18,7 +18,7 @@ from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.pairing import to_public_notebook
 from rulbook.publishing.references import References
-from rulbook.publishing.site_config import addresses
+from rulbook.publishing.site_config import AFTER_THE_THEME, addresses
 
 FOLDER = "downloads"
 """Where the files are, below the root of the site."""
@@ -30,7 +30,6 @@ UNSOLVED = "notebooks-without-solutions.zip"
 """The notebooks without solutions, below ``FOLDER``."""
 
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
-_AFTER_THE_THEME = 900
 _KINDS = ((".ipynb", "Notebook"), (".md", "Text of the notebook"), (".py", "Python script"))
 
 
@@ -74,7 +73,7 @@ def write_records(layout: Layout) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the extension."""
-    app.connect("html-page-context", _offer, priority=_AFTER_THE_THEME)
+    app.connect("html-page-context", _offer, priority=AFTER_THE_THEME)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 

@@ -58,6 +58,11 @@ class Layout:
         return self.build / "html"
 
     @property
+    def unfinished_html(self) -> Path:
+        """The pages while they are built; what a build left that was killed goes with the next."""
+        return self.build / "unfinished-html"
+
+    @property
     def slides(self) -> Path:
         """The slides of every chapter, with all that they load."""
         return self.build / "slides"

@@ -49,7 +49,9 @@ _SOLUTION_EDGE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _TITLED = re.compile(r"(?P<words>[^<]*)<(?P<target>[^<>]+)>", re.DOTALL)
-_HEADING = re.compile(r"^\#{1,6} (.+)$", re.MULTILINE)
+HEADING = re.compile(r"^\#{1,6} (.+)$", re.MULTILINE)
+"""A heading of Markdown, and its words."""
+
 _NEW_SENTENCE = re.compile(r"(?:\A|\n\n|[.!?:]\s)\Z")
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 
@@ -189,7 +191,7 @@ class _Chapter:
         heading = ""
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
-                heading = (_HEADING.findall(cell.source) or [heading])[-1]
+                heading = (HEADING.findall(cell.source) or [heading])[-1]
             elif "label" in cell.metadata:
                 self._shown_under[cell.metadata["label"]] = heading
 
@@ -269,11 +271,11 @@ class _Chapter:
         pieces, position = [], 0
         for found in _INLINE.finditer(prose):
             before = prose[: found.start()]
-            self._heading = (_HEADING.findall(before) or [self._heading])[-1]
+            self._heading = (HEADING.findall(before) or [self._heading])[-1]
             pieces.append(_kept(before[position:]))
             pieces.append(Piece(found[0], self._plain(found, before)))
             position = found.end()
-        self._heading = (_HEADING.findall(prose) or [self._heading])[-1]
+        self._heading = (HEADING.findall(prose) or [self._heading])[-1]
         return [*pieces, _kept(prose[position:])]
 
     def _plain(self, found: re.Match[str], before: str) -> str:

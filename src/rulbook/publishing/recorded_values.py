@@ -8,25 +8,21 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rulbook import paths
 from rulbook.errors import RulbookError
 from rulbook.publishing.chapters import Chapter, chapters
 from rulbook.publishing.layout import Layout
 
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
 QUOTE = re.compile(r"\{glue:text\}`([^`]+)`")
 """How a text quotes a value: by name, and after a colon the format."""
 
 _PUBLISHED = {"profile": "quick", "seed": 42}
 """The parameters under which the values of the published book are computed."""
-
-TIMINGS = (
-    "c01-hundred-compact",
-    "c01-hundred-one",
-    "c01-separate-compact",
-    "c01-separate-one",
-)
-"""Values that another run of the same code has otherwise: once recorded, they stay."""
 
 Values = Mapping[str, Mapping[str, str]]
 """By chapter and quote, for instance ``c04-limit-500:.5f``, the value in words."""
@@ -67,7 +63,7 @@ def record(layout: Layout, executed: Sequence[Chapter]) -> None:
     """Write down what the texts quote from chapters that were just executed.
 
     Only what was computed on the real data, on a CPU and with the parameters of the published book
-    is taken; values of other chapters stay as they are.
+    is taken. Values of other chapters stay as they are, and so do timings once they are recorded.
     """
     before = read(layout)
     values = {
@@ -76,23 +72,42 @@ def record(layout: Layout, executed: Sequence[Chapter]) -> None:
         if chapter.name in before
     }
     for chapter in executed:
-        if (quoted := _quoted(chapter)) is not None:
-            values[chapter.name] = quoted | _timings(values.get(chapter.name, {}), quoted)
+        if (quoted := _quoted(chapter, values.get(chapter.name, {}))) is not None:
+            values[chapter.name] = quoted
     if values != before:
         content = json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         paths.write_atomically(file_of(layout), content)
 
 
-def _timings(recorded: Mapping[str, str], quoted: Mapping[str, str]) -> dict[str, str]:
-    """Return the recorded timings among what is quoted."""
+def glued(executed: "NotebookNode") -> dict[str, str]:
+    """Return every value that an executed notebook stored, in Python's words, by its name."""
     return {
-        quote: recorded[quote]
-        for quote in quoted
-        if quote.partition(":")[0] in TIMINGS and quote in recorded
+        output.metadata.scrapbook.name: output.data["application/papermill.record/text/plain"]
+        for output in _glued_outputs(executed)
     }
 
 
-def _quoted(chapter: Chapter) -> dict[str, str] | None:
+def timings(executed: "NotebookNode") -> set[str]:
+    """Return the names of those values that another run of the same code has otherwise."""
+    from rulbook.display.glue import TIMING  # takes long to import
+
+    return {
+        output.metadata.scrapbook.name
+        for output in _glued_outputs(executed)
+        if output.metadata.get(TIMING)
+    }
+
+
+def _glued_outputs(executed: "NotebookNode") -> list["NotebookNode"]:
+    return [
+        output
+        for cell in executed.cells
+        for output in cell.get("outputs", ())
+        if "scrapbook" in output.get("metadata", {})
+    ]
+
+
+def _quoted(chapter: Chapter, recorded: Mapping[str, str]) -> dict[str, str] | None:
     """Return what a text quotes, or ``None`` if the execution is not one for publication."""
     import nbformat  # takes long to import
     from myst_nb.core.variables import format_plain_text
@@ -107,16 +122,14 @@ def _quoted(chapter: Chapter) -> dict[str, str] | None:
         or any(run.parameters[name] != value for name, value in _PUBLISHED.items())
     ):
         return None
-    glued = {
-        output.metadata.scrapbook.name: output.data["application/papermill.record/text/plain"]
-        for cell in nbformat.read(chapter.executed, as_version=4).cells
-        for output in cell.get("outputs", ())
-        if "scrapbook" in output.get("metadata", {})
-    }
+    notebook = nbformat.read(chapter.executed, as_version=4)
+    stored, measured = glued(notebook), timings(notebook)
     quoted = {}
     for quote in QUOTE.findall(chapter.text.read_text(encoding="utf-8-sig")):
         # As the role of the pages takes it apart.
         name, _, form = quote.rpartition(":") if ":" in quote else (quote, "", "s")
-        if name in glued:
-            quoted[quote] = format_plain_text(glued[name], form)
+        if name in measured and quote in recorded:
+            quoted[quote] = recorded[quote]
+        elif name in stored:
+            quoted[quote] = format_plain_text(stored[name], form)
     return quoted

@@ -6,7 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -63,15 +64,26 @@ def _build_site(layout: Layout, console: Console) -> bool:
         made_of = _made_of(layout, assets)
         stage(layout, assets)
     stamp.unlink(missing_ok=True)
-    with console.status("Building the pages"), tempfile.TemporaryDirectory(dir=layout.build) as out:
-        _run_jupyter_book(layout, Path(out))
-        made = Path(out) / "_build" / "html"
+    with console.status("Building the pages"), _emptied(layout.unfinished_html) as out:
+        _run_jupyter_book(layout, out)
+        made = out / "_build" / "html"
         content_security.protect(made)
         for moved in replace_folder(made, layout.html):
             console.print(f"Not made by the build, and kept as '{moved}'.", markup=False)
     _write_faults(layout)
     paths.write_atomically(stamp, made_of)
     return True
+
+
+@contextmanager
+def _emptied(folder: Path) -> Iterator[Path]:
+    """Give an empty folder, and remove it with what is left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def claim_faults(layout: Layout) -> list[str]:

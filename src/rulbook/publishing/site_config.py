@@ -15,6 +15,9 @@ from rulbook.errors import RulbookError
 from rulbook.publishing import web_assets
 from rulbook.publishing.layout import Layout
 
+AFTER_THE_THEME = 900
+"""Priority of what an extension of ours does to a page once the theme has done its part."""
+
 _GITHUB, _GITLAB = "github.com", "gitlab.com"
 
 

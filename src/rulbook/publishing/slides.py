@@ -23,11 +23,11 @@ from rulbook.publishing import content_security, pairing, plain_markdown, web_as
 from rulbook.publishing.chapters import Chapter
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.numbering import number
+from rulbook.publishing.plain_markdown import HEADING
 from rulbook.publishing.references import References
 
 _TEMPLATE = "slides_template"
 _BESIDE = ("slides.css", "slides.js")
-_HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 _FINDINGS = re.compile(r"^> \*\*What this chapter finds\*\*\n((?:>.*\n?)+)", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 _FORMULA = re.compile(r"\$([^$\n]+)\$")
@@ -126,7 +126,7 @@ def _slides(executed: NotebookNode) -> Iterator[str]:
     heading = ""
     for cell in executed.cells:
         if cell.cell_type == "markdown":
-            headings = _HEADING.findall(cell.source)
+            headings = HEADING.findall(cell.source)
             if headings and not heading:
                 yield f"# {headings[0]}"
             heading = (headings or [heading])[-1]

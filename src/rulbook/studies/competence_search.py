@@ -67,22 +67,6 @@ def competence_trials(base: RunConfig) -> Iterator[tuple[RunConfig, ...]]:
             search.tell(trial, score)
 
 
-def best_trial(base: RunConfig) -> RunConfig | None:
-    """Return the equal-weight run of the trial with the lowest mean validation RMSE.
-
-    ``None`` until every trial is recorded.
-    """
-    scored = [
-        (score, runs)
-        for runs in competence_trials(base)
-        if (score := _mean_validation_rmse(runs)) is not None
-    ]
-    if len(scored) < MAX_TRIALS:
-        return None
-    _, runs = min(scored, key=lambda pair: pair[0])
-    return runs[METHODS_SEARCHED.index("fixed_050")]
-
-
 def search_table(base: RunConfig) -> pd.DataFrame:
     """Return the recorded trials of a search, in the order in which they were made.
 

@@ -22,7 +22,7 @@ from rulbook.studies.evidence import completed_runs
 from rulbook.studies.holds import Holds, all_of, any_of, those_decided
 from rulbook.studies.method_rules import FIXED_SWEEP
 from rulbook.studies.methods import FIXED_METHODS, method_of
-from rulbook.studies.shown import Records, Rule, is_lower
+from rulbook.studies.shown import HoldsOn, Records, is_lower
 from rulbook.studies.tuning import selected_validation
 from rulbook.training.record import RunRecord
 
@@ -45,7 +45,7 @@ class ConditionRule:
     claim: str
     subsets: tuple[str, ...]
     methods: tuple[str, ...]
-    holds_on: Rule
+    holds_on: HoldsOn
     # A default that is a function would be documented as a method too.
     combine: Callable[[Iterable[Holds]], Holds] = field(default_factory=lambda: all_of)
     excluded: tuple[str, ...] = ()
@@ -192,7 +192,7 @@ def _arrived(records: Records, condition: str) -> list[RunRecord]:
     ]
 
 
-_SYMPTOMS: dict[str, Rule] = {
+_SYMPTOMS: dict[str, HoldsOn] = {
     "n12.4-symptom-rul-trains": course.rul_error_halves,
     "n12.4-symptom-hs-plateau": course.plateau_at_chance,
     "n12.4-symptom-hs-after-five-epochs": course.health_accuracy_at_epoch(5),
@@ -203,7 +203,7 @@ _SYMPTOMS: dict[str, Rule] = {
     "n12.4-symptom-clusters-by-rul": course.probe_tells_bins_of_the_rul,
 }
 
-_THROUGH_A_TRAINING: dict[str, Rule] = {
+_THROUGH_A_TRAINING: dict[str, HoldsOn] = {
     "n4.3-ce-scale": course.losses_between("health_loss", 0, 2),
     "l9.1-ce-scale": course.losses_between("health_loss", 0.1, 3),
     "n12.4-tasks-disagree-cosine": course.gradients_disagree,
@@ -211,7 +211,7 @@ _THROUGH_A_TRAINING: dict[str, Rule] = {
     "l9.1-conflict-occurs": course.gradients_conflict,
 }
 
-_LOSSES_IN_CYCLES: Mapping[str, Rule] = {
+_LOSSES_IN_CYCLES: Mapping[str, HoldsOn] = {
     "l9.1-mse-scale": course.losses_between("rul_loss", 80, 12_000),
     "l9.1-balance-drifts-measured": course.balance_drifts,
 }

@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from joblib.externals import loky
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from rulbook.errors import RulbookError, UsageError, unknown_name
+from rulbook.options import EngineName
 from rulbook.training.workers import end_with_parent
-
-EngineName = Literal["loky", "dask"]
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 

@@ -14,7 +14,7 @@ from rulbook.studies.evidence import completed_runs
 from rulbook.studies.fixed_weights import change_of_balance, course_of
 from rulbook.studies.holds import Holds, all_of, opposite, those_decided
 from rulbook.studies.imbalance import required_weight_growth, typical_cosine
-from rulbook.studies.shown import Records, Rule, mean_is_at_most
+from rulbook.studies.shown import HoldsOn, Records, mean_is_at_most
 from rulbook.studies.tuning import selected_validation
 from rulbook.training.record import RunRecord
 
@@ -36,33 +36,29 @@ def rul_error_halves(records: Records, subset: str) -> Holds:
     return mean_is_at_most(ratios, 0.5)
 
 
-def plateau_at_chance(records: Records, subset: str) -> Holds:
-    """Return whether the health accuracy at the selected epoch is no better than near chance.
-
-    An accuracy below chance counts as at chance: the source's diagnostic has no lower bound.
-    """
-    accuracies = [
-        selected_validation(run).health_accuracy for run in equal_weight_runs(records, subset)
-    ]
-    return mean_is_at_most(accuracies, claim_rules.NEAR_CHANCE)
-
-
-def fails_on_every_seed(records: Records, subset: str) -> Holds:
-    """Return whether every seed ends with a health accuracy that is no better than near chance."""
-    accuracies = [
-        selected_validation(run).health_accuracy for run in equal_weight_runs(records, subset)
-    ]
-    if len(accuracies) < MINIMUM_SEEDS:
-        return None
-    return all(accuracy <= claim_rules.NEAR_CHANCE for accuracy in accuracies)
-
-
 def _selected_accuracies(records: Records, subset: str) -> list[float]:
     runs = equal_weight_runs(records, subset)
     return [selected_validation(run).health_accuracy for run in runs]
 
 
-def health_accuracy_at_epoch(number: int) -> Rule:
+def plateau_at_chance(records: Records, subset: str) -> Holds:
+    """Return whether the health accuracy at the selected epoch is no better than near chance.
+
+    An accuracy below chance counts as at chance: the source's diagnostic has no lower bound.
+    """
+    accuracies = _selected_accuracies(records, subset)
+    return mean_is_at_most(accuracies, claim_rules.NEAR_CHANCE)
+
+
+def fails_on_every_seed(records: Records, subset: str) -> Holds:
+    """Return whether every seed ends with a health accuracy that is no better than near chance."""
+    accuracies = _selected_accuracies(records, subset)
+    if len(accuracies) < MINIMUM_SEEDS:
+        return None
+    return all(accuracy <= claim_rules.NEAR_CHANCE for accuracy in accuracies)
+
+
+def health_accuracy_at_epoch(number: int) -> HoldsOn:
     """Return a rule: after so many epochs the health accuracy is at most that of chance."""
 
     def at_most_chance(records: Records, subset: str) -> Holds:
@@ -73,7 +69,7 @@ def health_accuracy_at_epoch(number: int) -> Rule:
     return at_most_chance
 
 
-def critical_recall_below(bound: float) -> Rule:
+def critical_recall_below(bound: float) -> HoldsOn:
     """Return a rule: at the selected epoch the critical state has a recall of at most ``bound``."""
 
     def below(records: Records, subset: str) -> Holds:
@@ -105,7 +101,7 @@ def probe_tells_bins_of_the_rul(records: Records, subset: str) -> Holds:
     )
 
 
-def losses_between(loss: Literal["rul_loss", "health_loss"], low: float, high: float) -> Rule:
+def losses_between(loss: Literal["rul_loss", "health_loss"], low: float, high: float) -> HoldsOn:
     """Return a rule: the lowest and the highest mean loss of an epoch are within these bounds."""
 
     def holds_on(records: Records, subset: str) -> Holds:

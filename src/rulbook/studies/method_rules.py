@@ -25,7 +25,14 @@ from rulbook.studies.fixed_weights import best_weights
 from rulbook.studies.holds import Holds, all_of, any_of, opposite, those_decided
 from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import FIXED_METHODS, FIXED_RUL_WEIGHTS, fixed_name
-from rulbook.studies.shown import Records, Rule, exceeds_by_factor, is_lower, is_near, is_no_worse
+from rulbook.studies.shown import (
+    HoldsOn,
+    Records,
+    exceeds_by_factor,
+    is_lower,
+    is_near,
+    is_no_worse,
+)
 from rulbook.training.record import RunRecord
 
 FIXED_SWEEP = tuple(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS)
@@ -39,7 +46,7 @@ _READINGS: tuple[Reading, ...] = ({name: name for name in BOOK_SWEEP}, AS_LABELL
 
 def in_both_readings(
     holds: Callable[[Records, str, Reading], Holds],
-) -> Rule:
+) -> HoldsOn:
     """Return a rule that reads the ablation table in both ways: by its text, and by its labels.
 
     The text speaks of the weights of a plain sum of the losses, the labels of AMNL.
@@ -95,7 +102,7 @@ def dynamic_beats_static(records: Records, subset: str) -> Holds:
     return said.get(compared.outcome)
 
 
-def lower_than(method: str, others: Collection[str]) -> Rule:
+def lower_than(method: str, others: Collection[str]) -> HoldsOn:
     """Return a rule: a method is shown to have a lower RMSE than each of the others."""
     return lambda records, subset: all_of(is_lower(records, subset, method, others).values())
 

@@ -70,7 +70,7 @@ class Claims:
                     return False
                 self._remove_stale(claim)
             else:
-                with os.fdopen(descriptor, "w") as file:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                     file.write(self._owner)
                 self._held.add(key)
                 return True
@@ -97,7 +97,7 @@ class Claims:
     def _is_stale(self, claim: Path) -> bool:
         try:
             age = time.time() - claim.stat().st_mtime
-            host, _, process = claim.read_text().partition(" ")
+            host, _, process = claim.read_text(encoding="utf-8").partition(" ")
         except FileNotFoundError:
             return True
         if host == socket.gethostname() and process.isdigit():

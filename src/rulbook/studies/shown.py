@@ -9,7 +9,7 @@ from rulbook.training.record import RunRecord
 
 Records = Sequence[RunRecord]
 
-Rule = Callable[[Records, str], Holds]
+HoldsOn = Callable[[Records, str], Holds]
 """Whether a statement holds on one subset, by records under one training condition."""
 
 

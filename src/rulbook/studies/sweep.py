@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rulbook import paths
 from rulbook.errors import RulbookError
-from rulbook.options import RequestedDevice
-from rulbook.studies.engines import Engine, EngineName, engine_of
+from rulbook.options import EngineName, RequestedDevice
+from rulbook.studies.engines import Engine, engine_of
 from rulbook.studies.run_claims import Claims
 from rulbook.training import RunConfig, RunRecord
 from rulbook.training.described import check_protocol

@@ -8,8 +8,6 @@ from rulbook import reads
 from rulbook.errors import RulbookError, unknown_name
 from rulbook.options import RequestedDevice
 
-__all__ = ["RequestedDevice", "choose_device"]
-
 
 def choose_device(name: RequestedDevice = "auto") -> torch.device:
     """Return the device called ``name``; ``"auto"`` is CUDA, else MPS, else the CPU.

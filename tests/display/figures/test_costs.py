@@ -10,9 +10,7 @@ from rulbook.display.figures import costs
 from rulbook.experiments.trunk_maps import TrunkMaps
 from rulbook.studies.symptoms import RECALLS, health_by_epoch
 
-
-def lines_by_label(axes):
-    return {line.get_label(): line for line in axes.get_lines()}
+from ..conftest import lines_by_label
 
 
 def test_the_first_program_is_drawn_as_distances_from_the_start_on():

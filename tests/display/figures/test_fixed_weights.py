@@ -7,9 +7,7 @@ import pytest
 from rulbook.display.figures import fixed_weights
 from rulbook.experiments.weight_search import SEARCH_KINDS, Searches
 
-
-def lines_by_label(axes):
-    return {line.get_label(): line for line in axes.get_lines()}
+from ..conftest import lines_by_label
 
 
 def test_every_training_is_a_mark_and_the_best_so_far_a_line_a_kind():

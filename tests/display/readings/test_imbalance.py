@@ -84,21 +84,23 @@ def test_initialisations_are_counted_once_over_subsets(make_record, shut, said):
     assert said in readings.start_reading(complete(runs, "initial-imbalance")).data
 
 
-def on_every_seed(make_record, *epochs):
-    return {"protocol": [make_record("fixed_050", "FD001", s, epochs=epochs) for s in SEEDS]}
+@pytest.fixture
+def equal_weights(on_every_seed):
+    """Return a maker of the protocol's runs on FD001 with these epochs."""
+    return lambda *epochs: {"protocol": on_every_seed("fixed_050", "FD001", epochs=epochs)}
 
 
-def test_the_size_of_the_ratio_is_decided_on_fd001_under_either_batch(make_record):
+def test_the_size_of_the_ratio_is_decided_on_fd001_under_either_batch(equal_weights):
     assert readings.ratio_answers({})["n4.1-imbalance-500"].value is None
-    records = on_every_seed(make_record, epoch(12.0, [900.0] * 9))
+    records = equal_weights(epoch(12.0, [900.0] * 9))
     answers = readings.ratio_answers(records)
     assert answers["n4.1-imbalance-500"].value == pytest.approx(900, rel=0.25)
     assert answers["n4.1-imbalance-500"].conditions == {"protocol": False, "book-batch": None}
     assert answers["n4.1-imbalance-wild"].conditions == {"protocol": True}
 
 
-def test_ratios_are_shown_by_training_network_and_length(make_record):
-    records = on_every_seed(make_record, epoch(12.0, [500.0]), epoch(11.0, [500.0]))
+def test_ratios_are_shown_by_training_network_and_length(make_record, equal_weights):
+    records = equal_weights(epoch(12.0, [500.0]), epoch(11.0, [500.0]))
     long = complete([make_record(epochs=(epoch(12.0, [500.0]),))], "long")
     html = readings.ratio_by_training_table(records, long).data
     assert "2 to 2" not in html
@@ -106,8 +108,8 @@ def test_ratios_are_shown_by_training_network_and_length(make_record):
     assert "<td>473</td>" in html
 
 
-def test_a_ratio_below_one_is_not_rounded_to_nothing(make_record):
-    records = on_every_seed(make_record, epoch(12.0, [0.06]))
+def test_a_ratio_below_one_is_not_rounded_to_nothing(equal_weights):
+    records = equal_weights(epoch(12.0, [0.06]))
     assert "<td>0</td>" not in readings.ratio_by_training_table(records).data
 
 
@@ -129,18 +131,18 @@ def test_the_range_of_the_ratio_is_over_subsets_and_either_batch(make_record):
     assert readings.ratio_range({}) == {}
 
 
-def test_the_cosine_decides_whether_the_tasks_disagree(make_record):
+def test_the_cosine_decides_whether_the_tasks_disagree(equal_weights):
     """The epoch's cosine is positive: one subset settles it."""
-    records = on_every_seed(make_record, epoch(12.0, [3.0] * 9))
+    records = equal_weights(epoch(12.0, [3.0] * 9))
     waiting, decided = map(readings.cosine_answers, ({}, records))
     assert waiting["n12.4-tasks-disagree-cosine"].conditions == {}
     assert decided["n12.4-tasks-disagree-cosine"].conditions == {"protocol": False}
 
 
-def test_growth_is_that_of_the_balancing_weight(make_record):
+def test_growth_is_that_of_the_balancing_weight(make_record, equal_weights):
     epochs = tuple(epoch(12.0, [100.0 * min(number, 5)]) for number in range(1, 31))
     long = complete([make_record(epochs=epochs)], "long")
-    records = on_every_seed(make_record, *epochs)
+    records = equal_weights(*epochs)
     claim = "n12.4-pitfall-required-weight-grows"
     answer = readings.growth_answers(records, long)[claim]
     assert answer.conditions == {"protocol": True}

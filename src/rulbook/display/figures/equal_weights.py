@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rulbook.claims.printed import ABLATION_ROWS, ABLATION_SUBSETS, curve
+from rulbook.claims.printed import ABLATION_ROWS, curve
 from rulbook.display import plots
 from rulbook.display.explorers import Explorer, Slider, explorer
 from rulbook.display.plots import DescribedFigure
 from rulbook.display.results import in_words, rows_of
 from rulbook.experiments.equal_weights import Divergence
 from rulbook.statistics import Estimate
+from rulbook.studies.claim_rules import BOOK_SUBSETS
 
 _LOOKS = {"FD002": ("rul", "-", "o", -0.006), "FD004": ("health", "--", "s", 0.006)}
 """Colour, dash, marker and shift along the axis, so that two subsets do not hide each other."""
@@ -141,7 +142,7 @@ def _at_one_weight(
     """Say what stands at one RUL weight, from the source, the records and the live runs."""
     first = min(ABLATION_ROWS.values())
     parts = []
-    for subset in ABLATION_SUBSETS:
+    for subset in BOOK_SUBSETS:
         if at >= first:
             how = "prints" if at in ABLATION_ROWS.values() else "interpolates to"
             text = f"{subset}: the source {how} {float(curve(printed[subset], at)):.2f} cycles"

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from rulbook.data.prepare import RUL_CAP
 from rulbook.display import plots
 from rulbook.display.explorers import Explorer, Slider, Toggle, explorer
 from rulbook.display.plots import DescribedFigure
 from rulbook.metrics import rmse
 
-CAPS = (80, 100, 110, 125, 140, 160, 200, None)
+CAPS = (80, 100, 110, RUL_CAP, 140, 160, 200, None)
 """Caps of the true RUL that the explorer offers, cycles; ``None`` leaves it as it is."""
 
 
@@ -78,13 +79,13 @@ def cap_explorer(predictions: Mapping[str, pd.DataFrame]) -> Explorer:
                 "limit",
                 "cap of the true RUL",
                 CAPS,
-                default=125,
+                default=RUL_CAP,
                 shown=lambda limit: f"{limit} cycles" if limit else "none",
             ),
         ],
         name="08-cap",
-        caption="Try: move the cap away from 125 in either direction. The predictions stay the "
-        "same; only what they are compared with changes.",
+        caption=f"Try: move the cap away from {RUL_CAP} in either direction. The predictions stay "
+        "the same; only what they are compared with changes.",
     )
 
 

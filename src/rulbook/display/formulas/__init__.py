@@ -15,8 +15,6 @@ Each formula stands in a script of its own beside this file; a test holds that t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import anywidget
@@ -29,7 +27,7 @@ from matplotlib.figure import Figure
 from rulbook import toy
 from rulbook.display import plots
 from rulbook.display.glue import publish
-from rulbook.display.markup import html_of
+from rulbook.display.markup import asset, html_of
 from rulbook.display.svg import svg_of
 
 SETTLED_STEPS = 120
@@ -150,13 +148,7 @@ def knobs_explorer(tasks: int = 3, values: int = 11, *, caption: str) -> Formula
 
 def script(name: str) -> str:
     """Return the module that a widget runs: the shared kit, the formula, and how to show it."""
-    return "\n".join((asset("kit.js"), asset(f"{name}.js"), asset("render.js")))
-
-
-@cache
-def asset(file: str) -> str:
-    """Return the text of a file beside this one."""
-    return resources.files(__package__).joinpath(file).read_text(encoding="utf-8")
+    return "\n".join(asset(f"formulas/{part}.js") for part in ("kit", name, "render"))
 
 
 def _explorer(
@@ -166,7 +158,7 @@ def _explorer(
     widget.add_class("rulbook-formula")
     held = html_of(
         "formula_still",
-        style=Markup(asset("formulas.css")),
+        style=asset("formulas/formulas.css"),
         svg=Markup(svg_of(still, caption, ids=f"formula-{name}")),
         caption=caption,
     )

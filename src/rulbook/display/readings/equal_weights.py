@@ -19,6 +19,7 @@ from rulbook.experiments import equal_weights as tried
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.models import DualTaskMLP
 from rulbook.statistics import Estimate, over_seeds
+from rulbook.studies.claim_rules import BOOK_SUBSETS
 from rulbook.studies.comparison import estimates_by_rul_weight
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.grid import is_two_by_two
@@ -65,7 +66,7 @@ def error_curves(core: Evidence, swept: pd.DataFrame) -> Curves:
     table = printed.ablation_table()
     return Curves(
         table,
-        {subset: estimates_by_rul_weight(core, subset) for subset in printed.ABLATION_SUBSETS},
+        {subset: estimates_by_rul_weight(core, subset) for subset in BOOK_SUBSETS},
         {
             float(str(weight)): over_seeds(part)
             for weight, part in swept.groupby("rul_weight")["rmse"]
