@@ -11,7 +11,7 @@ from rulbook.data import SUBSETS
 from rulbook.display.readings.training_conditions import lower_than_equal_weights
 from rulbook.publishing import front_page
 from rulbook.publishing.layout import of_checkout
-from rulbook.statistics import Outcome
+from rulbook.statistics import TOLD_APART, Outcome
 from rulbook.studies.by_condition import condition_tables, records_by_condition
 from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SUBSETS
 from rulbook.studies.methods import METHODS
@@ -85,6 +85,14 @@ def test_under_other_conditions_one_method_of_equal_weights_is_lower_as_the_fron
     twin = compared[(compared["method"] == "amnl") & (compared["subset"] == "FD001")]
     assert "tie" in set(twin.loc[twin["condition"] == lower["condition"].item(), "outcome"])
     assert METHODS["amnl"].weighting == "fixed_050"
+
+
+@pytest.mark.slow
+def test_with_searched_settings_no_method_is_told_from_equal_weights_as_chapter_07_says(compared):
+    searched = compared[compared["condition"] == "searched-fd001"]
+    decided = searched[searched["difference_low"].notna()].set_index("method")
+    assert {"single_task", "gaba", "grace", "amnl"} <= set(decided.index)
+    assert not set(decided["outcome"].drop("gradient_boosting")) & set(TOLD_APART)
 
 
 @pytest.mark.slow

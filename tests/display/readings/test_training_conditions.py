@@ -33,7 +33,7 @@ def test_the_front_page_counts_comparisons_of_networks(every_seed):
     core = every_seed("FD002", fixed_050=10.0, gaba=20.0)
     compared = condition_table({"protocol": core.records}, "FD002")
     values = readings.comparison_values(compared)
-    assert values["compared"] == 1
+    assert (values["compared"], values["searched"]) == (1, 0)
     assert 0 < values["seen-low"] == values["seen-high"]
     assert math.isnan(values["others-low"])
     assert values["lower-than-equal"] == ""
@@ -41,3 +41,9 @@ def test_the_front_page_counts_comparisons_of_networks(every_seed):
     values = readings.comparison_values(pd.concat([compared, elsewhere]))
     assert values["compared"] == 2
     assert values["others-high"] == values["seen-high"]
+    searched = readings.comparison_values(compared.assign(condition="searched-fd001"))
+    assert (searched["compared"], searched["searched"]) == (1, 1)
+    assert math.isnan(searched["boosting-ahead"])
+    ahead = compared.replace({"method": {"gaba": "gradient_boosting"}})
+    values = readings.comparison_values(ahead.assign(condition="searched-fd001"))
+    assert values["boosting-ahead"] < 0
