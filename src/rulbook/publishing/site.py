@@ -22,6 +22,9 @@ from rulbook.publishing.lock import building
 from rulbook.publishing.stamps import folder_digest, records_digest
 
 _COLOURS_OF_A_TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
+_IN_THE_MAKING = "making-"
+"""How the names of folders begin in which pages are built."""
+
 _LAST_LINES = 3
 _MAKERS = ("jupyter-book", "sphinx", "sphinx-book-theme", "myst-nb", "myst-parser")
 """The programs that turn the staged files into pages."""
@@ -63,7 +66,12 @@ def _build_site(layout: Layout, console: Console) -> bool:
         made_of = _made_of(layout, assets)
         stage(layout, assets)
     stamp.unlink(missing_ok=True)
-    with console.status("Building the pages"), tempfile.TemporaryDirectory(dir=layout.build) as out:
+    for left in layout.build.glob(f"{_IN_THE_MAKING}*"):  # by a build that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with (
+        console.status("Building the pages"),
+        tempfile.TemporaryDirectory(prefix=_IN_THE_MAKING, dir=layout.build) as out,
+    ):
         _run_jupyter_book(layout, Path(out))
         made = Path(out) / "_build" / "html"
         content_security.protect(made)
