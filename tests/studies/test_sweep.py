@@ -223,6 +223,19 @@ def test_a_claim_that_names_nobody_is_given_up_in_seconds(tmp_path):
         assert claims.take("key")
 
 
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+@pytest.mark.parametrize("host", [socket.gethostname(), "another-machine"])
+def test_a_claim_without_a_sign_of_life_for_an_hour_counts_for_nothing(tmp_path, host, seconds):
+    folder = tmp_path / "claims"
+    folder.mkdir()
+    claim = folder / "key"
+    claim.write_text(f"{host} {os.getppid()}")  # a process that runs, and no sweep
+    with Claims(folder) as claims:
+        assert not claims.take("key")
+        os.utime(claim, (0, time.time() + seconds))
+        assert claims.take("key")
+
+
 def test_a_claim_is_taken_though_another_sweep_has_removed_the_empty_folder(tmp_path):
     first, second = Claims(tmp_path / "claims"), Claims(tmp_path / "claims")
     first.give_all_back()

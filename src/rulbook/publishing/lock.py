@@ -27,7 +27,7 @@ def building(layout: Layout, console: Console) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        number = owner.read_text(encoding="utf-8") if owner.is_file() else "unknown"
+        number = (owner.read_text(encoding="utf-8") if owner.is_file() else "") or "unknown"
         console.print(f"Another build runs here (process {number}): waiting for it to end.")
         lock.acquire()
     try:

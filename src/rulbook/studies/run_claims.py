@@ -11,7 +11,10 @@ from typing import Self
 from rulbook.errors import RulbookError
 
 STALE_AFTER = 600.0
-"""Seconds without a sign of life after which another machine's claim counts for nothing."""
+"""Seconds without a sign of life after which a claim counts for nothing.
+
+The number of a process that has ended may be that of another one now.
+"""
 
 _WRITTEN_AFTER = 5.0
 """Seconds after which a claim that names nobody is that of a sweep that was killed."""
@@ -96,15 +99,14 @@ class Claims:
 
     def _is_stale(self, claim: Path) -> bool:
         try:
-            age = time.time() - claim.stat().st_mtime
+            age = abs(time.time() - claim.stat().st_mtime)  # the clock may have been put back
             host, _, process = claim.read_text(encoding="utf-8").partition(" ")
         except FileNotFoundError:
             return True
-        if host == socket.gethostname() and process.isdigit():
-            return not _is_alive(int(process))
-        if not host:  # its sweep was killed before it could write who it is
-            return age > _WRITTEN_AFTER
-        return age > STALE_AFTER
+        if host == socket.gethostname() and process.isdigit() and not _is_alive(int(process)):
+            return True
+        # Without a name, its sweep was killed before it could write who it is.
+        return age > (STALE_AFTER if host else _WRITTEN_AFTER)
 
     def _remove_stale(self, claim: Path) -> None:
         """Move the claim away first: of two sweeps that find it stale, one does."""
