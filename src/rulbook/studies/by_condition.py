@@ -17,7 +17,7 @@ from rulbook.studies.conditions import (
 )
 from rulbook.studies.evidence import completed_runs, has_arrived, records_under
 from rulbook.studies.measures import MEASURES
-from rulbook.studies.methods import METHODS, method_of
+from rulbook.studies.methods import BASELINES, METHODS, method_of
 from rulbook.training.record import RunRecord
 
 _BOOSTING = "gradient_boosting"
@@ -128,15 +128,11 @@ def condition_tables(
     return pd.concat([condition_table(records, subset) for subset in subsets], ignore_index=True)
 
 
-_BASELINES = [row for row in METHODS.values() if row.baseline]
+_BASELINES = [METHODS[name] for name in BASELINES]
 
 _COMPARED = (
     *METHODS_BY_CONDITION,
-    *(
-        name
-        for name, row in METHODS.items()
-        if row not in _BASELINES and name not in METHODS_BY_CONDITION
-    ),
+    *(name for name in METHODS if name not in (*BASELINES, *METHODS_BY_CONDITION)),
 )
 
 _COLUMNS = [
