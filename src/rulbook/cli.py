@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rulbook.publishing.layout import Layout
     from rulbook.studies.catalogue import Study
     from rulbook.studies.sweep import Status
+    from rulbook.training.config import RunConfig
     from rulbook.training.own_code import OwnCode
     from rulbook.training.workers import Attempt
 
@@ -395,18 +396,27 @@ def sweep(
     run = partial(
         sweeping.sweep, jobs=jobs, engine=engine, scheduler=scheduler, code=code, device=device
     )
-    after = _run_missing(chosen, run, retry_failed=retry_failed)
+    after = _run_missing(chosen, configs, before, run, retry_failed=retry_failed)
     _say(_count(chosen.name, after))
     _refuse_failed(after)
 
 
-def _run_missing(study: "Study", run: Callable[..., None], *, retry_failed: bool) -> "Status":
+def _run_missing(
+    study: "Study",
+    configs: list["RunConfig"],
+    before: "Status",
+    run: Callable[..., None],
+    *,
+    retry_failed: bool,
+) -> "Status":
     """Run what is missing of a study under a progress bar, and return how far it is then.
 
     Some studies know their next runs by the records of the ones before: they are run too.
 
     Args:
         study: the study.
+        configs: its runs as far as they are known.
+        before: how far they are.
         run: runs the configurations that it is given; ``sweep`` with all but these chosen.
         retry_failed: also run what failed at every try, once.
 
@@ -415,8 +425,6 @@ def _run_missing(study: "Study", run: Callable[..., None], *, retry_failed: bool
 
     from rulbook.studies.sweep import status
 
-    configs = list(study.configs())
-    before = status(configs)
     columns = (study.name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task(study.name, total=before.missing)

@@ -24,18 +24,9 @@ from rulbook.display.results import (
     within,
 )
 from rulbook.display.tables import table
-from rulbook.statistics import (
-    CONFIDENCE,
-    TOLD_APART,
-    Outcome,
-)
+from rulbook.statistics import CONFIDENCE, TOLD_APART, Outcome
 from rulbook.studies.catalogue import SEEDS
-from rulbook.studies.claim_rules import (
-    BOOK_SUBSETS,
-    BOOK_SWEEP,
-    every_seed_in,
-    lowest_error,
-)
+from rulbook.studies.claim_rules import BOOK_SUBSETS, BOOK_SWEEP, every_seed_in, lowest_error
 from rulbook.studies.comparison import (
     comparison_table,
     comparisons_of,

@@ -9,27 +9,12 @@ from collections.abc import Mapping
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from rulbook.display.results import (
-    number,
-    rows_of,
-    sentences,
-    waiting,
-    within,
-)
+from rulbook.display.results import number, rows_of, sentences, waiting, within
 from rulbook.display.tables import table
 from rulbook.experiments.gaba_floor import first_bound_step
-from rulbook.statistics import (
-    TOLD_APART,
-    Outcome,
-)
-from rulbook.studies.claim_rules import (
-    BOOK_SUBSETS,
-    every_seed_in,
-)
-from rulbook.studies.comparison import (
-    compare_groups,
-    comparisons_of,
-)
+from rulbook.statistics import TOLD_APART, Outcome
+from rulbook.studies.claim_rules import BOOK_SUBSETS, every_seed_in
+from rulbook.studies.comparison import compare_groups, comparisons_of
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.imbalance import weights_by_epoch
 from rulbook.training.record import RunRecord

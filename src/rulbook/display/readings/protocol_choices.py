@@ -12,20 +12,9 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from rulbook.data.cmapss import SUBSETS
-from rulbook.display.results import (
-    in_words,
-    number,
-    rows_of,
-    waiting,
-    within,
-)
+from rulbook.display.results import in_words, number, rows_of, waiting, within
 from rulbook.display.tables import table
-from rulbook.statistics import (
-    MARGIN,
-    MINIMUM_SEEDS,
-    compare_crossed,
-    rmse_over_engines,
-)
+from rulbook.statistics import MARGIN, MINIMUM_SEEDS, compare_crossed, rmse_over_engines
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.evidence import Evidence, completed_runs, errors_by_engine, runs_table
 from rulbook.studies.measures import MEASURES
