@@ -144,6 +144,15 @@ def test_a_folder_that_cannot_be_written_is_named_before_the_first_run(results):
         sweep(configs(1), jobs=1, run=fake_run("raise AssertionError('it ran')"))
 
 
+@pytest.mark.parametrize("name", ["results", "results/runs"])
+def test_a_file_in_the_place_of_the_records_is_named(results, name):
+    file = results.parent / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("a file, not a folder")
+    with pytest.raises(RulbookError, match=f"{name}' is a file .* RULBOOK_RESULTS"):
+        status(configs(1))
+
+
 def test_the_claim_of_a_process_that_is_gone_counts_for_nothing(results):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()

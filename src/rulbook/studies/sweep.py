@@ -44,8 +44,21 @@ class Status:
 
 
 def runs_folder() -> Path:
-    """Return the folder that new records are written to."""
-    return paths.own_results() / "runs"
+    """Return the folder that new records are written to.
+
+    Raises:
+        RulbookError: a file has its name or its parent's, and would look like a folder without
+            records.
+
+    """
+    folder = paths.own_results() / "runs"
+    for path in (folder.parent, folder):
+        if path.is_file():
+            raise RulbookError(
+                f"'{path}' is a file where the folder of records should be: move it away, or name "
+                f"another folder with {paths.RESULTS_VARIABLE}."
+            )
+    return folder
 
 
 def failures_folder() -> Path:

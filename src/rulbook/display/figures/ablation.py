@@ -136,12 +136,12 @@ def specification_curve(compared: pd.DataFrame) -> DescribedFigure:
 
 def _choices(rows: pd.DataFrame) -> dict[str, npt.NDArray[np.bool_]]:
     """Return which rows are of which subset, training condition and kind of method."""
-    kinds = [_kinds(name) for name in rows["method"]]
+    kinds = {name: _kinds(name) for name in set(rows["method"])}
     by_subset = {name: rows["subset"] == name for name in sorted(set(rows["subset"]))}
     by_condition = {
         label: rows["condition_label"] == label for label in dict.fromkeys(rows["condition_label"])
     }
-    by_kind = {kind: [kind in of_row for of_row in kinds] for kind in _KINDS}
+    by_kind = {kind: [kind in kinds[name] for name in rows["method"]] for kind in _KINDS}
     return {
         label: np.asarray(has_choice)
         for label, has_choice in (by_subset | by_condition | by_kind).items()
