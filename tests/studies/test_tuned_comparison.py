@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from rulbook.display.readings.tuning import tuned_reading, tuned_shown
+from rulbook.display.results import number
 from rulbook.statistics import Outcome
 from rulbook.studies import SEEDS, sweep
 from rulbook.studies.catalogue import base_config
@@ -49,6 +50,7 @@ def test_it_waits_for_the_trials_then_for_the_seeds(record_missing):
     assert set(table["outcome"].drop(TUNED_REFERENCE)) == {Outcome.TOO_FEW_SEEDS}
     read = tuned_reading(table.reset_index())
     assert "FD002, batch 64, patience 20: 42 of 42 trials are recorded" in read
+    assert "Xin" not in read
 
 
 def test_what_was_tuned_is_compared_with_tuned_fixed_weights(record_missing):
@@ -66,3 +68,14 @@ def test_what_was_tuned_is_compared_with_tuned_fixed_weights(record_missing):
     read = tuned_reading(table.reset_index())
     assert "5 of 6 tuned methods with five seeds cannot be told from tuned fixed weights" in read
     assert "GABA is higher (difference " in read
+    change = table["rmse"] - table["printed_rmse"]
+    assert f"changes by {number(change.min())} to {number(change.max())} cycles" in read
+    assert "on FD002 no tuned method is shown to go beyond tuned fixed weights" in read
+
+
+def test_a_method_that_goes_beyond_tuned_fixed_weights_is_named(record_missing):
+    for _ in range(3):
+        record_missing({("fixed_050", "mse"): 20.0, ("gaba", "mse"): 20.0, ("dwa", "mse"): 20.0})
+    read = tuned_reading(tuned_table("FD002"))
+    assert "Here the error is lower with AMNL on FD002" in read
+    assert "GABA on FD002" not in read
