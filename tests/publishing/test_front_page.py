@@ -15,6 +15,7 @@ from rulbook.statistics import TOLD_APART, Outcome
 from rulbook.studies.by_condition import condition_tables, records_by_condition
 from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SUBSETS
 from rulbook.studies.methods import METHODS
+from rulbook.studies.tuned_comparison import TUNED_REFERENCE, tuned_table
 
 
 def test_the_figure_names_every_section_and_its_counts(tmp_path):
@@ -93,6 +94,15 @@ def test_with_searched_settings_no_method_is_told_from_equal_weights_as_chapter_
     decided = searched[searched["difference_low"].notna()].set_index("method")
     assert {"single_task", "gaba", "grace", "amnl"} <= set(decided.index)
     assert not set(decided["outcome"].drop("gradient_boosting")) & set(TOLD_APART)
+
+
+@pytest.mark.slow
+def test_tuned_alike_no_method_is_told_from_tuned_fixed_weights_as_the_front_page_says(
+    front_page_text,
+):
+    assert "on one subset, no method is shown to beat fixed weights" in front_page_text
+    tuned = tuned_table("FD001").set_index("method")["outcome"].drop(TUNED_REFERENCE)
+    assert set(tuned) <= {Outcome.TIE, Outcome.EQUIVALENT}
 
 
 @pytest.mark.slow

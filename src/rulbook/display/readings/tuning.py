@@ -126,6 +126,17 @@ def tuned_reading(tuned: pd.DataFrame) -> str:
     return "\n".join(lines) + _beside_the_literature(by_subset)
 
 
+def tuned_values(tuned: pd.DataFrame) -> dict[str, int]:
+    """Return ``tuned``: how many methods have an outcome against tuned fixed weights on FD001.
+
+    Args:
+        tuned: as for ``tuned_shown``.
+
+    """
+    _, compared = _others_and_compared(tuned[tuned["subset"] == "FD001"])
+    return {"tuned": len(compared)}
+
+
 def search_reading(trials: Mapping[str, pd.DataFrame], boosting_rmse: Mapping[str, float]) -> str:
     """Say of each subset what the search for a competent network has found.
 
