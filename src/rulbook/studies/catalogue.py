@@ -212,10 +212,13 @@ def _under(
     subsets: tuple[str, ...],
     seeds: tuple[int, ...] = SEEDS,
 ) -> Iterator[RunConfig]:
-    """Yield runs under a training condition, each method complete before the next one begins."""
+    """Yield runs under a training condition, subset by subset, and there method by method.
+
+    A table is about one subset, so this order completes a table soonest.
+    """
     applied = training_condition(condition).applied_to
-    for name in methods:
-        for subset in subsets:
+    for subset in subsets:
+        for name in methods:
             for seed in seeds:
                 yield applied(method(name).applied_to(base_config(subset, seed)))
 
