@@ -18,7 +18,6 @@ from rulbook.studies.competence_search import (
 from rulbook.studies.conditions import training_condition
 from rulbook.studies.equal_tuning import TRIALS, TUNED_UNDER
 from rulbook.studies.methods import METHODS
-from rulbook.studies.tuned_comparison import TUNED_REFERENCE
 
 _WAITING = "waiting"
 
@@ -133,8 +132,7 @@ def tuned_values(tuned: pd.DataFrame) -> dict[str, int]:
         tuned: as for ``tuned_shown``.
 
     """
-    _, compared = _others_and_compared(tuned[tuned["subset"] == "FD001"])
-    return {"tuned": len(compared)}
+    return {"tuned": len(_with_outcome(tuned[tuned["subset"] == "FD001"]))}
 
 
 def search_reading(trials: Mapping[str, pd.DataFrame], boosting_rmse: Mapping[str, float]) -> str:
@@ -212,19 +210,17 @@ def _searched_in_words(settings: Mapping[str, Any] | pd.Series) -> str:
     )
 
 
-def _others_and_compared(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows beside the reference, and those of them that have an outcome."""
-    others = rows[rows["method"] != TUNED_REFERENCE]
-    has_outcome = others["outcome"].notna() & (others["outcome"] != Outcome.TOO_FEW_SEEDS)
-    return others, others[has_outcome]
+def _with_outcome(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of methods with an outcome; the reference, which has none, is not one."""
+    return rows[rows["difference_low"].notna()]
 
 
 def _beside_the_literature(by_subset: Mapping[str, pd.DataFrame]) -> str:
-    compared = {}
-    for subset, rows in by_subset.items():
-        others, with_outcome = _others_and_compared(rows)
-        if len(with_outcome) == len(others):
-            compared[subset] = with_outcome
+    compared = {
+        subset: _with_outcome(rows)
+        for subset, rows in by_subset.items()
+        if len(_with_outcome(rows)) == len(rows) - 1  # all but the reference
+    }
     if not compared:
         return ""
     beyond = [
@@ -244,17 +240,18 @@ def _beside_the_literature(by_subset: Mapping[str, pd.DataFrame]) -> str:
 
 
 def _tuning_in_words(rows: pd.DataFrame) -> str:
-    """Say by how much the chosen settings moved the methods' errors from those as printed."""
-    both = rows[(rows["seeds"] == rows["printed_seeds"]) & (rows["seeds"] > 0)]
-    change = both["rmse"] - both["printed_rmse"]
+    """Say how tuning moved the errors, once all methods have their seeds as printed too."""
+    if (rows["seeds"] != rows["printed_seeds"]).any():
+        return ""
+    change = rows["rmse"] - rows["printed_rmse"]
     return (
-        f" From the settings as printed to the chosen ones, the mean error of a method changes by "
+        " From the settings as printed to the chosen ones, the mean error of a method changes by "
         f"{number(change.min())} to {number(change.max())} cycles; these changes are not tested."
     )
 
 
 def _outcomes_in_words(rows: pd.DataFrame) -> str:
-    others, compared = _others_and_compared(rows)
+    compared = _with_outcome(rows)
     if compared.empty:
         trials = int(rows["trials"].sum())
         return (
@@ -267,7 +264,7 @@ def _outcomes_in_words(rows: pd.DataFrame) -> str:
         f"{within(row.difference, row.difference_low, row.difference_high)} cycles)"
         for row in rows_of(apart)
     )
-    missing = len(others) - len(compared)
+    missing = len(rows) - 1 - len(compared)
     return (
         f"{len(compared) - len(apart)} of {in_words(len(compared), 'tuned method')} with five "
         f"seeds cannot be told from tuned fixed weights{f'; {named}' if named else ''}. A typical "
