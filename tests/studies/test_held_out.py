@@ -7,7 +7,9 @@ from rulbook.display.figures.protocol import leak_courses
 from rulbook.display.readings import protocol as readings
 from rulbook.studies import study
 from rulbook.studies.conditions import training_condition
+from rulbook.studies.methods import method_of
 from rulbook.studies.protocol_choices import (
+    first_epoch_within,
     held_out_courses,
     held_out_ends,
     split_and_selection_table,
@@ -57,9 +59,38 @@ def test_the_order_is_held_against_the_printed_one(make_record, order, tau):
         for place, name in enumerate(IN_PRINTED_ORDER)
     ]
     first, second = readings.leak_reading(records).splitlines()
-    assert f"is {tau}." in first
+    assert f"is {tau}; seed by seed it is {tau}." in first
+    assert "within 0.40 cycles" in first
     assert second.startswith("* On FD004, 5 methods of the source's 5 rows are not recorded yet")
     assert str(printed["amnl"]) in readings.leak_shown(records).data
+
+
+def test_an_order_is_read_on_the_seeds_that_every_row_has(make_record):
+    ends = {
+        42: dict(zip(IN_PRINTED_ORDER, (6.0, 6.1, 6.2, 6.3, 6.4), strict=True)),
+        123: dict(zip(IN_PRINTED_ORDER, (7.4, 7.3, 7.2, 7.1, 7.0), strict=True)),
+        456: {"amnl": 1.0},  # would put AMNL first if it counted
+    }
+    records = [
+        leaky(make_record, name, 9.0, error, seed=seed)
+        for seed, errors in ends.items()
+        for name, error in errors.items()
+    ]
+    first, _ = readings.leak_reading(records).splitlines()
+    assert "mean over 2 seeds" in first
+    assert "seed by seed it is 1.00, −1.00." in first
+    assert f"standard deviation of up to {1.4 / math.sqrt(2):.2f}" in first
+    unpaired = [r for r in records if (r.config.seed == 42) == (method_of(r.config).name == "amnl")]
+    assert "no seed is recorded for all of the source's 5 rows" in readings.leak_reading(unpaired)
+
+
+def test_a_source_figure_is_reached_by_the_mean_over_seeds(make_record):
+    runs = [
+        leaky(make_record, "amnl", 9.0, 7.0, 5.0),
+        leaky(make_record, "amnl", 9.0, 5.0, 6.0, seed=123),
+    ]
+    courses = held_out_courses(runs)
+    assert [first_epoch_within(courses, error) for error in (9.0, 6.0, 5.9, 5.0)] == [1, 2, 3, None]
 
 
 def test_a_figure_has_a_line_a_weighting_and_one_a_printed_figure(make_record):

@@ -155,10 +155,9 @@ def held_out_ends(records: Iterable[RunRecord]) -> pd.DataFrame:
         selected epoch, capped; cycles.
 
     """
-    runs = completed_runs(records)
     rows = []
-    for (subset, name), by_seed in runs.items():
-        last = pd.Series([run.epochs[-1].validation.rmse for run in by_seed.values()], dtype=float)
+    for (subset, name), by_seed in completed_runs(records).items():
+        last = held_out_by_seed(by_seed.values(), subset)[name]
         rows.append(
             {
                 "subset": subset,
@@ -172,6 +171,34 @@ def held_out_ends(records: Iterable[RunRecord]) -> pd.DataFrame:
         )
     columns = ["subset", "method", "label", "seeds", "held_out", "held_out_sd", "test"]
     return pd.DataFrame(rows, columns=columns).sort_values(["subset", "held_out"])
+
+
+def held_out_by_seed(records: Iterable[RunRecord], subset: str) -> pd.DataFrame:
+    """Return the validation error of the last epoch, cycles, one row a seed, one column a method.
+
+    A method that has no completed run on ``subset`` has no column, a seed that it lacks is NaN.
+    """
+    return pd.DataFrame(
+        {
+            name: pd.Series({seed: run.epochs[-1].validation.rmse for seed, run in by_seed.items()})
+            for (of_subset, name), by_seed in completed_runs(records).items()
+            if of_subset == subset
+        },
+        dtype=float,
+    )
+
+
+def first_epoch_within(courses: pd.DataFrame, error: float) -> int | None:
+    """Return the first epoch whose mean error over seeds is at most ``error`` cycles, if one is.
+
+    Args:
+        courses: what ``held_out_courses`` returns, of one subset and method.
+        error: cycles.
+
+    """
+    mean = courses.groupby("epoch")["rmse"].mean()
+    within = mean.index[mean <= error]
+    return int(within[0]) if len(within) else None
 
 
 def split_and_selection_table(records: Iterable[RunRecord]) -> pd.DataFrame:
