@@ -306,6 +306,20 @@ class TestCompareCrossed:
             max(expected, stats.norm.sf((0.5 + shift) / error)) < 0.05
         )
 
+    def test_equivalence_is_corrected_after_the_larger_p_value_is_taken(self) -> None:
+        """One pair may be too high and the other too low: each side alone has one small p-value."""
+        noise = crossed_noise(np.random.default_rng(14), 5, 400, (0.0, 2.0, 0.0))
+        centred = noise - noise.mean()
+        zero = np.zeros_like(centred)
+        family = [(centred + shift, zero) for shift in (0.32, -0.32)]
+        alone = [compare_crossed([pair], "mean", margin=0.5)[0] for pair in family]
+        together = compare_crossed(family, "mean", margin=0.5)
+        assert all(0.025 < one.p_equivalent < 0.05 for one in alone)
+        assert [one.p_equivalent for one in together] == pytest.approx(
+            holm([one.p_equivalent for one in alone]), abs=0.01
+        )
+        assert not any(one.is_equivalent for one in together)
+
     def test_correction_is_holms_and_costs_power(self) -> None:
         random = np.random.default_rng(15)
         zero = np.zeros((5, 40))

@@ -181,8 +181,9 @@ class CrossedComparison:
         p_holm: the same, corrected by Holm over the family.
         p_no_worse: one-sided p-value of "higher by the margin or more", corrected over the family;
             NaN without a margin.
-        p_equivalent: the larger one of the p-values of "higher" and of "lower by the margin or
-            more", corrected over the family; NaN without a margin.
+        p_equivalent: the larger one of the one-sided p-values of "higher" and of "lower by the
+            margin or more", corrected over the family after the larger one is taken; NaN without a
+            margin.
         smallest_detectable: smallest true difference that is found with 80 % power at this noise,
             whatever the rest of the family shows: at the level over the number of comparisons.
         seeds: number of paired seeds.
@@ -470,7 +471,11 @@ def _tested(
 
 
 def _tests(draws: Sequence[Floats], margin: float | None) -> list[_Test]:
-    """Return the tests of no difference and, with a margin, of no worse and of equivalent."""
+    """Return the tests of no difference and, with a margin, of no worse and of equivalent.
+
+    Equivalence takes the larger p-value of two tests and is corrected after that. Corrected one by
+    one, the two could be wrong about different pairs, and the family twice as often as allowed.
+    """
     sizes = [drawn.size for drawn in draws]
 
     def at_least(bound: float) -> npt.NDArray[np.int_]:
@@ -482,7 +487,9 @@ def _tests(draws: Sequence[Floats], margin: float | None) -> list[_Test]:
     tests = [_test(np.minimum(at_least(0.0), at_most(0.0)), sizes, sides=2)]
     if margin is not None:
         too_high, too_low = at_least(margin), at_most(-margin)
-        tests += [_test(beyond, sizes, sides=1) for beyond in (too_high, too_low)]
+        tests += [
+            _test(beyond, sizes, sides=1) for beyond in (too_high, np.maximum(too_high, too_low))
+        ]
     return tests
 
 
@@ -557,11 +564,11 @@ def _comparison(
     p_no_worse = p_equivalent = math.nan
     is_no_worse = is_equivalent = None
     if margin_tests:
-        too_high, too_low = margin_tests
-        p_no_worse = float(too_high.corrected[index])
-        p_equivalent = max(p_no_worse, float(too_low.corrected[index]))
-        is_no_worse = too_high.rejects(index)
-        is_equivalent = _both(is_no_worse, too_low.rejects(index))
+        no_worse_test, equivalence_test = margin_tests
+        p_no_worse = float(no_worse_test.corrected[index])
+        p_equivalent = float(equivalence_test.corrected[index])
+        is_no_worse = no_worse_test.rejects(index)
+        is_equivalent = equivalence_test.rejects(index)
     return CrossedComparison(
         difference=difference,
         low=float(low),
@@ -605,13 +612,6 @@ def _outcome(difference: float, differs: bool | None, is_equivalent: bool | None
     if differs:
         return Outcome.LOWER if difference < 0 else Outcome.HIGHER
     return Outcome.EQUIVALENT if is_equivalent else Outcome.TIE
-
-
-def _both(first: bool | None, second: bool | None) -> bool | None:
-    """Return whether both hold; ``None`` where that is open."""
-    if first is False or second is False:
-        return False
-    return True if first and second else None
 
 
 def _smallest_detectable(drawn: Floats, comparisons: int) -> float:

@@ -35,6 +35,8 @@ def test_the_curve_goes_through_its_rows_and_is_straight_in_the_logarithm_betwee
         (("8", "6", "7", "9", "27"), True),
         (("6", "7", "8", "9", "27"), False),  # begins at its minimum: one arm alone
         (("8", "6", "9", "7", "27"), False),  # falls again
+        (("9", "8", "7", "6", "5"), False),  # ends at its minimum
+        (("7", "9", "6", "7", "8"), False),  # rises before its minimum
     ],
 )
 def test_a_u_has_two_arms(values, is_u):

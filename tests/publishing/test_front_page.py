@@ -7,15 +7,18 @@ import pytest
 
 from rulbook.claims.collect import claims_table
 from rulbook.claims.ledger import SECTIONS
-from rulbook.data import SUBSETS
+from rulbook.data import SUBSETS, load
+from rulbook.data.prepare import Recipe, prepare
 from rulbook.display.readings.training_conditions import lower_than_equal_weights
 from rulbook.publishing import front_page
 from rulbook.publishing.layout import of_checkout
 from rulbook.statistics import TOLD_APART, Outcome
 from rulbook.studies.by_condition import condition_tables, records_by_condition
 from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SUBSETS
+from rulbook.studies.competence import competence_table
 from rulbook.studies.methods import METHODS
 from rulbook.studies.tuned_comparison import TUNED_REFERENCE, tuned_table
+from rulbook.training.baselines import boosting_validation_rmse
 
 
 def test_the_figure_names_every_section_and_its_counts(tmp_path):
@@ -61,9 +64,7 @@ def test_under_the_protocol_no_weighting_is_lower_as_the_front_page_says(compare
 def test_most_adaptive_methods_have_their_seeds_where_the_front_page_says(
     compared, front_page_text
 ):
-    assert "most adaptive methods have their seeds only at the source's own batch" in (
-        front_page_text
-    )
+    assert "most adaptive methods have their seeds only at a smaller batch" in front_page_text
     adaptive = compared[compared["method"].isin(ADAPTIVE_METHODS)]
     has_outcome = adaptive["difference_low"].notna()
     for (condition, subset), rows in adaptive.assign(has_outcome=has_outcome).groupby(
@@ -86,6 +87,20 @@ def test_under_other_conditions_one_method_of_equal_weights_is_lower_as_the_fron
     twin = compared[(compared["method"] == "amnl") & (compared["subset"] == "FD001")]
     assert "tie" in set(twin.loc[twin["condition"] == lower["condition"].item(), "outcome"])
     assert METHODS["amnl"].weighting == "fixed_050"
+
+
+@pytest.mark.slow
+def test_where_a_method_is_lower_equal_weights_are_not_competent_as_the_front_page_says(
+    compared, real_data, front_page_text
+):
+    assert "on this one equal weights are not competent" in front_page_text
+    (row,) = lower_than_equal_weights(compared).itertuples()
+    records = records_by_condition()
+    validation = boosting_validation_rmse(prepare(load(row.subset, "cmapss"), Recipe()))
+    table = competence_table({row.condition: records[row.condition]}, {row.subset: validation})
+    equal = table[table["method"] == "fixed_050"]
+    assert not equal["competent"].item()
+    assert equal["difference"].item() > 1
 
 
 @pytest.mark.slow

@@ -23,15 +23,14 @@ LEVEL = 10.0
 def family(make_record):
     """Return a maker of records of every fixed weight; two of them differ early and in the end."""
 
-    def make(early, final):
+    def make(early, last, spread=0.05):
         records = []
         for seed in SEEDS:
             random = np.random.default_rng(seed)
             for weight in FIXED_RUL_WEIGHTS:
-                first, last = random.normal(scale=0.05, size=2)
-                first += early.get(weight, 3 * LEVEL)
-                last += final.get(weight, 2 * LEVEL)
-                epochs = (*[epoch(99.0)] * (EARLY_EPOCH - 1), epoch(first), epoch(last))
+                noise = random.normal(scale=spread, size=2)
+                errors = early.get(weight, 3 * LEVEL), last.get(weight, 2 * LEVEL)
+                epochs = (*[epoch(99.0)] * (EARLY_EPOCH - 1), *map(epoch, errors + noise))
                 record = make_record(fixed_name(weight), seed=seed, epochs=epochs)
                 records.append(record.model_copy(update={"selected_epoch": EARLY_EPOCH}))
         return records
@@ -40,30 +39,41 @@ def family(make_record):
 
 
 def test_the_best_weight_moves_if_another_one_is_better_at_both_moments(family):
-    best = best_weights(family(early={0.25: LEVEL}, final={0.9: LEVEL}))
-    assert (best.seeds, best.early, best.final) == (len(SEEDS), 0.25, 0.9)
+    best = best_weights(family(early={0.25: LEVEL}, last={0.9: LEVEL}), "FD002")
+    assert (best.seeds, best.early, best.last) == (len(SEEDS), 0.25, 0.9)
+    assert best.last_epochs == (EARLY_EPOCH + 1, EARLY_EPOCH + 1)
     assert best.early_gap.difference == pytest.approx(2 * LEVEL, abs=0.2)
-    assert best.final_gap.difference == pytest.approx(LEVEL, abs=0.2)
+    assert best.last_gap.difference == pytest.approx(LEVEL, abs=0.2)
     assert best.differ
+    assert best.serves_throughout is None
 
 
 def test_a_weight_that_is_best_twice_does_not_move(family):
-    best = best_weights(family(early={0.25: LEVEL}, final={0.25: LEVEL}))
-    assert best.early == best.final == 0.25
+    best = best_weights(family(early={0.25: LEVEL}, last={0.25: LEVEL}), "FD002")
+    assert best.early == best.last == best.serves_throughout == 0.25
     assert not best.differ
 
 
+def test_a_weight_that_is_best_twice_by_chance_is_not_shown_to_serve(family):
+    """Where another one may be better by more than the margin, nothing is shown."""
+    records = family(early={0.25: LEVEL}, last={0.25: LEVEL, 0.9: LEVEL + 0.3}, spread=0.8)
+    best = best_weights(records, "FD002")
+    assert best.early == best.last == 0.25
+    assert best.serves_throughout is None
+
+
 def test_differences_that_are_not_told_from_zero_move_nothing(family):
-    records = family(early={0.25: LEVEL}, final={0.25: LEVEL, 0.9: LEVEL - 1e-4})
-    best = best_weights(records)
-    assert best.final in (0.25, 0.9)
+    records = family(early={0.25: LEVEL}, last={0.25: LEVEL, 0.9: LEVEL - 1e-4})
+    best = best_weights(records, "FD002")
+    assert best.last in (0.25, 0.9)
+    assert best.serves_throughout == 0.25
     assert not best.differ
 
 
 def test_the_best_weight_waits_for_every_seed_of_every_weight(family):
-    records = family(early={}, final={})
-    assert best_weights(records) is not None
-    assert best_weights(records[:-1]) is None
+    records = family(early={}, last={})
+    assert best_weights(records, "FD002") is not None
+    assert best_weights(records[:-1], "FD002") is None
     assert best_weights(records, "FD004") is None
 
 

@@ -2,7 +2,14 @@
 
 import pytest
 
-from rulbook.studies.holds import PARTLY, all_of, any_of, opposite, those_decided
+from rulbook.studies.holds import (
+    PARTLY,
+    all_of,
+    any_of,
+    decided_in_each,
+    opposite,
+    those_decided,
+)
 
 EVERY = (True, False, None)
 
@@ -35,6 +42,7 @@ def test_open_parts_leave_open_what_they_could_turn(first, second):
 )
 def test_subsets_that_disagree_make_a_claim_hold_in_part(parts, agreed):
     assert those_decided(parts) is agreed
+    assert decided_in_each(parts) is (None if None in parts else agreed)
 
 
 def test_what_holds_in_part_is_neither_hidden_nor_settles():

@@ -68,8 +68,9 @@ def curve(errors: pd.Series, rul_weights: npt.ArrayLike) -> Floats:
 
 def is_u_shaped(errors: pd.Series) -> bool:
     """Return whether the printed errors fall to an inner row and rise from there to the last."""
-    lowest = int(np.argmin(_logarithms(errors)))
-    return lowest > 0 and bool(_rises(errors)[lowest:].all())
+    lowest, rises = int(np.argmin(_logarithms(errors))), _rises(errors)
+    is_inner = 0 < lowest < len(rises)
+    return is_inner and not rises[:lowest].any() and bool(rises[lowest:].all())
 
 
 def rise_and_fall_alike(table: pd.DataFrame) -> bool:

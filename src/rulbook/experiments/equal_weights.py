@@ -39,9 +39,6 @@ LARGER_WEIGHTS: Weights = (0.7, 0.7)
 DIVERGENCE_STEPS = (STEPS // 4, STEPS // 2, STEPS)
 """Lengths of the trainings by plain SGD that may diverge, in steps."""
 
-OFTEN = 50
-"""Share of the runs, in per cent, above which they are said to diverge often."""
-
 RULES: Mapping[str, UpdateRule] = MappingProxyType(
     {
         "SGD": UpdateRule("sgd", 1e-3, weight_decay=0.0),

@@ -291,12 +291,12 @@ _ALL = (
     ),
     Study(
         "book-batch-fd001-fd003",
-        "What do the verdicts on FD001 and FD003 become at the source's batch of 64?",
+        "What do the verdicts on FD001 and FD003 become at a batch of 64?",
         lambda: _book_batch(_ONE_OPERATING_CONDITION),
     ),
     Study(
         "book-batch-fd002-fd004",
-        "What do the verdicts on FD002 and FD004 become at the source's batch of 64?",
+        "What do the verdicts on FD002 and FD004 become at a batch of 64?",
         lambda: _book_batch(_SIX_OPERATING_CONDITIONS),
     ),
     Study(

@@ -200,7 +200,6 @@ _SYMPTOMS: dict[str, HoldsOn] = {
     "n12.4-rare-class-below-guessing": course.critical_recall_below(claim_rules.CHANCE),
     "n12.4-symptom-probe-at-chance": course.probe_near_chance,
     "n12.4-symptom-one-to-one-fails": course.fails_on_every_seed,
-    "n12.4-symptom-clusters-by-rul": course.probe_tells_bins_of_the_rul,
 }
 
 _THROUGH_A_TRAINING: dict[str, HoldsOn] = {

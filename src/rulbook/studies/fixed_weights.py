@@ -24,41 +24,39 @@ Courses = Mapping[str, pd.DataFrame]
 
 @dataclass(frozen=True)
 class BestWeights:
-    """The RUL weight with the lowest mean validation RMSE early in the trainings and in the end.
+    """The RUL weight with the lowest mean validation RMSE early in the trainings and at their end.
 
     Attributes:
         seeds: how many seeds all weights have.
         early: the best weight after ``EARLY_EPOCH`` epochs.
-        final: the best weight at the selected epochs.
-        early_gap: early on, the validation RMSE with ``final`` minus that with ``early``, cycles.
-        final_gap: in the end, the validation RMSE with ``early`` minus that with ``final``, cycles.
+        last: the best weight after the last epoch of each training.
+        last_epochs: the lowest and the highest number of that epoch, counted from 1.
+        early_gap: early on, the validation RMSE with ``last`` minus that with ``early``, cycles.
+        last_gap: after the last epoch, that with ``early`` minus that with ``last``, cycles.
+        serves_throughout: a weight that is shown, at both moments, to be at most ``MARGIN`` above
+            every other, each alone; ``None`` where there is none. Of several, the one that is shown
+            to be nearest.
 
     """
 
     seeds: int
     early: float
-    final: float
+    last: float
+    last_epochs: tuple[int, int]
     early_gap: Comparison
-    final_gap: Comparison
+    last_gap: Comparison
+    serves_throughout: float | None
 
     @property
     def differ(self) -> bool:
         """Whether the best weight moves: another one, and both differences told from zero."""
-        return self.early != self.final and not (self.early_gap.is_tie or self.final_gap.is_tie)
-
-    @property
-    def serves_throughout(self) -> float | None:
-        """The weight that is the best at one moment and shown to be near the best at the other.
-
-        ``None`` where there is none. Near is within ``MARGIN``.
-        """
-        if self.early == self.final or self.final_gap.high <= MARGIN:
-            return self.early
-        return self.final if self.early_gap.high <= MARGIN else None
+        return self.early != self.last and not (self.early_gap.is_tie or self.last_gap.is_tie)
 
 
-def best_weights(records: Sequence[RunRecord], subset: str = "FD002") -> BestWeights | None:
-    """Compare the best weight of the first epochs with that of the end, by paired t tests.
+def best_weights(records: Sequence[RunRecord], subset: str) -> BestWeights | None:
+    """Compare the best weight of the first epochs with that of the last, by paired t tests.
+
+    The last epoch is taken, and not the selected one, since the selected one is at times the third.
 
     Returns:
         ``None`` while a seed of one of ``FIXED_RUL_WEIGHTS`` is missing on ``subset``.
@@ -70,26 +68,38 @@ def best_weights(records: Sequence[RunRecord], subset: str = "FD002") -> BestWei
     runs = completed_runs(records)
     by_weight = {weight: runs[subset, name] for weight, name in names.items()}
     common = sorted(set.intersection(*(set(by_seed) for by_seed in by_weight.values())))
-
-    def errors(weight: float, *, early: bool) -> list[float]:
-        chosen = [by_weight[weight][seed] for seed in common]
-        epochs = [EARLY_EPOCH - 1 if early else run.selected_epoch for run in chosen]
-        return [
-            run.epochs[epoch].validation.rmse
-            for run, epoch in zip(chosen, epochs, strict=True)
-            if epoch is not None
-        ]
-
-    early, final = (
-        min(by_weight, key=lambda weight: float(np.mean(errors(weight, early=is_early))))
-        for is_early in (True, False)
+    chosen = {weight: [of_seed[seed] for seed in common] for weight, of_seed in by_weight.items()}
+    early, last = (
+        pd.DataFrame(
+            {
+                weight: [run.epochs[epoch].validation.rmse for run in runs_of_weight]
+                for weight, runs_of_weight in chosen.items()
+            }
+        )
+        for epoch in (EARLY_EPOCH - 1, -1)
     )
+    best_early, best_last = (
+        FIXED_RUL_WEIGHTS[int(np.argmin(errors.mean()))] for errors in (early, last)
+    )
+    farthest = {
+        weight: max(
+            compare_over_seeds(errors[weight], errors[other]).high
+            for errors in (early, last)
+            for other in names
+            if other != weight
+        )
+        for weight in names
+    }
+    nearest = min(farthest, key=lambda weight: farthest[weight])
+    lengths = [len(run.epochs) for runs_of_weight in chosen.values() for run in runs_of_weight]
     return BestWeights(
         seeds=len(common),
-        early=early,
-        final=final,
-        early_gap=compare_over_seeds(errors(final, early=True), errors(early, early=True)),
-        final_gap=compare_over_seeds(errors(early, early=False), errors(final, early=False)),
+        early=best_early,
+        last=best_last,
+        last_epochs=(min(lengths), max(lengths)),
+        early_gap=compare_over_seeds(early[best_last], early[best_early]),
+        last_gap=compare_over_seeds(last[best_early], last[best_last]),
+        serves_throughout=nearest if farthest[nearest] <= MARGIN else None,
     )
 
 

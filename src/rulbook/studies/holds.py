@@ -38,6 +38,15 @@ def those_decided(parts: Iterable[Holds]) -> Holds:
     return decided.pop() if decided else None
 
 
+def decided_in_each(parts: Iterable[Holds]) -> Holds:
+    """Return what the parts agree on, and that it holds in part if they do not.
+
+    One that is open leaves it open: what holds in one reading only is not said of both.
+    """
+    listed = list(parts)
+    return None if None in listed else those_decided(listed)
+
+
 def opposite(part: Holds) -> Holds:
     """Return whether a part does not hold; what holds in part does not hold in part."""
     return not part if isinstance(part, bool) else part

@@ -22,7 +22,7 @@ from rulbook.studies.claim_rules import (
 from rulbook.studies.comparison import compare_groups, comparison_table
 from rulbook.studies.evidence import completed_runs
 from rulbook.studies.fixed_weights import best_weights
-from rulbook.studies.holds import Holds, all_of, any_of, opposite, those_decided
+from rulbook.studies.holds import Holds, all_of, any_of, decided_in_each, opposite
 from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import FIXED_METHODS, FIXED_RUL_WEIGHTS, fixed_name
 from rulbook.studies.shown import (
@@ -49,9 +49,11 @@ def in_both_readings(
 ) -> HoldsOn:
     """Return a rule that reads the ablation table in both ways: by its text, and by its labels.
 
-    The text speaks of the weights of a plain sum of the losses, the labels of AMNL.
+    The text speaks of the weights of a plain sum of the losses, the labels of AMNL. A reading that
+    is open leaves the claim open: AMNL shares its inner loss with few of the other methods, so an
+    answer by its labels alone may be one about inner losses (§24.1, pitfall 4).
     """
-    return lambda records, subset: those_decided(
+    return lambda records, subset: decided_in_each(
         holds(records, subset, reading) for reading in _READINGS
     )
 
@@ -108,10 +110,10 @@ def lower_than(method: str, others: Collection[str]) -> HoldsOn:
 
 
 def best_weight_moves(records: Records, subset: str) -> Holds:
-    """Return whether the best fixed weight of the first epochs is another one than in the end.
+    """Return whether the best fixed weight of the first epochs is another one than at the last.
 
-    It moves where the two are told apart at both moments. It does not where one of them is shown to
-    be within the margin of the best at the moment that is not its own, so that nobody need move.
+    It moves where the two are told apart at both moments. It does not where one weight is shown, at
+    both of them, to be at most the margin above every other, so that nobody need move.
     """
     best = best_weights(records, subset)
     if best is None:

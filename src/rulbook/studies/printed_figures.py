@@ -8,6 +8,7 @@ from rulbook.data import cmapss
 from rulbook.statistics import MINIMUM_SEEDS
 from rulbook.studies.claim_rules import every_seed_in
 from rulbook.studies.comparison import rmse_by_seed
+from rulbook.studies.conditions import CONDITIONS
 from rulbook.studies.equal_weight_rules import equal_weight_runs
 from rulbook.studies.evidence import Evidence, completed_runs
 from rulbook.studies.imbalance import protocol_runs, ratio_counts, ratio_quantile
@@ -16,8 +17,12 @@ from rulbook.studies.shown import Records
 from rulbook.studies.symptoms import health_by_epoch
 from rulbook.training.record import RunRecord
 
-FIGURE_CONDITIONS = ("protocol", "book-batch")
-"""The training conditions that a printed figure is held against: AdamW, at either batch."""
+FIGURE_CONDITIONS = tuple(
+    name
+    for name, condition in CONDITIONS.items()
+    if not condition.is_forensic and not {"optimiser", "target_unit"} & set(condition.changes)
+)
+"""The training conditions that a printed figure is held against: AdamW, a target in cycles."""
 
 RATIO_SUBSET = "FD001"
 """The subset of which the source describes the batches that its ratio was measured over (§18.4)."""
@@ -48,7 +53,9 @@ def errors_by_condition(
     }
 
 
-def median_ratios(records: Mapping[str, Records], subset: str = RATIO_SUBSET) -> dict[str, float]:
+def median_ratios(
+    records: Mapping[str, Records], subset: str = RATIO_SUBSET
+) -> dict[str, float | None]:
     """Return the median gradient ratio of equal weights, over every observed step of a training.
 
     Args:
@@ -56,14 +63,17 @@ def median_ratios(records: Mapping[str, Records], subset: str = RATIO_SUBSET) ->
         subset: C-MAPSS subset; the source measured its ratio on ``RATIO_SUBSET``.
 
     Returns:
-        The ratio by training condition, of those under which every seed is recorded.
+        The ratio by training condition; ``None`` where seeds are missing, absent where none was
+        run.
 
     """
     runs = {name: equal_weight_runs(given, subset) for name, given in records.items()}
     return {
         name: ratio_quantile(ratio_counts(of_condition), 0.5)
-        for name, of_condition in runs.items()
         if len(of_condition) >= MINIMUM_SEEDS
+        else None
+        for name, of_condition in runs.items()
+        if of_condition
     }
 
 

@@ -91,7 +91,9 @@ def test_every_value_that_is_returned_decides_a_claim(network, batch, totals):
 def test_the_shape_of_a_table_follows_its_figures():
     table = printed.ablation_table()
     assert not readings.shape_claims(table)["n24.1-u-shape"]
-    table.loc["050"] = table.loc["075"]  # the lowest row is now an inner one
+    table.loc["050"] = table.loc["075"]  # the lowest row of FD002 is now an inner one
+    assert not readings.shape_claims(table)["n24.1-u-shape"]
+    table["FD004"] = table["FD002"]  # FD004 has two minima of its own
     assert readings.shape_claims(table)["n24.1-u-shape"]
 
 
@@ -100,21 +102,6 @@ def divergence_with(at_best, inside=1.0):
     rates = np.array([0.001, 0.004, 0.01, 0.02])
     finite = np.array([[1.0, 1.0, 1.0, 0.5], [inside, inside, at_best, 0.0]])
     return tried.Divergence(rates, finite, 2)
-
-
-@pytest.mark.parametrize(
-    ("survival", "by_adamw", "holds"),
-    [
-        ([(0.4, 1.0), (0.2, 1.0)], 0, [False, True, False]),
-        ([(0.4, 1.0), (0.9, 1.0)], 0, [False, None, False]),
-        ([(0.4, 0.3), (0.4, 0.3)], 18, [True, True, True]),
-    ],
-)
-def test_divergence_is_judged_over_the_decade_and_at_the_best_rate(survival, by_adamw, holds):
-    by_length = {100 * n: divergence_with(*one) for n, one in enumerate(survival, 1)}
-    answer = readings.divergence_answers(by_length, (by_adamw, 18))["n24.1-pitfall-blows-up"]
-    assert answer.conditions is not None
-    assert list(answer.conditions.values()) == holds
 
 
 def test_divergence_is_quoted_at_every_length():

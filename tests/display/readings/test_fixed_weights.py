@@ -98,30 +98,35 @@ def test_shares_of_steps_stay_between_nothing_and_all():
     assert second == ["1/(1+ρ)", "50 [50, 50]"]
 
 
-def best(early, final, p_value, final_high=2.0):
-    gaps = (Comparison(1.5, 1.0, high, p_value, 0.5, 5) for high in (2.0, final_high))
-    return BestWeights(5, early, final, *gaps)
+def best(early, last, p_value, serves_throughout=None):
+    gaps = [Comparison(1.5, 1.0, 2.0, p_value, 0.5, 5)] * 2
+    return BestWeights(5, early, last, (9, 12), *gaps, serves_throughout)
 
 
 def test_the_best_weight_is_said_to_move_only_if_it_does():
-    moved = readings.best_weights_reading(best(0.25, 0.9, 0.01), WAITING)
+    moved, tied, near, missing = readings.best_weights_reading(
+        {
+            "FD001": best(0.25, 0.9, 0.01),
+            "FD002": best(0.25, 0.9, 0.3),
+            "FD003": best(0.25, 0.25, 0.3, serves_throughout=0.25),
+            "FD004": None,
+        }
+    ).splitlines()
     assert "over 5 seeds" in moved
-    assert "is 0.25 after 3 epochs and 0.9 at the selected epochs" in moved
+    assert "is 0.25 after 3 epochs and 0.9 after the last epoch, number 9 to 12." in moved
     gap = "1.50 [1.00,\N{NO-BREAK SPACE}2.00]"
     assert f"Early on, the error of 0.9 is {gap} cycles above that of 0.25" in moved
     assert moved.endswith("So the best weight moves.")
-    tied = readings.best_weights_reading(best(0.25, 0.9, 0.3), WAITING)
-    assert "no evidence that the best weight moves" in tied
-    near = readings.best_weights_reading(best(0.25, 0.9, 0.3, final_high=0.4), WAITING)
+    assert tied.endswith("So that is open.")
+    assert "Early on" not in near
     assert near.endswith(
-        "So 0.25 is shown to be at most 0.5 cycles above the best one at both moments, and the "
+        "At both moments 0.25 is shown to be at most 0.5 cycles above every other weight, so the "
         "best weight need not move."
     )
+    assert missing == "* On FD004 a seed of a weight is missing; `rulbook sweep core` runs it."
 
 
 def test_what_is_missing_is_said_instead(course):
-    reading = readings.best_weights_reading(None, WAITING)
-    assert reading == f"{WAITING.sentence()} `rulbook sweep long` runs what is missing."
     assert readings.courses_reading({}, WAITING) == WAITING.sentence()
     elsewhere = {"compact network, FD002": course}
     assert readings.courses_reading(elsewhere, WAITING) == WAITING.sentence()

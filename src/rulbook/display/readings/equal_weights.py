@@ -13,7 +13,6 @@ import pandas as pd
 from torch import Tensor
 
 from rulbook.claims import printed
-from rulbook.claims.decision import Answer
 from rulbook.data.prepare import RUL_CAP
 from rulbook.experiments import equal_weights as tried
 from rulbook.losses import health_cross_entropy, rul_mse
@@ -256,27 +255,6 @@ def larger_weights_claims(
         "n24.1-pitfall-lr-clipped": by_clipped_sgd,
         "n24.1-pitfall-lr-adamw": by_adamw,
     }
-
-
-def divergence_answers(
-    survival: Mapping[int, tried.Divergence], by_adamw: tuple[int, int]
-) -> dict[str, Answer]:
-    """Return what decides whether (0.7, 0.7) often diverges; arguments as for the values.
-
-    Under plain SGD it is decided over the decade of rates below the limit and at the best rate,
-    and open where lengths disagree.
-    """
-    shares = {
-        "plain SGD over a decade of rates": [one.percent_diverged for one in survival.values()],
-        "plain SGD at its best rate": [one.percent_diverged_at_best for one in survival.values()],
-        "AdamW at 3 rates": [100 * by_adamw[0] / by_adamw[1]],
-    }
-    often = {
-        setting: {share > tried.OFTEN for share in of_lengths}
-        for setting, of_lengths in shares.items()
-    }
-    holds = {setting: one.pop() if len(one) == 1 else None for setting, one in often.items()}
-    return {"n24.1-pitfall-blows-up": Answer(conditions=holds)}
 
 
 def divergence_values(

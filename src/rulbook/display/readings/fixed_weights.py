@@ -14,7 +14,7 @@ from IPython.display import HTML
 
 from rulbook.claims.decision import Answer
 from rulbook.claims.ledger import find
-from rulbook.display.results import in_words, within
+from rulbook.display.results import in_words, number_range, within
 from rulbook.display.tables import table
 from rulbook.experiments.fixed_weight_section import share_at_last_epoch
 from rulbook.experiments.weight_search import Searches, search_gains
@@ -190,36 +190,46 @@ def best_weights_claims(records: Mapping[str, Sequence[RunRecord]]) -> dict[str,
     return {**decide_all(moves, records), "l9.1-dataset-specific": None}
 
 
-def best_weights_reading(best: BestWeights | None, core: Evidence) -> str:
-    """Say whether the best weight moves between the first epochs and the end, or what is missing.
+def best_weights_reading(found: Mapping[str, BestWeights | None]) -> str:
+    """Say whether the best weight moves between the first epochs and the last, subset by subset.
 
     Args:
-        best: what ``best_weights`` returns of the records of the study on FD002.
-        core: the study.
+        found: what ``best_weights`` returns, by subset.
 
     """
-    if best is None:
-        return f"{core.sentence()} `rulbook sweep {core.study}` runs what is missing."
-    early, final = f"{best.early:g}", f"{best.final:g}"
-    gaps = [within(gap.difference, gap.low, gap.high) for gap in (best.early_gap, best.final_gap)]
-    reading = (
-        f"On FD002, over {in_words(best.seeds, 'seed')}, the weight with the lowest mean "
-        f"validation error is {early} after {in_words(EARLY_EPOCH, 'epoch')} and {final} at the "
-        f"selected epochs. Early on, the error of {final} is {gaps[0]} cycles above that of "
-        f"{early}. In the end, that of {early} is {gaps[1]} cycles above that of {final} (paired t "
-        "intervals). "
+    return "\n".join(
+        f"* On {subset} {_moves(best)}"
+        if best
+        else f"* On {subset} a seed of a weight is missing; `rulbook sweep core` runs it."
+        for subset, best in found.items()
     )
+
+
+def _moves(best: BestWeights) -> str:
+    early, last = f"{best.early:g}", f"{best.last:g}"
+    told = (
+        f"the weight with the lowest mean validation error over {in_words(best.seeds, 'seed')} is "
+        f"{early} after {in_words(EARLY_EPOCH, 'epoch')} and {last} after the last epoch, number "
+        f"{number_range(best.last_epochs)}. "
+    )
+    if best.early != best.last:
+        gaps = [
+            within(gap.difference, gap.low, gap.high) for gap in (best.early_gap, best.last_gap)
+        ]
+        told += (
+            f"Early on, the error of {last} is {gaps[0]} cycles above that of {early}. In the end, "
+            f"that of {early} is {gaps[1]} cycles above that of {last} (paired t intervals). "
+        )
     if best.differ:
-        return f"{reading}So the best weight moves."
+        return f"{told}So the best weight moves."
     if best.serves_throughout is not None:
         return (
-            f"{reading}So {best.serves_throughout:g} is shown to be at most {MARGIN:g} cycles "
-            "above the best one at both moments, and the best weight need not move."
+            f"{told}At both moments {best.serves_throughout:g} is shown to be at most {MARGIN:g} "
+            "cycles above every other weight, so the best weight need not move."
         )
     return (
-        f"{reading}That is no evidence that the best weight moves. For that, both differences "
-        "would have to be told from zero. Besides, each of them looks large because it was picked "
-        "as the largest of many."
+        f"{told}No weight is shown to be at most {MARGIN:g} cycles above every other at both "
+        "moments, and no move is shown either. So that is open."
     )
 
 

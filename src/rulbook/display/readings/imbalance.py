@@ -357,17 +357,16 @@ def start_values(start: pd.DataFrame, networks: int) -> dict[str, float]:
 def ratio_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
     """Return what decides the size of the imbalance.
 
-    The figure is held against trainings with AdamW at either batch, on the subset whose batches the
-    source counts.
+    The figure is held against trainings with AdamW on a target in cycles, on the subset whose
+    batches the source counts.
 
     Args:
         records: records by the name of the training condition that they were made under.
 
     """
-    ratios = median_ratios(records)
-    shown = {name: ratios.get(name) for name in FIGURE_CONDITIONS}
+    ratios = median_ratios(_for_figures(records))
     answers = {
-        claim: answer_of_figure(claim, shown, f"{RATIO_SUBSET}, every seed")
+        claim: answer_of_figure(claim, ratios, f"{RATIO_SUBSET}, every seed")
         for claim in ("n12.4-gradient-ratio-median", "n4.1-imbalance-500")
     }
     tenfold = "n4.1-imbalance-wild"
@@ -375,7 +374,7 @@ def ratio_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answe
 
 
 def ratio_range(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
-    """Return the lowest and the highest median ratio over subsets and either batch with AdamW.
+    """Return the lowest and the highest median ratio over subsets, AdamW, target in cycles.
 
     Args:
         records: as for ``ratio_answers``.
@@ -384,9 +383,20 @@ def ratio_range(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
         ``ratio-lowest`` and ``ratio-highest``; nothing while no subset has every seed.
 
     """
-    under = {name: records[name] for name in FIGURE_CONDITIONS if name in records}
-    ratios = [ratio for subset in SUBSETS for ratio in median_ratios(under, subset).values()]
+    under = _for_figures(records)
+    ratios = [
+        ratio
+        for subset in SUBSETS
+        for ratio in median_ratios(under, subset).values()
+        if ratio is not None
+    ]
     return {"ratio-lowest": min(ratios), "ratio-highest": max(ratios)} if ratios else {}
+
+
+def _for_figures(
+    records: Mapping[str, Sequence[RunRecord]],
+) -> dict[str, Sequence[RunRecord]]:
+    return {name: records[name] for name in FIGURE_CONDITIONS if name in records}
 
 
 def cosine_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answer]:
