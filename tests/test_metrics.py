@@ -18,7 +18,6 @@ from rulbook.metrics import (
     nasa_score,
     recall_per_class,
     rmse,
-    uniform_guess_accuracy,
 )
 
 cycles = st.floats(0, 300)
@@ -146,8 +145,6 @@ class TestHealth:
         np.testing.assert_allclose(recall_per_class(predicted, true), [2 / 3, 0, 1])
         assert balanced_accuracy(predicted, true) == pytest.approx(5 / 9)
         assert majority_share(true) == pytest.approx(0.6)
-        assert uniform_guess_accuracy(true) == pytest.approx(1 / 3)
-        assert uniform_guess_accuracy([0, 0, 0, 2]) == pytest.approx(1 / 2)
 
 
 class TestLinearProbe:

@@ -149,18 +149,6 @@ def majority_share(true: npt.ArrayLike) -> float:
     return float(counts.max() / counts.sum())
 
 
-def uniform_guess_accuracy(true: npt.ArrayLike) -> float:
-    """Return the expected accuracy, between 0 and 1, of guessing each class that occurs alike.
-
-    It is the mean, over the classes, of the accuracy of always naming that class.
-
-    Args:
-        true: true classes, integers, shape (samples,).
-    """
-    labels = np.asarray(true)
-    return float(np.mean([(labels == one).mean() for one in np.unique(labels)]))
-
-
 @dataclass(frozen=True)
 class Probe:
     """How well a linear classifier reads the health state from frozen features.

@@ -1,7 +1,7 @@
 """Experiments behind the words of §4.1: why a second task should help, and when it does not.
 
-The trainings are those of ``small``, every variant of an experiment from the same starts and on the
-same rows, so that differences are paired by seed.
+The trainings are those of ``ensemble``, every variant of an experiment from the same starts and on
+the same rows, so that differences are paired by seed.
 """
 
 import time

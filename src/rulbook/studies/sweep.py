@@ -92,7 +92,7 @@ def sweep(
 
     Args:
         configs: the runs.
-        jobs: runs at a time (loky), each on one thread; one of them runs in this process.
+        jobs: runs at a time (loky), each on one thread; a single one runs in this process.
         engine: where the runs are computed.
         scheduler: address of the Dask scheduler, for ``engine="dask"``.
         retry_failed: also run what failed at every try of an earlier sweep.

@@ -49,7 +49,7 @@ class GradNormLoss(GradientWeightedLoss):
 
     with :math:`g_k` the norm of the unweighted gradient and the target :math:`t_k` held constant
     (see ``gradnorm_targets``). The gradient is used as written, without automatic differentiation.
-    Each step first moves the weights, then clips them at 0, then rescales them to sum to K = 2, and
+    Each step first moves the weights, then clips them at 0, then rescales them to sum to K, and
     trains the network under the result.
 
     Where sources disagree or are silent:
@@ -76,7 +76,8 @@ class GradNormLoss(GradientWeightedLoss):
     * order: the original trains the network under the weights of before the step; here only
       ``descent="adam"`` does.
 
-    A task with zero gradient keeps its weight before rescaling; with all zero nothing moves.
+    A task with zero gradient keeps its weight before rescaling, and with all zero nothing moves,
+    except with ``descent="adam"``, whose moments move on.
 
     State: buffers ``weights`` (K,) and ``initial_losses`` (K,), NaN until the first step; with
     ``descent="adam"`` also ``adam_moments`` (2, K) and ``adam_steps``.

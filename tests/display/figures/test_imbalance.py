@@ -8,11 +8,6 @@ from rulbook.studies.imbalance import binned
 STEPS = 60
 
 
-@pytest.fixture(autouse=True)
-def own_figures(tmp_path, monkeypatch):
-    monkeypatch.setattr("rulbook.paths.figures", lambda: tmp_path)
-
-
 @pytest.fixture
 def traces():
     step = np.arange(1, STEPS + 1)

@@ -1,5 +1,8 @@
 """What chapter 04 quotes of the toy and of networks early in a training."""
 
+import dataclasses
+
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -51,4 +54,8 @@ def test_the_network_and_the_states_decide_their_claims(prepared):
     claims = costs.network_claims(prepared)
     assert claims["n12.4-symptom-embedding-size"] == 32
     assert claims["n12.4-symptom-chance"] is True
+    (first, *_) = prepared.values()
+    healthy = dataclasses.replace(first.train, health=np.zeros_like(first.train.health))
+    one_state = {"FD001": dataclasses.replace(first, train=healthy)}
+    assert costs.network_claims(one_state)["n12.4-symptom-chance"] is False
     assert all(find(name) for name in claims)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rulbook.display import plots
 from rulbook.display.explorers import Explorer, Slider, Toggle, explorer
-from rulbook.display.plots import Drawing
+from rulbook.display.plots import DescribedFigure
 from rulbook.display.results import in_words
 from rulbook.studies.imbalance import Histograms, binned, ratio_counts, ratio_quantile, share_above
 from rulbook.training.record import RATIO_BIN_EDGES, RunRecord
@@ -24,7 +24,7 @@ _PARTS = 6
 """Parts that the explorer cuts a live run into."""
 
 
-def unit_of_the_target(traces: Mapping[str, pd.DataFrame]) -> Drawing:
+def unit_of_the_target(traces: Mapping[str, pd.DataFrame]) -> DescribedFigure:
     """Draw the gradient ratio at every step of short trainings in different units.
 
     Args:
@@ -50,9 +50,8 @@ def unit_of_the_target(traces: Mapping[str, pd.DataFrame]) -> Drawing:
         f"{trace['ratio'].tail(20).median():.2g}."
         for unit, trace in traces.items()
     )
-    return plots.save_figure(
+    return DescribedFigure(
         figure,
-        "03-unit-of-the-target",
         alt="Gradient ratio on the shared trunk at every step of two short trainings, logarithmic "
         f"axis. {courses}",
         caption="The same network, seed and batches; only the unit of the target differs.",
@@ -61,7 +60,7 @@ def unit_of_the_target(traces: Mapping[str, pd.DataFrame]) -> Drawing:
 
 def ratio_through_training(
     epochs: pd.DataFrame, summary: pd.DataFrame, live: pd.DataFrame, study: str
-) -> Drawing:
+) -> DescribedFigure:
     """Draw the median ratio of each epoch, a panel a subset; the live run where none is recorded.
 
     Args:
@@ -95,16 +94,15 @@ def ratio_through_training(
         f"{row['highest median of an epoch']:.0f}, {row['median, last epoch']:.0f} in the last."
         for _, row in summary.iterrows()
     )
-    return plots.save_figure(
+    return DescribedFigure(
         figure,
-        "03-ratio-through-training",
         alt="Gradient ratio through training on a logarithmic axis, with a dotted line at 500. "
         f"{courses}",
         caption=f"Median over seeds of each epoch's quantiles. {study}",
     )
 
 
-def cosine_by_epoch(epochs: pd.DataFrame, live: pd.DataFrame, study: str) -> Drawing:
+def cosine_by_epoch(epochs: pd.DataFrame, live: pd.DataFrame, study: str) -> DescribedFigure:
     """Draw the cosine of the two gradients by epoch; or by step of the live run.
 
     Args:
@@ -136,9 +134,8 @@ def cosine_by_epoch(epochs: pd.DataFrame, live: pd.DataFrame, study: str) -> Dra
         for subset, course in medians.groupby("subset")
     )
     said = "Short live run, FD001." if epochs.empty else study
-    return plots.save_figure(
+    return DescribedFigure(
         figure,
-        "03-cosine",
         alt="Median and lowest 5 % of the cosine between the two task gradients by epoch. "
         f"{courses}",
         caption=f"Above zero the two tasks pull the trunk in compatible directions. {said}",

@@ -10,7 +10,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 
 from rulbook.display import plots
 from rulbook.display.explorers import Explorer, Toggle, explorer
-from rulbook.display.plots import Drawing
+from rulbook.display.plots import DescribedFigure
+from rulbook.display.results import number, rows_of
 from rulbook.display.svg import INK
 from rulbook.experiments import mechanisms
 from rulbook.statistics import Estimate, over_seeds
@@ -31,7 +32,7 @@ _WEIGHTS_IN_WORDS = {
 }
 
 
-def few_engines(error_difference: pd.DataFrame, gap_difference: pd.DataFrame) -> Drawing:
+def few_engines(error_difference: pd.DataFrame, gap_difference: pd.DataFrame) -> DescribedFigure:
     """Draw test error and overfitting against the single task, by number of training engines.
 
     Args:
@@ -58,20 +59,21 @@ def few_engines(error_difference: pd.DataFrame, gap_difference: pd.DataFrame) ->
     panels[1].set(xlabel="training engines")
     panels[1].set_xticks([2, 4, 8, 16, 32], ["2", "4", "8", "16", "32"])
     panels[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
-    return plots.save_figure(
+    at_fewest = error_difference[error_difference["engines"] == error_difference["engines"].min()]
+    fewest = ", ".join(f"{row.training} {number(row.difference)}" for row in rows_of(at_fewest))
+    return DescribedFigure(
         figure,
-        "01-few-engines",
         alt="Two panels over the number of training engines, 2 to 32. Above, the test error of "
         "three kinds of two-task training minus that of the single task; below, the same for the "
-        "gap between test and training error. Points lie near zero, with intervals on both sides "
-        "of it that are wide where there are few engines.",
+        "gap between test and training error. A line marks zero; every point has its interval. "
+        f"Means above with the fewest engines: {fewest} cycles.",
         caption="Below zero, the second task would help. Each mark is the difference, in cycles, "
         "from the single-task network of the same seed and engines: mean and 95 % interval over "
         "seeds.",
     )
 
 
-def transfer(heads: pd.DataFrame) -> Drawing:
+def transfer(heads: pd.DataFrame) -> DescribedFigure:
     """Draw the error of new RUL heads on frozen trunks.
 
     Args:
@@ -79,9 +81,11 @@ def transfer(heads: pd.DataFrame) -> Drawing:
 
     """
     figure, axes = plots.panels(height=2.2)
+    means = []
     for place, name in enumerate(mechanisms.TRUNKS):
         values = heads.loc[heads["trunk"] == name, "rmse"]
         estimate = over_seeds(values)
+        means.append(f"{name} {number(estimate.value, 1)}")
         axes.plot(values, np.full(len(values), place), ".", color=INK, alpha=0.35)
         axes.errorbar(
             estimate.value,
@@ -94,17 +98,15 @@ def transfer(heads: pd.DataFrame) -> Drawing:
     axes.set_yticks(range(len(mechanisms.TRUNKS)), list(mechanisms.TRUNKS))
     axes.set(xlabel="RMSE of a new RUL head, cycles", ylabel="trunk trained on")
     axes.invert_yaxis()
-    return plots.save_figure(
+    return DescribedFigure(
         figure,
-        "01-transfer",
-        alt="RMSE of a linear RUL head on five frozen trunks. The untrained trunk is worst by "
-        "about two cycles; the trunk trained on serial numbers is clearly better, and the one "
-        "trained on health only comes close to the two that saw the RUL.",
+        alt=f"RMSE of a linear RUL head on {len(means)} frozen trunks, mean over seeds, by what "
+        f"the trunk was trained on: {', '.join(means)} cycles.",
         caption="One dot per seed, with the mean and its 95 % interval over seeds.",
     )
 
 
-def second_tasks(differences: pd.DataFrame) -> Drawing:
+def second_tasks(differences: pd.DataFrame) -> DescribedFigure:
     """Draw the RUL error beside each second task against the single task, by RUL weight.
 
     Args:
@@ -114,8 +116,11 @@ def second_tasks(differences: pd.DataFrame) -> Drawing:
     figure, axes = plots.panels(height=2.7)
     axes.axhline(0, color=INK, linewidth=0.8)
     looks = (("health", "s", 0.88), ("other", "^", 1.0), ("rul", "o", 1.13))
+    by_auxiliary = []
     for name, (colour, marker, shift) in zip(mechanisms.AUXILIARIES, looks, strict=True):
         part = differences[differences["auxiliary"] == name]
+        by_weight = part.sort_values("rul_weight")["difference"]
+        by_auxiliary.append(f"{name} {', '.join(map(number, by_weight))}")
         _with_intervals(axes, part["rul_weight"] * shift, part, colour, marker, name)
     axes.set_xscale("log")
     weights = mechanisms.AUXILIARY_RUL_WEIGHTS
@@ -126,13 +131,10 @@ def second_tasks(differences: pd.DataFrame) -> Drawing:
         ylabel="RMSE against single task, cycles",
     )
     axes.legend(title="second task")
-    return plots.save_figure(
+    return DescribedFigure(
         figure,
-        "01-second-tasks",
         alt="RMSE of the RUL beside three second tasks, minus that of the single task, over four "
-        "RUL weights. All points lie within a third of a cycle of zero but one: the serial number "
-        "at the smallest RUL weight is far above it. At the weight 0.05 the serial number is below "
-        "zero.",
+        f"RUL weights. Means over seeds, by rising weight: {'; '.join(by_auxiliary)} cycles.",
         caption="Mean and 95 % interval over seeds. Above zero the second task hurts.",
     )
 

@@ -14,7 +14,7 @@ from rulbook.data import SOURCE_NAMES
 from rulbook.data.prepare import Prepared
 from rulbook.experiments import gradient_norms, trunk_maps
 from rulbook.experiments.two_task_programs import IMBALANCE
-from rulbook.metrics import majority_share, uniform_guess_accuracy
+from rulbook.metrics import majority_share
 from rulbook.models import DualTaskModel
 from rulbook.studies.claim_rules import CHANCE
 
@@ -83,7 +83,7 @@ def network_claims(prepared: Mapping[str, Prepared]) -> dict[str, object]:
     first = next(iter(prepared.values()))
     model = DualTaskModel.of_size("compact", first.n_features)
     z = trunk_maps.trunk_features(model, first.train.take(np.arange(4)))
-    guessed = [uniform_guess_accuracy(one.train.health) for one in prepared.values()]
+    guessed = [1 / np.unique(one.train.health).size for one in prepared.values()]
     return {
         "n12.4-symptom-embedding-size": z.shape[1],
         "n12.4-symptom-chance": np.allclose(guessed, CHANCE),

@@ -39,8 +39,8 @@ FRONTIER_CAPTION = (
     "Here are two toy frontiers. The first also shows trained networks, one point for each weight, "
     "with each loss scaled from its smallest value to its largest. Try: slide λ. The dot goes "
     "along the whole convex frontier, but jumps from end to end of the concave one. Point at a "
-    "trained network to see its weight: those up to 0.01 go along a frontier, the others climb "
-    "from its end."
+    "trained network to see its weight: the smallest go along a frontier, the others climb from "
+    "near its end."
 )
 """What to try in the explorer of the frontiers."""
 
