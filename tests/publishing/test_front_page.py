@@ -14,8 +14,11 @@ from rulbook.publishing import front_page
 from rulbook.publishing.layout import of_checkout
 from rulbook.statistics import TOLD_APART, Outcome
 from rulbook.studies.by_condition import condition_tables, records_by_condition
+from rulbook.studies.by_measure import CROSS_ENTROPY, measure_tables
 from rulbook.studies.claim_rules import ADAPTIVE_METHODS, BOOK_SUBSETS
 from rulbook.studies.competence import competence_table
+from rulbook.studies.condition_rules import rule_of
+from rulbook.studies.evidence import records_under
 from rulbook.studies.methods import METHODS
 from rulbook.studies.tuned_comparison import TUNED_REFERENCE, tuned_table
 from rulbook.training.baselines import boosting_validation_rmse
@@ -87,6 +90,24 @@ def test_under_other_conditions_one_method_of_equal_weights_is_lower_as_the_fron
     twin = compared[(compared["method"] == "amnl") & (compared["subset"] == "FD001")]
     assert "tie" in set(twin.loc[twin["condition"] == lower["condition"].item(), "outcome"])
     assert METHODS["amnl"].weighting == "fixed_050"
+
+
+@pytest.mark.slow
+def test_under_sgd_two_weightings_train_the_health_head_as_the_front_page_says(front_page_text):
+    assert "Under SGD the weights decide how well the health head learns" in front_page_text
+    records = {name: records_under(name) for name in ("protocol", "sgd")}
+    compared = measure_tables(records)
+    cross_entropy = compared[compared["measure"] == CROSS_ENTROPY]
+    under_sgd = cross_entropy[cross_entropy["condition"] == "sgd"]
+    told = under_sgd.loc[under_sgd["outcome"] == Outcome.LOWER]
+    assert set(zip(told["subset"], told["method"], strict=True)) >= {
+        (subset, method) for subset in ("FD001", "FD003") for method in ("fixed_0002", "gaba")
+    }
+    assert "both subsets that were run" in front_page_text
+    assert set(under_sgd["subset"]) == {"FD001", "FD003"}
+    plateau = rule_of("n12.4-symptom-hs-plateau")
+    assert plateau.by_subset(records["sgd"])["FD001"] is True
+    assert plateau.holds(records["protocol"]) is False
 
 
 @pytest.mark.slow

@@ -5,6 +5,9 @@ import pandas as pd
 from rulbook.display.readings import training_conditions as readings
 from rulbook.display.results import number, within
 from rulbook.studies.by_condition import condition_table
+from rulbook.studies.by_measure import measure_tables
+
+from ..conftest import cells_of
 
 
 def test_conditions_are_read_from_their_table(grid):
@@ -47,3 +50,18 @@ def test_the_front_page_counts_comparisons_of_networks(every_seed):
     ahead = compared.replace({"method": {"gaba": "gradient_boosting"}})
     values = readings.comparison_values(ahead.assign(condition="searched-fd001"))
     assert values["boosting-ahead"] < 0
+
+
+def test_other_measures_are_told_with_how_many_would_differ_by_chance(on_every_seed):
+    records = [*on_every_seed("fixed_050", noise=5.0), *on_every_seed("gaba", bias=25.0)]
+    compared = measure_tables({"protocol": records})
+    told = compared[compared["outcome"] == "higher"]
+    assert "nasa_score" in set(told["measure"])
+    read = readings.measures_reading(compared)
+    assert read.startswith(f"Of {len(compared)} such comparisons with every seed, {len(told)} ")
+    assert f"{compared['measure'].nunique()} families" in read
+    assert "\n* *the protocol*, FD002, GABA: a higher NASA score, " in read
+    shown = cells_of(readings.measures_shown(compared))
+    assert shown[0][:3] == ["subset", "training condition", "method"]
+    assert "higher" in shown[1][3]
+    assert readings.measures_reading(compared.iloc[:0]).startswith("No method has every seed")

@@ -1,10 +1,16 @@
 """What chapter 07 and the front page say of methods under the training conditions."""
 
+from typing import Any
+
 import pandas as pd
+from IPython.display import HTML
 
 from rulbook.data.cmapss import SUBSETS
-from rulbook.display.results import in_words, number, rows_of, within
-from rulbook.statistics import TOLD_APART, Outcome
+from rulbook.data.prepare import HEALTH_STATES
+from rulbook.display.results import NOTHING, in_words, number, rows_of, within
+from rulbook.display.tables import table
+from rulbook.statistics import CONFIDENCE, TOLD_APART, Outcome
+from rulbook.studies.by_measure import CROSS_ENTROPY
 from rulbook.studies.claim_rules import BOOK_SUBSETS
 from rulbook.studies.comparison import networks_of
 from rulbook.studies.competence import competence_sentence
@@ -51,6 +57,88 @@ def _by_subset(rows: pd.DataFrame) -> str:
         f"{number(of_subset['difference'].max())} ({of_subset['smallest_detectable'].median():.1f})"
         for subset, of_subset in rows.groupby("subset")
     )
+
+
+_MEASURES = {
+    "nasa_score": ("NASA score", "NASA score", 1),
+    "late_share": ("late, %", "share of late predictions (%)", 100),
+    **{
+        f"missed_{state}": (f"{state} missed, %", f"share of {state} engines missed (%)", 100)
+        for state in HEALTH_STATES
+    },
+    CROSS_ENTROPY: ("cross-entropy, nats", "cross-entropy of the health head (nats)", 1),
+}
+"""Head of a column, name in a sentence and factor of each measure but the RMSE."""
+
+
+def measures_shown(compared: pd.DataFrame) -> HTML:
+    """Return the differences from equal weights by every measure but the RMSE.
+
+    Args:
+        compared: what ``rulbook.studies.by_measure.measure_tables`` returns.
+
+    """
+    cells = pd.DataFrame(
+        {
+            "subset": compared["subset"],
+            "training condition": compared["condition_label"],
+            "method": compared["label"],
+            "measure": [_MEASURES[name][0] for name in compared["measure"]],
+            "shown": [_by_measure(row) for row in rows_of(compared)],
+        }
+    )
+    shown = cells.pivot_table(
+        index=["subset", "training condition", "method"],
+        columns="measure",
+        values="shown",
+        aggfunc="first",
+        sort=False,
+        fill_value=NOTHING,
+    )
+    return table(
+        shown.reset_index(),
+        "Minus 0.5/0.5, lower is better; 95 % intervals over engines and seeds, of the "
+        "cross-entropy over seeds. Outcomes, where it is no tie, are corrected over the methods of "
+        "one subset and training condition. Test engines; cross-entropy on the validation windows",
+    )
+
+
+def measures_reading(compared: pd.DataFrame) -> str:
+    """Say which methods are told from equal weights by another measure than the RMSE.
+
+    Args:
+        compared: what ``rulbook.studies.by_measure.measure_tables`` returns.
+
+    """
+    if compared.empty:
+        return "No method has every seed under any training condition yet."
+    apart = compared[compared["outcome"].isin(TOLD_APART)]
+    families = compared.groupby(["condition", "subset", "measure"]).ngroups
+    by_chance = number((1 - CONFIDENCE) * families, 0)
+    found = "".join(
+        f"\n* *{condition}*, {subset}, {label}: "
+        + "; ".join(
+            f"a {row.outcome} {_MEASURES[row.measure][1]}, {_by_measure(row, with_outcome=False)}"
+            for row in rows_of(of_method)
+        )
+        for (condition, subset, label), of_method in apart.groupby(
+            ["condition_label", "subset", "label"], sort=False
+        )
+    )
+    return (
+        f"Of {in_words(len(compared), 'such comparison')} with every seed, {len(apart) or 'none'} "
+        f"{'are' if len(apart) > 1 else 'is'} told from equal weights. Each of {families} families "
+        "was corrected on its own; of so many, about "
+        f"{by_chance} would have such a difference by chance alone.\n{found}"
+    )
+
+
+def _by_measure(row: Any, *, with_outcome: bool = True) -> str:
+    _, _, factor = _MEASURES[row.measure]
+    places = 3 if row.measure == CROSS_ENTROPY else 0 if row.measure == "nasa_score" else 1
+    shown = within(factor * row.difference, factor * row.low, factor * row.high, places)
+    is_tie = not with_outcome or row.outcome in (Outcome.TIE, Outcome.EQUIVALENT)
+    return shown if is_tie else f"{shown} {row.outcome}"
 
 
 def lower_than_equal_weights(compared: pd.DataFrame) -> pd.DataFrame:
