@@ -53,3 +53,18 @@ def test_two_columns_are_alike_if_they_rise_between_the_same_rows():
 
 def test_neither_loss_is_tiny_early():
     assert not any(map(printed.is_tiny_early, ("rul", "health")))
+
+
+@pytest.mark.parametrize("methods", [printed.PLAIN_METHODS, printed.LABELLED_METHODS])
+def test_printed_errors_are_those_of_the_ledger(methods):
+    found = printed.printed_errors("FD002", methods)
+    assert list(found) == list(methods.values())
+    assert [str(value) for value in found.values()] == [
+        find(f"n24.1-table-{row}-fd002").printed for row in printed.ABLATION_ROWS
+    ]
+
+
+def test_a_printed_figure_is_a_number_or_refused():
+    assert printed.printed_value("n12.4-batches-of-one-epoch") == 4120
+    with pytest.raises(ValueError, match="no printed number"):
+        printed.printed_value("n24.1-u-shape")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rulbook.claims.ledger import read_ledger
-from rulbook.display.readings.fixed_weights import printed_progression
+from rulbook.claims.printed import printed_progression
 from rulbook.experiments import fixed_weight_section as section
 from rulbook.weighting.fixed import FixedWeightLoss
 

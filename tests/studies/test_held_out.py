@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from rulbook.claims.printed import LABELLED_METHODS, printed_errors
 from rulbook.data.prepare import Recipe
 from rulbook.display.figures.protocol import leak_courses
 from rulbook.display.readings import protocol as readings
@@ -43,7 +44,7 @@ def test_without_records_every_part_waits():
     assert "Nothing is recorded yet" in readings.leak_shown([]).data
     read = readings.leak_reading([])
     assert read.count("5 methods of the source's 5 rows are not recorded yet") == 2
-    printed = {name: readings.printed_ablation(name) for name in ("FD002", "FD004")}
+    printed = {name: printed_errors(name, LABELLED_METHODS) for name in ("FD002", "FD004")}
     figure, alt, _ = leak_courses(held_out_courses([]), printed)
     assert alt.count("not recorded yet") == 2
     assert [len(axes.get_lines()) for axes in figure.axes] == [5, 5]
@@ -52,7 +53,7 @@ def test_without_records_every_part_waits():
 
 @pytest.mark.parametrize(("order", "tau"), [(1, "1.00"), (-1, "−1.00")])
 def test_the_order_is_held_against_the_printed_one(make_record, order, tau):
-    printed = readings.printed_ablation("FD002")
+    printed = printed_errors("FD002", LABELLED_METHODS)
     assert sorted(printed, key=printed.get) == list(IN_PRINTED_ORDER)
     records = [
         leaky(make_record, name, 9.0, 6.0 + order * 0.1 * place)
@@ -95,7 +96,7 @@ def test_a_source_figure_is_reached_by_the_mean_over_seeds(make_record):
 
 def test_a_figure_has_a_line_a_weighting_and_one_a_printed_figure(make_record):
     records = [leaky(make_record, name, 9.0, 6.0) for name in IN_PRINTED_ORDER]
-    printed = {"FD002": readings.printed_ablation("FD002")}
+    printed = {"FD002": printed_errors("FD002", LABELLED_METHODS)}
     figure, alt, _ = leak_courses(held_out_courses(records), printed)
     assert len(figure.axes[0].get_lines()) == 10
     assert "AMNL 6.00" in alt

@@ -5,6 +5,7 @@ straight lines over a logarithmic error; ``curve`` does the same.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,16 +24,58 @@ ABLATION_ROWS: Mapping[str, float] = {
 }
 """RUL weight of each row of section 24.1's table, by the name of the row in the ledger's ids."""
 
-LABELLED_METHODS = {
-    row: AS_LABELLED[method] for row, method in zip(ABLATION_ROWS, BOOK_SWEEP, strict=True)
+PLAIN_METHODS: Mapping[str, str] = dict(zip(ABLATION_ROWS, BOOK_SWEEP, strict=True))
+"""The method that the text takes each row of that table for, by the name of the row."""
+
+LABELLED_METHODS: Mapping[str, str] = {
+    row: AS_LABELLED[method] for row, method in PLAIN_METHODS.items()
 }
 """The method that each row of that table is labelled as, by the name of the row."""
+
+PROGRESSION_EPOCHS = (1, 10, 50, 100)
+"""Epochs at which §9.1 prints the losses of a training."""
 
 LISTING_1_LINES, LISTING_1_EXPLAINED = 53, 24
 """Numbered lines of section 24.1's first listing, and how many of them the page explains."""
 
 LISTING_2_CLASS_LINES = 38 - 21 + 1
 """Lines of the class in its second listing, which begins at line 21 and ends at line 38."""
+
+
+def printed_value(claim_id: str) -> float:
+    """Return the figure that the source prints for a claim.
+
+    Raises:
+        ValueError: it prints a truth value, a text or nothing there.
+
+    """
+    number = find(claim_id).printed_number
+    if number is None:
+        raise ValueError(f"{claim_id} has no printed number")
+    return float(number)
+
+
+def printed_errors(subset: str, methods: Mapping[str, str]) -> dict[str, Decimal]:
+    """Return the RMSE, cycles, that section 24.1's table prints for a subset, by method.
+
+    Args:
+        subset: ``"FD002"`` or ``"FD004"``.
+        methods: the method by the name of the row: ``PLAIN_METHODS`` or ``LABELLED_METHODS``.
+
+    """
+    errors = ablation_table()[subset]
+    return {method: errors[row] for row, method in methods.items()}
+
+
+def printed_progression() -> pd.DataFrame:
+    """Return the losses that §9.1 prints: ``rul`` (cycles²) and ``health`` (nats), by epoch."""
+    return pd.DataFrame(
+        {
+            task: [printed_value(f"l9.1-progression-{at}-{task}") for at in PROGRESSION_EPOCHS]
+            for task in ("rul", "health")
+        },
+        index=pd.Index(PROGRESSION_EPOCHS, name="epoch"),
+    )
 
 
 def ablation_table() -> pd.DataFrame:
@@ -92,9 +135,8 @@ def is_tiny_early(task: str) -> bool:
         task: ``"rul"`` or ``"health"``.
 
     """
-    losses = [find(f"l9.1-progression-{epoch}-{task}").printed for epoch in (1, 10, 50, 100)]
-    first, *later = (float(str(loss)) for loss in losses)
-    return first <= min(later)
+    first, *later = printed_progression()[task]
+    return bool(first <= min(later))
 
 
 def _logarithms(errors: pd.Series) -> Floats:

@@ -11,14 +11,6 @@ from rulbook.studies.methods import FIXED_METHODS, METHODS
 from ..conftest import cells_of
 
 
-def test_printed_errors_are_those_of_the_ledger():
-    printed = readings.printed_sweep("FD002")
-    assert printed["single_task"] == find("n24.1-table-single-task-fd002").printed_number
-    assert [str(value) for value in printed.values()] == [
-        find(f"n24.1-table-{row}-fd002").printed for row in readings.PRINTED_ROWS.values()
-    ]
-
-
 def test_what_is_recorded_is_counted_by_subset(make_record, make_evidence):
     one = make_evidence([make_record(), make_record("gaba")])
     two = make_evidence([make_record(subset="FD001", seed=seed) for seed in SEEDS[:2]])

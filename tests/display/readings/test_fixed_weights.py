@@ -6,6 +6,7 @@ import pytest
 
 from rulbook.claims.decision import decide
 from rulbook.claims.ledger import Verdict, find
+from rulbook.claims.printed import printed_progression
 from rulbook.display.readings import fixed_weights as readings
 from rulbook.experiments.weight_search import Searches
 from rulbook.experiments.weight_trade_off import typical_course
@@ -20,7 +21,7 @@ WAITING = Evidence("long", (), Status(0, 0, 2), (), ())
 
 
 def test_the_printed_progression_is_the_ledgers():
-    progression = readings.printed_progression()
+    progression = printed_progression()
     assert progression.index.tolist() == [1, 10, 50, 100]
     assert (progression > 0).all(axis=None)
     assert (progression["rul"].diff().dropna() < 0).all()
@@ -58,7 +59,7 @@ def test_recorded_losses_stand_beside_the_printed_ones_of_their_epoch(progressio
 
 
 def test_recorded_losses_of_every_subset_stand_beside_a_printed_one_and_decide_nothing(course):
-    progression = readings.printed_progression().loc[[1, 10]]
+    progression = printed_progression().loc[[1, 10]]
     courses = {FIRST_COURSE: course, "compact network, FD002": 2 * course}
     answers = readings.progression_answers(progression, courses)
     assert (
@@ -163,7 +164,7 @@ def test_searches_are_quoted_under_the_names_of_the_text():
 
 
 def test_balancing_weights_are_quoted_from_the_printed_losses():
-    progression = readings.printed_progression()
+    progression = printed_progression()
     values = readings.progression_values(progression)
     first = progression.loc[1]
     assert values["balance-1"] == pytest.approx(first["health"] / first.sum())

@@ -4,14 +4,12 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 
 import pandas as pd
 from IPython.display import HTML
 
 from rulbook.claims.decision import Answer, answer_of_figure
-from rulbook.claims.ledger import find
-from rulbook.claims.printed import ABLATION_ROWS, LABELLED_METHODS
+from rulbook.claims.printed import LABELLED_METHODS, PLAIN_METHODS, printed_errors
 from rulbook.display.folds import folded
 from rulbook.display.results import (
     error_table,
@@ -26,7 +24,7 @@ from rulbook.display.results import (
 from rulbook.display.tables import table
 from rulbook.statistics import CONFIDENCE, TOLD_APART, Outcome
 from rulbook.studies.catalogue import SEEDS
-from rulbook.studies.claim_rules import BOOK_SUBSETS, BOOK_SWEEP, every_seed_in, lowest_error
+from rulbook.studies.claim_rules import BOOK_SUBSETS, every_seed_in, lowest_error
 from rulbook.studies.comparison import (
     comparison_table,
     comparisons_of,
@@ -40,18 +38,6 @@ from rulbook.studies.grid import GRID, GRID_ROWS
 from rulbook.studies.methods import AMNL_SWEEP, FIXED_METHODS, METHODS
 from rulbook.studies.printed_figures import errors_by_condition, gaba_weights
 from rulbook.training.record import RunRecord
-
-PRINTED_ROWS: Mapping[str, str] = dict(zip(BOOK_SWEEP, ABLATION_ROWS, strict=True))
-"""The rows of section 24.1's table in the ledger's ids, by method."""
-
-
-def printed_sweep(subset: str) -> dict[str, Decimal]:
-    """Return the RMSE that section 24.1's table prints for a subset, by method."""
-    claims = {
-        name: find(f"n24.1-table-{row}-{subset.lower()}") for name, row in PRINTED_ROWS.items()
-    }
-    return {name: claim.printed_number for name, claim in claims.items() if claim.printed_number}
-
 
 _NEAR_SINGLE = "n24.1-heavy-rul-near-single-measured"
 
@@ -363,7 +349,7 @@ def _subset_overview(evidence: Evidence, subset: str) -> str:
         f"and {errors.max():.2f} cycles ({errors.idxmax()})."
     ]
     if subset in BOOK_SUBSETS:
-        printed = printed_sweep(subset).values()
+        printed = printed_errors(subset, PLAIN_METHODS).values()
         points.append(f"The source's table goes from {min(printed):.2f} to {max(printed):.2f}.")
         if (label := METHODS["single_task"].label) in errors:
             points.append(

@@ -13,7 +13,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from rulbook.claims.decision import Answer
-from rulbook.claims.ledger import find
+from rulbook.claims.printed import PROGRESSION_EPOCHS
 from rulbook.display.results import in_words, number_range, within
 from rulbook.display.tables import table
 from rulbook.experiments.fixed_weight_section import share_at_last_epoch
@@ -52,23 +52,6 @@ _ON_A_TRAINING = tuple(
     f"l9.1-{remark}"
     for remark in ("mse-scale", "ce-scale", "balance-drifts-measured", "conflict-occurs")
 )
-
-PRINTED_EPOCHS = (1, 10, 50, 100)
-"""Epochs at which §9.1 prints the losses of a training."""
-
-
-def printed_progression() -> pd.DataFrame:
-    """Return the losses that §9.1 prints: ``rul`` (cycles²) and ``health`` (nats), by epoch."""
-    return pd.DataFrame(
-        {
-            task: [
-                float(str(find(f"l9.1-progression-{epoch}-{task}").printed))
-                for epoch in PRINTED_EPOCHS
-            ]
-            for task in ("rul", "health")
-        },
-        index=pd.Index(PRINTED_EPOCHS, name="epoch"),
-    )
 
 
 def progression_table(progression: pd.DataFrame, courses: Courses, rests_on: str) -> HTML:
@@ -311,8 +294,8 @@ def progression_values(progression: pd.DataFrame) -> dict[str, float]:
     ratio = progression["rul"] / progression["health"]
     return {
         "ratio-varies": ratio.max() / ratio.min(),
-        "balance-1": balancing[PRINTED_EPOCHS[0]],
-        "balance-100": balancing[PRINTED_EPOCHS[-1]],
+        "balance-1": balancing[PROGRESSION_EPOCHS[0]],
+        "balance-100": balancing[PROGRESSION_EPOCHS[-1]],
         "share-at-100": 100 * share_at_last_epoch(progression),
     }
 

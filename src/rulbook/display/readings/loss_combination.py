@@ -12,7 +12,7 @@ from IPython.display import HTML
 
 from rulbook import toy
 from rulbook.claims.decision import Answer
-from rulbook.claims.ledger import find
+from rulbook.claims.printed import printed_value
 from rulbook.display.tables import table
 from rulbook.experiments import loss_combination as combination
 from rulbook.experiments.weight_trade_off import loss_rises
@@ -65,10 +65,7 @@ def printed_losses() -> Floats:
     """Return the RUL loss, the health loss and their sum that the loop prints, shape ``(3, 3)``."""
     return np.array(
         [
-            [
-                float(str(find(f"n4.3-loop-step{step}-{task}").printed).replace(",", ""))
-                for task in ("rul", "health", "total")
-            ]
+            [printed_value(f"n4.3-loop-step{step}-{task}") for task in ("rul", "health", "total")]
             for step in range(3)
         ]
     )

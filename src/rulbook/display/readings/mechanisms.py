@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from rulbook.claims.decision import Answer, answer_of_figure
-from rulbook.claims.ledger import find
+from rulbook.claims.printed import printed_value
 from rulbook.display.readings.imbalance import what_is_missing
 from rulbook.display.results import p_value, variants_reading, variants_shown
 from rulbook.display.tables import table
@@ -35,7 +35,7 @@ _SHARED = "one trunk, against one head"
 
 def printed_gain() -> dict[str, float]:
     """Return the RMSE on FD002, cycles, that the section prints, by method."""
-    return {name: float(str(find(claim).printed)) for name, claim in FD002_GAIN.items()}
+    return {name: printed_value(claim) for name, claim in FD002_GAIN.items()}
 
 
 def heads_table(multiples: pd.DataFrame) -> HTML:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import starmap
 
 from rulbook import toy
-from rulbook.claims.ledger import find
+from rulbook.claims.printed import printed_value
 from rulbook.toy import History
 
 _TOO_LARGE = 1e6
@@ -41,7 +41,7 @@ def of_first_program(histories: Mapping[int, History]) -> str:
         )
 
     printed = {
-        rho: [_printed(f"n12.4-output-rho{rho}-{part}") for part in _FIRST_PARTS]
+        rho: [printed_value(f"n12.4-output-rho{rho}-{part}") for part in _FIRST_PARTS]
         for rho in histories
     }
     recorded = ("theta", "rul_loss", "hs_loss")
@@ -68,7 +68,7 @@ def of_second_program(histories: Mapping[str, History]) -> str:
         )
 
     printed = {
-        name: [_printed(f"n12.4-output-{name}-{part}") for part in ("theta", "rul", "hs")]
+        name: [printed_value(f"n12.4-output-{name}-{part}") for part in ("theta", "rul", "hs")]
         for name in histories
     }
     run = {
@@ -96,10 +96,6 @@ def of_loop(printed: Sequence[Sequence[float]], run: Sequence[Sequence[float]]) 
 
 _FIRST_PARTS = ("theta", "rul", "hs", "closed-form")
 """The figures of a line of the first program, by the ends of the ids of their claims."""
-
-
-def _printed(claim_id: str) -> float:
-    return float(str(find(claim_id).printed_number))
 
 
 def _figure(value: float, specification: str) -> str:

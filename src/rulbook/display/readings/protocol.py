@@ -12,12 +12,13 @@ from IPython.display import HTML, Markdown
 from scipy import stats
 
 from rulbook.claims.ledger import Claim, find
-from rulbook.claims.printed import LABELLED_METHODS
+from rulbook.claims.printed import LABELLED_METHODS, printed_errors
 from rulbook.data.cmapss import SUBSETS
 from rulbook.data.prepare import RUL_CAP, Recipe
 from rulbook.display.results import NOTHING, in_words, number, rows_of, spread, waiting, within
 from rulbook.display.tables import table
 from rulbook.statistics import TOLD_APART, Outcome, over_seeds
+from rulbook.studies.claim_rules import BOOK_SUBSETS
 from rulbook.studies.comparison import comparison_table, estimates_table, rmse_by_seed
 from rulbook.studies.evidence import Evidence, completed_runs
 from rulbook.studies.methods import NAMED_METHODS
@@ -37,9 +38,6 @@ _PRINTED_FOR_FD002 = (
     *("n4.1-fd002-naive", "n4.1-fd002-single-task"),
     *("n24.1-table-090-fd002", "n24.1-table-single-task-fd002"),
 )
-_ABLATION_ROWS = {method: row for row, method in LABELLED_METHODS.items()}
-"""The rows of section 24.1's table in the ledger's ids, by the method that their labels name."""
-
 _SHOWN_METHODS = (
     *("single_task", "fixed_050", "fixed_090", "amnl", "gaba", "gradient_boosting", "constant"),
 )
@@ -192,7 +190,7 @@ def conventions_shown(core: Evidence) -> HTML | Markdown:
 def conventions_reading(core: Evidence) -> str:
     """Set the single-task network's error under both conventions beside what the source prints."""
     lines = []
-    for subset in ("FD002", "FD004"):
+    for subset in BOOK_SUBSETS:
         if (subset, "single_task") not in completed_runs(core.records):
             continue
         capped, uncapped = (
@@ -289,7 +287,7 @@ def leak_shown(records: Sequence[RunRecord]) -> HTML | Markdown:
     courses = held_out_courses(records)
     rows = []
     for end in rows_of(ends):
-        source = printed_ablation(end.subset).get(end.method)
+        source = printed_errors(end.subset, LABELLED_METHODS).get(end.method)
         course = courses[(courses["subset"] == end.subset) & (courses["method"] == end.method)]
         passed = None if source is None else first_epoch_within(course, float(source))
         rows.append(
@@ -320,8 +318,8 @@ def leak_reading(records: Sequence[RunRecord]) -> str:
 
     """
     lines = []
-    for subset in ("FD002", "FD004"):
-        printed = printed_ablation(subset)
+    for subset in BOOK_SUBSETS:
+        printed = printed_errors(subset, LABELLED_METHODS)
         by_seed = held_out_by_seed(records, subset).reindex(columns=list(printed))
         missing = int(by_seed.isna().all().sum())
         paired = by_seed.dropna()
@@ -354,14 +352,6 @@ def _agreement(errors: pd.Series, printed: Mapping[str, Decimal]) -> float:
     """Return Kendall's rank correlation of errors by method with the printed ones."""
     theirs = [float(printed[str(name)]) for name in errors.index]
     return float(stats.kendalltau(errors, theirs).statistic)
-
-
-def printed_ablation(subset: str) -> dict[str, Decimal]:
-    """Return what section 24.1's table prints for a subset, by the method that its labels name."""
-    claims = {
-        name: find(f"n24.1-table-{row}-{subset.lower()}") for name, row in _ABLATION_ROWS.items()
-    }
-    return {name: claim.printed_number for name, claim in claims.items() if claim.printed_number}
 
 
 def book_network_shown(book_network: Evidence) -> HTML | Markdown:
