@@ -9,12 +9,12 @@ from rulbook.experiments.ensemble import (
     ADAMW,
     STEPS,
     Weights,
-    _batches,
-    _last_cycle,
     _one_thread,
     _optimiser,
     _pool,
-    _start,
+    last_cycle,
+    row_batches,
+    untrained_network,
 )
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.models import DualTaskMLP
@@ -27,15 +27,17 @@ def train_one_by_one(
 
     It is there to be compared with: by a test for its numbers, by a benchmark for its time.
     """
-    x, rul = _last_cycle(windows), torch.from_numpy(windows.rul)
+    x, rul = last_cycle(windows), torch.from_numpy(windows.rul)
     label = torch.from_numpy(windows.health)
     trained = []
     with _one_thread():
         for seed in seeds:
             pool = _pool(windows, seed, None)
-            batches = _batches([seed], [pool], steps)[:, 0]
+            batches = row_batches([seed], [pool], steps)[:, 0]
             mean = float(windows.rul[pool].mean())
-            trained.append([_start(x.shape[1], len(HEALTH_STATES), seed, mean) for _ in weights])
+            trained.append(
+                [untrained_network(x.shape[1], len(HEALTH_STATES), seed, mean) for _ in weights]
+            )
             for network, (weight_rul, weight_label) in zip(trained[-1], weights, strict=True):
                 optimiser, schedule = _optimiser(list(network.parameters()), steps, ADAMW)
                 for rows in batches:

@@ -1,22 +1,26 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import torch
 
 from rulbook.data.simulate import simulate
 from rulbook.experiments.gaba_floor import first_bound_step, floor_by_ratio, trace_gaba
-from rulbook.weighting.gaba import GABALoss, floor_binding_step
+from rulbook.weighting.gaba import GABALoss
+
+from ..gradient_samples import pair
+from ..weighting.conftest import measured_step
 
 
-@given(ratio=st.floats(1.0, 1e4))
-def test_the_end_is_that_of_the_recurrence(ratio):
-    method = GABALoss()
+@pytest.mark.parametrize("ratio", [1.0, 18.0, 25.0, 500.0, 1e4])
+def test_the_end_is_where_the_method_goes(ratio):
+    method = GABALoss().double()
+    step = measured_step(pair(ratio, 1.0, 0.0), torch.tensor([1.0, 1.0]))
+    for _ in range(method.warmup_steps + 2000):
+        method.weigh(step)
     (end,) = floor_by_ratio([ratio]).itertuples()
-    wanted = 1 / (1 + ratio)
-    raised = max(wanted, method.min_weight), 1 - wanted
-    assert end.final_weight == pytest.approx(raised[0] / sum(raised))
-    assert end.weighted_ratio == pytest.approx(ratio * raised[0] / raised[1])
-    assert np.isnan(end.binding_step) == (floor_binding_step(ratio) is None)
+    reached = method.get_weights()
+    assert end.final_weight == pytest.approx(reached["rul_weight"], rel=1e-6)
+    weighted_ratio = ratio * reached["rul_weight"] / reached["health_weight"]
+    assert end.weighted_ratio == pytest.approx(weighted_ratio, rel=1e-6)
 
 
 def test_the_floor_leaves_ratios_below_nineteen_balanced():

@@ -271,13 +271,13 @@ def _ours(claim: Claim, decision: Decision) -> str:
 
 def _remarks(claim: Claim, decision: Decision) -> str:
     parts = ["recorded on C-MAPSS" if decision.recorded else "", decision.note]
-    parts.insert(0, strip(decision.conditions or {}))
+    parts.insert(0, conditions_in_words(decision.conditions or {}))
     if decision.verdict != claim.expected:
         parts.append(f"the ledger expects {_words(claim, claim.expected)}")
     return "".join(f" · {part}" for part in parts if part)
 
 
-def strip(conditions: Mapping[str, Holds]) -> str:
+def conditions_in_words(conditions: Mapping[str, Holds]) -> str:
     """Return under which training conditions a claim holds: ``✓ the protocol; ✗ target in caps``.
 
     Those under which it is open stand at the end.

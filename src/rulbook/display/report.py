@@ -10,7 +10,7 @@ from pathlib import Path
 from rulbook.claims.collect import Decided, collect
 from rulbook.claims.findings import MIXED, verdict_counts
 from rulbook.claims.ledger import SECTIONS, WITHOUT_VERDICT, Claim, Verdict, read_ledger
-from rulbook.display.badges import MARKS, Mark, strip
+from rulbook.display.badges import MARKS, Mark, conditions_in_words
 from rulbook.display.markup import asset, html_of, raw_html
 
 _NOT_DECIDED = "not decided in this build"
@@ -89,7 +89,7 @@ class _Entry:
         if claim.conditions:
             parts.append(f"Conditions: {claim.conditions}")
         if decision and decision.conditions:
-            parts.append(f"Training conditions: {strip(decision.conditions)}.")
+            parts.append(f"Training conditions: {conditions_in_words(decision.conditions)}.")
         if decision and decision.note:
             parts.append(f"Note: {decision.note.rstrip('.')}.")
         return " ".join(part for part in parts if part)

@@ -70,6 +70,11 @@ def waiting(text: str) -> Markdown:
     return Markdown(text)
 
 
+def what_is_missing(study: Evidence) -> Markdown:
+    """Say how far a study is, and what runs the rest."""
+    return Markdown(f"{study.sentence()} `rulbook sweep {study.study}` runs what is missing.")
+
+
 def sentences(evidence: Iterable[Evidence]) -> str:
     """Return the sentence of each study, once, in the order of their names."""
     return " ".join(one.sentence() for one in sorted(set(evidence), key=lambda one: one.study))
@@ -174,12 +179,12 @@ def competence_shown(rows: pd.DataFrame, caption: str) -> HTML:
     return table(shown, caption)
 
 
-def quality_table(evidence: Evidence, subset: str, methods: Sequence[str] | None = None) -> HTML:
+def quality_table(evidence: Evidence, subset: str) -> HTML:
     """Return what else is measured of each method: uncapped RMSE, bias, NASA score, health.
 
     Every cell is the mean over seeds with its standard deviation.
     """
-    rows = _of(estimates_of(evidence, subset), methods)
+    rows = estimates_of(evidence, subset)
     if rows.empty:
         return _nothing_yet(evidence, subset)
     metrics = {

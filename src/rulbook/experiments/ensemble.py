@@ -104,7 +104,7 @@ class Networks:
     def predict(self, windows: Windows) -> tuple[npt.NDArray[np.float32], Integers]:
         """Return RUL in cycles and class, each (seeds, weights, rows)."""
         with torch.no_grad(), _one_thread():
-            rul, logits = _forward(self.template, self.parameters, _last_cycle(windows))
+            rul, logits = _forward(self.template, self.parameters, last_cycle(windows))
             return rul.numpy(), logits.argmax(-1).numpy()
 
     def features(self, windows: Windows) -> npt.NDArray[np.float32]:
@@ -121,12 +121,12 @@ class Networks:
 
         with torch.no_grad(), _one_thread():
             every = vmap(vmap(one, (0, None)), (0, None), chunk_size=1)
-            found: npt.NDArray[np.float32] = every(trunk, _last_cycle(windows)).numpy()
+            found: npt.NDArray[np.float32] = every(trunk, last_cycle(windows)).numpy()
             return found
 
     def losses(self, windows: Windows) -> "Losses":
         """Return the two losses and the share of right health states on some rows."""
-        x, rul = _last_cycle(windows), torch.from_numpy(windows.rul)
+        x, rul = last_cycle(windows), torch.from_numpy(windows.rul)
         health = torch.from_numpy(windows.health)
         found = []
         # Seed by seed: the logits of a thousand networks would fill the memory.
@@ -191,16 +191,18 @@ def train_networks(
     """
     labels = windows.health if labels is None else labels
     n_classes = max(len(HEALTH_STATES), int(labels.max()) + 1)
-    x, rul, label = _last_cycle(windows), torch.from_numpy(windows.rul), torch.from_numpy(labels)
+    x, rul, label = last_cycle(windows), torch.from_numpy(windows.rul), torch.from_numpy(labels)
     numbers: Sequence[int | None] = engines or [None] * len(seeds)
     pools = [_pool(windows, *drawn) for drawn in zip(seeds, numbers, strict=True)]
     start = [
-        _start(x.shape[1], n_classes, seed, float(windows.rul[pool].mean()))
+        untrained_network(x.shape[1], n_classes, seed, float(windows.rul[pool].mean()))
         for seed, pool in zip(seeds, pools, strict=True)
     ]
     everything = np.arange(len(windows))
-    for_rul = _batches(seeds, pools, steps)
-    for_label = _batches(seeds, [everything] * len(seeds), steps) if label_every_engine else for_rul
+    for_rul = row_batches(seeds, pools, steps)
+    for_label = (
+        row_batches(seeds, [everything] * len(seeds), steps) if label_every_engine else for_rul
+    )
 
     weight_rul, weight_label = torch.as_tensor(np.asarray(weights), dtype=torch.float32).unbind(-1)
     stacked, _ = stack_module_state(start)
@@ -243,14 +245,15 @@ def _pool(windows: Windows, seed: int, engines: int | None) -> npt.NDArray[np.in
     return np.flatnonzero(np.isin(windows.unit, drawn_engines(windows, seed, engines)))
 
 
-def _start(in_dim: int, n_classes: int, seed: int, mean_rul: float) -> DualTaskMLP:
+def untrained_network(in_dim: int, n_classes: int, seed: int, mean_rul: float) -> DualTaskMLP:
+    """Return the untrained network of a seed, with its RUL bias at ``mean_rul``, cycles."""
     with seeded(seed):
         network = DualTaskMLP(in_dim, n_classes=n_classes)
     nn.init.constant_(network.head_rul.bias, mean_rul)
     return network
 
 
-def _batches(seeds: Sequence[int], pools: Sequence[npt.NDArray[np.intp]], steps: int) -> Tensor:
+def row_batches(seeds: Sequence[int], pools: Sequence[npt.NDArray[np.intp]], steps: int) -> Tensor:
     """Return rows drawn with replacement from each seed's pool, (steps, seeds, BATCH_SIZE)."""
     drawn = [
         pool[np.random.default_rng(seed).integers(len(pool), size=(steps, BATCH_SIZE))]
@@ -307,7 +310,8 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return found.view(logits.shape[:-1]).mean(-1)
 
 
-def _last_cycle(windows: Windows) -> Tensor:
+def last_cycle(windows: Windows) -> Tensor:
+    """Return the features of the last cycle of each window, float32, (windows, features)."""
     return torch.from_numpy(windows.x[:, -1])
 
 

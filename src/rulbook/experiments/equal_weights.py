@@ -369,9 +369,8 @@ def distances_of_ends(
 
     Returns:
         One row a rule: ``update rule``; mean and largest over the seeds of the distance to the end
-        of the larger rate, ``from 1.4× the rate`` and ``at most``, and to the end of (0.5, 0.5),
-        ``from (0.5, 0.5)`` and a second "at most" that ends in a space, in units of the way that
-        the latter has come.
+        of the larger rate, ``from 1.4× the rate`` and ``from 1.4× the rate, at most``, and to the
+        end of (0.5, 0.5), likewise, in units of the way that the latter has come.
 
     """
     start = train_networks(train, [EQUAL_WEIGHTS], seeds, steps=0).flat()[:, 0]
@@ -389,9 +388,9 @@ def distances_of_ends(
             {
                 "update rule": name,
                 "from 1.4× the rate": from_rate.mean(),
-                "at most": from_rate.max(),
+                "from 1.4× the rate, at most": from_rate.max(),
                 "from (0.5, 0.5)": from_reference.mean(),
-                "at most ": from_reference.max(),
+                "from (0.5, 0.5), at most": from_reference.max(),
             }
         )
     return pd.DataFrame(rows)
@@ -399,7 +398,8 @@ def distances_of_ends(
 
 def is_larger_rate(distances: pd.DataFrame, rule: str) -> bool:
     """Return whether under a rule (0.7, 0.7) ends where 1.4 times the learning rate does."""
-    (at_most,) = distances.loc[distances["update rule"] == rule, "at most"]
+    of_rule = distances["update rule"] == rule
+    (at_most,) = distances.loc[of_rule, "from 1.4× the rate, at most"]
     return bool(at_most < 1e-4)
 
 

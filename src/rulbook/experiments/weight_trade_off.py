@@ -13,11 +13,11 @@ from rulbook.experiments.ensemble import (
     ENSEMBLE_SEEDS,
     STEPS,
     Weights,
-    _batches,
-    _last_cycle,
-    _start,
+    last_cycle,
     pairs,
+    row_batches,
     train_networks,
+    untrained_network,
 )
 from rulbook.gradients import geometry, task_gradients
 from rulbook.losses import health_cross_entropy, rul_mse
@@ -34,12 +34,12 @@ def balancing_weights(windows: Windows, seeds: Sequence[int] = ENSEMBLE_SEEDS) -
 
     GABA's closed form (§17.1) of the median norms over one start and batch a seed.
     """
-    x, rul = _last_cycle(windows), torch.from_numpy(windows.rul)
+    x, rul = last_cycle(windows), torch.from_numpy(windows.rul)
     health, mean = torch.from_numpy(windows.health), float(windows.rul.mean())
     norms = []
     for seed in seeds:
-        network = _start(x.shape[1], len(HEALTH_STATES), seed, mean)
-        rows = _batches([seed], [np.arange(len(windows))], 1)[0, 0]
+        network = untrained_network(x.shape[1], len(HEALTH_STATES), seed, mean)
+        rows = row_batches([seed], [np.arange(len(windows))], 1)[0, 0]
         predicted, logits = network(x[rows])
         shared = shared_parameters(network)
         found = geometry(

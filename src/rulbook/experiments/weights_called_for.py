@@ -35,7 +35,7 @@ FORMS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 """What is watched: registry name and options, by the name that readers see."""
 
 
-def weight_traces(steps: int = 900, ratio: float = RATIO) -> pd.DataFrame:
+def weight_traces(steps: int = 900) -> pd.DataFrame:
     """Return each form's share of the RUL weight at every step, as ``form``, ``step``, ``share``.
 
     The share is the RUL weight over the sum of both, since the forms' weights have other sums.
@@ -43,12 +43,12 @@ def weight_traces(steps: int = 900, ratio: float = RATIO) -> pd.DataFrame:
     rows = [
         {"form": form, "step": step, "share": share}
         for form, (name, options) in FORMS.items()
-        for step, share in enumerate(_shares(get_loss(name, **options), steps, ratio), start=1)
+        for step, share in enumerate(_shares(get_loss(name, **options), steps), start=1)
     ]
     return pd.DataFrame(rows)
 
 
-def shares_called_for(ratio: float = RATIO) -> dict[str, float]:
+def shares_called_for() -> dict[str, float]:
     """Return the share of the RUL weight at which each form's formula rests.
 
     Uncertainty rests at one half over each loss. At losses that do not move, Chen et al.'s GradNorm
@@ -59,8 +59,8 @@ def shares_called_for(ratio: float = RATIO) -> dict[str, float]:
     inverse = {task: 1 / loss for task, loss in LOSSES.items()}
     called_for = {
         "uncertainty": inverse["rul"] / sum(inverse.values()),
-        "gradnorm": (1 + 1 / ratio) / 4,
-        "gradnorm_original": 1 / (1 + ratio),
+        "gradnorm": (1 + 1 / RATIO) / 4,
+        "gradnorm_original": 1 / (1 + RATIO),
     }
     return {form: called_for[name] for form, (name, _) in FORMS.items()}
 
@@ -69,7 +69,7 @@ def weights_shown(traces: pd.DataFrame, tail: int = 100) -> pd.DataFrame:
     """Return what each form called for and where it was, one row a form.
 
     Args:
-        traces: what ``weight_traces`` returns at ``RATIO``.
+        traces: what ``weight_traces`` returns.
         tail: how many of the last steps are taken together.
 
     Returns:
@@ -89,23 +89,20 @@ def weights_shown(traces: pd.DataFrame, tail: int = 100) -> pd.DataFrame:
     )
 
 
-def trunk_left_by_clipping(
-    name: str = "imtl_g", *, head_norm: float = RATIO, clip_norm: float = 1.0
-) -> dict[str, float]:
-    """Return the norm of the trunk's gradient that clipping leaves of a surgery method's step.
+def trunk_left_by_clipping(head_norm: float = RATIO) -> dict[str, float]:
+    """Return the norm of the trunk's gradient that clipping to one leaves of a step of IMTL-G.
 
     Args:
-        name: registry name of the method.
-        head_norm: norm of the gradient of the RUL head, which these methods leave unweighted.
-        clip_norm: largest norm.
+        head_norm: norm of the gradient of the RUL head, which surgery leaves unweighted.
 
     Returns:
         ``asked``, before any clipping; ``together``, where trunk and heads are cut as one vector;
         ``apart``, where each is cut by itself, and what is left as one vector once more.
 
     """
-    asked = _step(get_loss(name), RATIO, head_norm)
-    apart = _step(get_loss(name, clip_apart=clip_norm), RATIO, head_norm)
+    clip_norm = 1.0
+    asked = _step(get_loss("imtl_g"), RATIO, head_norm)
+    apart = _step(get_loss("imtl_g", clip_apart=clip_norm), RATIO, head_norm)
     return {
         "asked": float(asked[0].norm()),
         "together": _clipped_trunk(asked, clip_norm),
@@ -113,14 +110,14 @@ def trunk_left_by_clipping(
     }
 
 
-def _shares(method: BaseMTLLoss, steps: int, ratio: float) -> list[float]:
+def _shares(method: BaseMTLLoss, steps: int) -> list[float]:
     learned = list(method.parameters())
     rate = LEARNING_RATE if method.learning_rate is None else method.learning_rate
     optimiser = torch.optim.AdamW(learned, lr=rate, weight_decay=0.0) if learned else None
     shares = []
     for _ in range(steps):
         method.zero_grad()
-        _step(method, ratio)
+        _step(method, RATIO)
         if optimiser:
             optimiser.step()
         weights = method.get_weights()

@@ -35,16 +35,9 @@ class NoOutcome(StrEnum):
     """A training was still getting better when its epochs ran out."""
 
 
-def records_by_condition(
-    conditions: Iterable[str] = tuple(CONDITIONS),
-) -> dict[str, tuple[RunRecord, ...]]:
-    """Read the records under each of these training conditions.
-
-    Raises:
-        UsageError: there is no such condition.
-
-    """
-    return {name: records_under(name) for name in conditions}
+def records_by_condition() -> dict[str, tuple[RunRecord, ...]]:
+    """Read the records under each training condition."""
+    return {name: records_under(name) for name in CONDITIONS}
 
 
 def why_no_outcome(
@@ -121,11 +114,10 @@ def condition_table(
     return pd.DataFrame(rows, columns=_COLUMNS).assign(outcome=outcomes)
 
 
-def condition_tables(
-    records: Mapping[str, Sequence[RunRecord]], subsets: Iterable[str] = cmapss.SUBSETS
-) -> pd.DataFrame:
-    """Return ``condition_table`` of several subsets, one under the other."""
-    return pd.concat([condition_table(records, subset) for subset in subsets], ignore_index=True)
+def condition_tables(records: Mapping[str, Sequence[RunRecord]]) -> pd.DataFrame:
+    """Return ``condition_table`` of every subset, one under the other."""
+    tables = [condition_table(records, subset) for subset in cmapss.SUBSETS]
+    return pd.concat(tables, ignore_index=True)
 
 
 _BASELINES = [METHODS[name] for name in BASELINES]

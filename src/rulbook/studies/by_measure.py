@@ -1,10 +1,10 @@
 """How methods compare with equal weights by other measures than the RMSE."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from rulbook.data import cmapss
+from rulbook.data.cmapss import SUBSETS
 from rulbook.studies.by_condition import why_no_outcome
 from rulbook.studies.comparison import REFERENCE, comparison_table, health_loss_table
 from rulbook.studies.conditions import training_condition
@@ -18,9 +18,7 @@ CROSS_ENTROPY = "health_loss"
 _COMPARED = ["difference", "low", "high", "p_holm", "outcome"]
 
 
-def measure_tables(
-    records: Mapping[str, Sequence[RunRecord]], subsets: Iterable[str] = cmapss.SUBSETS
-) -> pd.DataFrame:
+def measure_tables(records: Mapping[str, Sequence[RunRecord]]) -> pd.DataFrame:
     """Compare networks with equal weights by every measure but the RMSE, condition by condition.
 
     Those of ``MEASURES`` are compared over engines and seeds, the cross-entropy of the health heads
@@ -29,7 +27,6 @@ def measure_tables(
 
     Args:
         records: records by the name of the training condition that they were made under.
-        subsets: C-MAPSS subsets.
 
     Returns:
         One row a condition, subset, measure and method: ``condition``, ``condition_label``,
@@ -47,7 +44,7 @@ def measure_tables(
         condition = training_condition(name)
         if condition.is_forensic:
             continue
-        for subset in subsets:
+        for subset in SUBSETS:
             with_outcome = [
                 method for method in names if why_no_outcome(given, name, subset, method) is None
             ]
@@ -58,7 +55,7 @@ def measure_tables(
                 measure: comparison_table(given, subset, methods=others, measure=measure)
                 for measure in MEASURES
                 if measure != "rmse"
-            } | {CROSS_ENTROPY: health_loss_table(given, subset, methods=others)}
+            } | {CROSS_ENTROPY: health_loss_table(given, subset, others)}
             rows += [
                 compared[["method", "label", *_COMPARED]].assign(
                     condition=name,

@@ -4,7 +4,7 @@ A printed figure is held against what ``rulbook.studies.printed_figures`` return
 methods is decided under every training condition, by ``rulbook.studies.condition_rules``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.studies.catalogue import SEEDS
@@ -50,7 +50,6 @@ def every_seed_in(
     records: Iterable[RunRecord],
     subsets: Iterable[str],
     methods: Iterable[str],
-    seeds: Sequence[int] = SEEDS,
 ) -> bool:
     """Return whether every seed is recorded for all of these methods on all of these subsets.
 
@@ -68,7 +67,7 @@ def every_seed_in(
                 completed.add((record.config.subset, method.name))
     wanted = [(subset, method) for subset in subsets for method in methods]
     return all(pair in completed for pair in wanted) and all(
-        (*pair, seed) in recorded for pair in wanted for seed in seeds
+        (*pair, seed) in recorded for pair in wanted for seed in SEEDS
     )
 
 

@@ -61,11 +61,10 @@ def comparisons_of(
     subset: str,
     methods: Sequence[str] | None = None,
     reference: str = REFERENCE,
-    measure: str = "rmse",
 ) -> pd.DataFrame:
     """Return ``comparison_table`` of the records of a study, computed once."""
     family = None if methods is None else tuple(methods)
-    return _comparisons_of(evidence, subset, family, reference, measure).copy()
+    return _comparisons_of(evidence, subset, family, reference).copy()
 
 
 @cache
@@ -79,11 +78,8 @@ def _comparisons_of(
     subset: str,
     methods: tuple[str, ...] | None,
     reference: str,
-    measure: str,
 ) -> pd.DataFrame:
-    return comparison_table(
-        evidence.records, subset, reference=reference, methods=methods, measure=measure
-    )
+    return comparison_table(evidence.records, subset, reference=reference, methods=methods)
 
 
 def estimates_table(records: Iterable[RunRecord], subset: str) -> pd.DataFrame:
@@ -190,17 +186,13 @@ def networks_of(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def health_loss_table(
-    records: Iterable[RunRecord],
-    subset: str,
-    *,
-    reference: str = REFERENCE,
-    methods: Iterable[str] | None = None,
+    records: Iterable[RunRecord], subset: str, methods: Iterable[str] | None = None
 ) -> pd.DataFrame:
-    """Compare the cross-entropy of the health heads on the validation windows, over seeds.
+    """Compare the cross-entropy of the health heads with equal weights', over seeds.
 
-    It is that of the selected epoch, in nats, and falls with calibration and with discrimination
-    alike. A record holds its mean alone, so that engines cannot be resampled; the test is the
-    paired t over seeds, with Holm's correction.
+    It is that of the validation windows at the selected epoch, in nats, and falls with calibration
+    and with discrimination alike. A record holds its mean alone, so that engines cannot be
+    resampled; the test is the paired t over seeds, with Holm's correction.
 
     Returns:
         One row a comparison: ``method``, ``label``, ``seeds`` (paired), ``difference``, ``low``,
@@ -211,7 +203,7 @@ def health_loss_table(
     """
     with_health = (record for record in records if classifies_health(record.config))
     networks = (record for record in with_health if record.epochs)
-    pairs = _paired_runs(networks, subset, reference, methods)
+    pairs = _paired_runs(networks, subset, REFERENCE, methods)
     rows = []
     for name, (mine, theirs) in pairs.items():
         losses, base = (

@@ -14,14 +14,14 @@ HoldsOn = Callable[[Records, str], Holds]
 
 
 def is_lower(
-    records: Records, subset: str, method: str, others: Collection[str], measure: str = "rmse"
+    records: Records, subset: str, method: str, others: Collection[str]
 ) -> dict[str, Holds]:
-    """Return, for each other method, whether ``method`` is shown to be lower.
+    """Return, for each other method, whether ``method`` is shown to have a lower RMSE.
 
     Holm's correction is over the others. It is not lower where it is shown to be higher, or to
     differ by less than the margin.
     """
-    outcomes = _outcomes_against(records, subset, method, others, measure)
+    outcomes = _outcomes_against(records, subset, method, others)
     said = {Outcome.HIGHER: True, Outcome.LOWER: False, Outcome.EQUIVALENT: False}
     return {other: said.get(outcome) for other, outcome in outcomes.items()}
 
@@ -39,7 +39,7 @@ def is_no_worse(
         table = comparison_table(records, subset, reference=other, methods=[method])
         return any(shown is True for shown in table["is_no_worse"])
 
-    outcomes = _outcomes_against(records, subset, method, others, "rmse")
+    outcomes = _outcomes_against(records, subset, method, others)
     return {
         other: True if is_within_margin(other) else False if outcome is Outcome.LOWER else None
         for other, outcome in outcomes.items()
@@ -80,10 +80,10 @@ def mean_is_at_most(values: Sequence[float], bound: float) -> Holds:
 
 
 def _outcomes_against(
-    records: Records, subset: str, method: str, others: Collection[str], measure: str
+    records: Records, subset: str, method: str, others: Collection[str]
 ) -> dict[str, Outcome]:
     """Return the outcome of each other method against ``method``, corrected over the others."""
     names = [other for other in others if other != method]
-    table = comparison_table(records, subset, reference=method, methods=names, measure=measure)
+    table = comparison_table(records, subset, reference=method, methods=names)
     outcomes = dict(zip(table["method"], table["outcome"], strict=True))
     return {name: Outcome(outcomes.get(name, Outcome.TOO_FEW_SEEDS)) for name in names}

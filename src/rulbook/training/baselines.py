@@ -58,12 +58,12 @@ def fit_baseline(config: RunConfig, prepared: Prepared) -> RunRecord:
     )
 
 
-def boosting_validation_rmse(prepared: Prepared, seed: int = 42) -> float:
+def boosting_validation_rmse(prepared: Prepared) -> float:
     """Return the RMSE of gradient boosting on all windows of the validation engines, cycles.
 
     Its records hold test predictions alone; this fits it again, in a few seconds a subset.
     """
-    rul = _regressor(prepared, seed).predict(window_statistics(prepared.validation))
+    rul = _regressor(prepared, seed=42).predict(window_statistics(prepared.validation))
     return rmse(rul, prepared.validation.rul)
 
 

@@ -134,8 +134,9 @@ class FixedWeightLoss(BaseMTLLoss):
         return [getattr(self, f"{task}_weight") for task in self.tasks]
 
 
-def _decimals_needed(weight: float, least: int = 2, most: int = 4) -> int:
-    enough = (n for n in range(least, most) if abs(round(weight, n) - weight) < 10**-most)
+def _decimals_needed(weight: float) -> int:
+    most = 4
+    enough = (n for n in range(2, most) if abs(round(weight, n) - weight) < 10**-most)
     return next(enough, most)
 
 

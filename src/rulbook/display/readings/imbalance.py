@@ -12,7 +12,7 @@ from IPython.display import HTML, Markdown
 
 from rulbook.claims.decision import Answer, answer_of_figure
 from rulbook.data import SUBSETS
-from rulbook.display.results import in_words, number, number_range
+from rulbook.display.results import in_words, number, number_range, what_is_missing
 from rulbook.display.tables import table
 from rulbook.experiments.gradient_norms import PLACES
 from rulbook.studies.condition_rules import decide_all
@@ -43,11 +43,6 @@ _SUMMARY_FORMATS = {
     "share above 500": ".2f",
 }
 _EPOCHS_SHOWN = (1, 2, 5, 10, 20, 30, 50, 100)
-
-
-def what_is_missing(study: Evidence) -> Markdown:
-    """Say how far a study is, and what runs the rest."""
-    return Markdown(f"{study.sentence()} `rulbook sweep {study.study}` runs what is missing.")
 
 
 def start_table(at_start: Evidence) -> HTML | Markdown:

@@ -11,8 +11,12 @@ from IPython.display import HTML, Markdown
 
 from rulbook.claims.decision import Answer, answer_of_figure
 from rulbook.claims.printed import printed_value
-from rulbook.display.readings.imbalance import what_is_missing
-from rulbook.display.results import p_value, variants_reading, variants_shown
+from rulbook.display.results import (
+    p_value,
+    variants_reading,
+    variants_shown,
+    what_is_missing,
+)
 from rulbook.display.tables import table
 from rulbook.experiments import mechanisms
 from rulbook.statistics import Estimate
