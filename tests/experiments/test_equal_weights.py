@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from rulbook.data.simulate import simulate
 from rulbook.experiments import equal_weights as tried
+from rulbook.experiments.batches import random_batch
 from rulbook.experiments.ensemble import UpdateRule, single_cycles
 from rulbook.models import DualTaskMLP
 from rulbook.weighting.fixed import FixedWeightLoss
@@ -29,7 +30,7 @@ def network():
 @pytest.fixture(scope="module")
 def batch():
     torch.manual_seed(2)
-    return tried.random_batch(8)
+    return random_batch(8, torch.float64)
 
 
 def test_a_value_outside_both_is_not_between_them():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rulbook import toy
 from rulbook.experiments import loss_combination as combination
+from rulbook.experiments.batches import random_batch
 from rulbook.models import DualTaskMLP
 
 WEIGHTS = {
@@ -119,7 +120,7 @@ def test_the_learning_rate_gives_the_fall_that_was_asked_for():
 
 def test_gradients_of_a_live_network_add_up():
     torch.manual_seed(3)
-    network, batch = DualTaskMLP(), combination.uniform_batch()
+    network, batch = DualTaskMLP(), random_batch()
     claims = combination.weighted_sum_claims(network, batch)
     claims |= combination.loop_gradient_claims(network, batch)
     assert {name for name, value in claims.items() if value is True} == {
@@ -132,7 +133,7 @@ def test_gradients_of_a_live_network_add_up():
 
 def test_a_trunk_without_gradient_is_seen():
     torch.manual_seed(3)
-    network, batch = DualTaskMLP(), combination.uniform_batch()
+    network, batch = DualTaskMLP(), random_batch()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()

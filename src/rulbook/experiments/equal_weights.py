@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from rulbook.data.prepare import RUL_CAP, Prepared, Windows, health_state
+from rulbook.data.prepare import Prepared, Windows, health_state
+from rulbook.experiments.batches import Batch
 from rulbook.experiments.ensemble import (
     EQUAL_WEIGHTS,
     STEPS,
@@ -58,27 +58,6 @@ def lies_between(combined: Floats, first: Floats, second: Floats) -> bool:
     lower = np.minimum(first, second) * (1 - 1e-12)
     upper = np.maximum(first, second) * (1 + 1e-12)
     return bool(((lower <= combined) & (combined <= upper)).all())
-
-
-class DualTaskBatch(NamedTuple):
-    """A batch in double precision: ``x`` (n, features), ``rul`` (n,) in cycles, ``health`` (n,)."""
-
-    x: Tensor
-    rul: Tensor
-    health: Tensor
-
-    def losses(self, network: DualTaskMLP) -> tuple[Tensor, Tensor]:
-        """Return the RUL loss in cycles² and the health loss in nats, 0-dim, of a network."""
-        predicted, logits = network(self.x)
-        return rul_mse(predicted, self.rul), health_cross_entropy(logits, self.health)
-
-
-def random_batch(size: int = 64, features: int = 17) -> DualTaskBatch:
-    """Return a batch of random inputs and targets, drawn from the global random state."""
-    x = torch.randn(size, features, dtype=torch.float64)
-    return DualTaskBatch(
-        x, RUL_CAP * torch.rand(size, dtype=torch.float64), torch.randint(3, (size,))
-    )
 
 
 def flat_gradient(loss: Tensor, network: nn.Module) -> Tensor:
@@ -260,7 +239,7 @@ def class_claims(loss: FixedWeightLoss, rul_loss: Tensor, health_loss: Tensor) -
 
 
 def gaba_weights_by_batch(
-    network: DualTaskMLP, batch: DualTaskBatch, seed: int, batches: int = 5
+    network: DualTaskMLP, batch: Batch, seed: int, batches: int = 5
 ) -> list[dict[str, float]]:
     """Return GABA's weights, without warm-up, after each of several batches of other inputs."""
     generator = torch.Generator().manual_seed(seed)

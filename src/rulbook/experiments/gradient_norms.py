@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rulbook.data.prepare import HEALTH_STATES, Prepared, Windows
+from rulbook.experiments.batches import Batch
 from rulbook.gradients import GradientGeometry, Gradients, geometry, norm, task_gradients
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.models import DualTaskModel, Size, shared_parameters
@@ -17,8 +18,6 @@ from rulbook.randomness import seeded
 from rulbook.training.config import RunConfig
 from rulbook.training.evaluation import cycles_per_unit
 from rulbook.training.loop import watch_first_steps
-
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def early_gradient_norms(
@@ -66,7 +65,7 @@ def early_gradient_norms(
         taken = 0
         for stop in after_steps:
             for _ in range(stop - taken):
-                rul_loss, health_loss = _losses(model, next(training))
+                rul_loss, health_loss = next(training).losses(model)
                 optimiser.zero_grad()
                 (rul_loss + health_loss).backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
@@ -131,20 +130,13 @@ def _random_batches(
         order = random.permutation(len(windows))
         for start in range(0, len(order) - batch_size + 1, batch_size):
             batch = windows.take(order[start : start + batch_size])
-            yield tuple(  # type: ignore[misc]
-                torch.from_numpy(part).to(device) for part in (batch.x, batch.rul, batch.health)
-            )
-
-
-def _losses(model: DualTaskModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    x, rul, health = batch
-    predicted, logits = model(x)
-    return rul_mse(predicted, rul), health_cross_entropy(logits, health)
+            parts = (batch.x, batch.rul, batch.health)
+            yield Batch(*(torch.from_numpy(part).to(device) for part in parts))
 
 
 def _geometry(model: DualTaskModel, batch: Batch) -> GradientGeometry:
     shared = shared_parameters(model)
-    rul_loss, health_loss = _losses(model, batch)
+    rul_loss, health_loss = batch.losses(model)
     return geometry(
         task_gradients(rul_loss, shared, retain_graph=True), task_gradients(health_loss, shared)
     )

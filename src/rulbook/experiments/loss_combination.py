@@ -16,9 +16,9 @@ from scipy.optimize import OptimizeResult, brentq, minimize
 from torch import Tensor, nn
 
 from rulbook import toy
-from rulbook.data.prepare import RUL_CAP
+from rulbook.experiments.batches import FEATURES, Batch
 from rulbook.gradients import task_gradients
-from rulbook.losses import health_cross_entropy, rul_mse
+from rulbook.losses import health_cross_entropy
 from rulbook.models import DualTaskMLP, shared_parameters
 from rulbook.typing import Floats
 from rulbook.weighting.gaba import complement_weights
@@ -36,7 +36,7 @@ SECTION_LOG_SIGMAS = np.array([1.5, 0.3])
 GABA_RATIO = 500.0
 """The ratio of gradient norms beside which the section prints its weights for GABA."""
 
-BATCH_SIZE, FEATURES = 64, 17
+BATCH_SIZE = 64
 """Rows and columns of the section's random inputs."""
 
 # Lines of the two printed listings, and of these those that have an explanation.
@@ -56,20 +56,6 @@ _EQUAL, _UNEQUAL, _INVERSE, _UNCERTAINTY, _GABA = (
 )
 
 
-class Batch(NamedTuple):
-    """Made-up rows for the small network.
-
-    * ``x``: inputs, shape ``(rows, 17)``.
-    * ``rul``: targets in cycles, shape ``(rows,)``.
-    * ``health``: health states 0 to 2, shape ``(rows,)``.
-
-    """
-
-    x: Tensor
-    rul: Tensor
-    health: Tensor
-
-
 class PrintedLoop(NamedTuple):
     """What the section's training loop gives.
 
@@ -84,24 +70,9 @@ class PrintedLoop(NamedTuple):
     health: Tensor
 
 
-def uniform_batch() -> Batch:
-    """Draw inputs, RUL from 0 to the cap (cycles) and health states from PyTorch's generator."""
-    return Batch(
-        torch.randn(BATCH_SIZE, FEATURES),
-        torch.rand(BATCH_SIZE) * RUL_CAP,
-        torch.randint(0, 3, (BATCH_SIZE,)),
-    )
-
-
-def task_losses(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return the RUL loss and the health loss of ``network`` on ``batch``."""
-    predicted, logits = network(batch.x)
-    return rul_mse(predicted, batch.rul), health_cross_entropy(logits, batch.health)
-
-
 def weighted_sum_claims(network: nn.Module, batch: Batch) -> dict[str, ClaimValue]:
     """Decide what the section says of a weighted sum: one number, and a gradient everywhere."""
-    total = torch.stack(task_losses(network, batch)).mean()
+    total = torch.stack(batch.losses(network)).mean()
     gradients = task_gradients(total, shared_parameters(network))
     return {
         "n4.3-sum-one-scalar": total.ndim == 0,
@@ -282,7 +253,7 @@ def printed_loop(
     method = get_loss("fixed", rul_weight=weights[0], health_weight=weights[1])
     losses_by_step = []
     for _ in range(steps):
-        rul_loss, health_loss = task_losses(network, batch)
+        rul_loss, health_loss = batch.losses(network)
         total = method(rul_loss, health_loss)
         optimiser.zero_grad()
         total.backward()
@@ -380,7 +351,7 @@ def _first_losses(seed: int, order: Sequence[str], network_first: bool) -> tuple
     drawn = {name: _DRAWS[name]() for name in order}
     network = network or DualTaskMLP()
     with torch.no_grad():
-        rul_loss, health_loss = task_losses(network, Batch(**drawn))
+        rul_loss, health_loss = Batch(**drawn).losses(network)
     return float(rul_loss), float(health_loss)
 
 
@@ -400,14 +371,14 @@ def loop_gradient_claims(network: nn.Module, batch: Batch) -> dict[str, ClaimVal
     """Decide whether gradients add up over calls, and are the weighted sum on the trunk."""
     shared = shared_parameters(network)
     network.zero_grad()
-    task_losses(network, batch)[0].backward()  # type: ignore[no-untyped-call]
+    batch.losses(network)[0].backward()  # type: ignore[no-untyped-call]
     once = _gradient(shared[0]).clone()
-    task_losses(network, batch)[0].backward()  # type: ignore[no-untyped-call]
+    batch.losses(network)[0].backward()  # type: ignore[no-untyped-call]
     twice = _gradient(shared[0]).clone()
     network.zero_grad()
-    rul_loss, health_loss = task_losses(network, batch)
+    rul_loss, health_loss = batch.losses(network)
     (0.5 * rul_loss + 0.5 * health_loss).backward()  # type: ignore[no-untyped-call]
-    apart = [task_gradients(task_losses(network, batch)[task], shared) for task in (0, 1)]
+    apart = [task_gradients(batch.losses(network)[task], shared) for task in (0, 1)]
     return {
         "n4.3-loop-gradients-accumulate": torch.allclose(twice, 2 * once),
         "n4.3-loop-gradient-is-weighted-sum": all(

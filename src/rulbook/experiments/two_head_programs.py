@@ -13,12 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rulbook.data import HEALTH_STATES, cmapss
+from rulbook.experiments.batches import FEATURES, Batch
 from rulbook.gradients import task_gradients
-from rulbook.losses import health_cross_entropy, rul_mse
+from rulbook.losses import rul_mse
 from rulbook.models import DualTaskMLP, count_parameters, shared_parameters, task_parameters
-
-FEATURES = 17
-"""Inputs of both programs: three settings and 14 sensors."""
 
 HIDDEN = 32
 """Shared features of both programs."""
@@ -188,8 +186,8 @@ def task_losses(
     model: nn.Module, x: Tensor, rul_target: Tensor, states: Tensor
 ) -> dict[str, Tensor]:
     """Return the loss of either task, ``"rul"`` in cycles² and ``"health"``, from one pass."""
-    rul, logits = model(x)
-    return {"rul": rul_mse(rul, rul_target), "health": health_cross_entropy(logits, states)}
+    rul_loss, health_loss = Batch(x, rul_target, states).losses(model)
+    return {"rul": rul_loss, "health": health_loss}
 
 
 def gradients_add_up(

@@ -9,6 +9,7 @@ from rulbook.claims import printed
 from rulbook.claims.ledger import find
 from rulbook.display.readings import equal_weights as readings
 from rulbook.experiments import equal_weights as tried
+from rulbook.experiments.batches import random_batch
 from rulbook.models import DualTaskMLP
 from rulbook.studies.catalogue import SEEDS
 
@@ -30,7 +31,7 @@ def network():
 @pytest.fixture
 def batch():
     torch.manual_seed(2)
-    return tried.random_batch(8)
+    return random_batch(8, torch.float64)
 
 
 def test_curves_have_the_printed_the_recorded_and_the_live_errors(make_record, make_evidence):

@@ -15,6 +15,7 @@ from torch import Tensor
 from rulbook.claims import printed
 from rulbook.data.prepare import RUL_CAP
 from rulbook.experiments import equal_weights as tried
+from rulbook.experiments.batches import Batch
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.models import DualTaskMLP
 from rulbook.statistics import Estimate, over_seeds
@@ -151,7 +152,7 @@ def listing_values(
 
 
 def class_detail_claims(
-    network: DualTaskMLP, batch: tried.DualTaskBatch, path: Floats, seed: int
+    network: DualTaskMLP, batch: Batch, path: Floats, seed: int
 ) -> dict[str, object]:
     """Return what decides the remarks on learnable weights, on Python and on the listings' lines.
 
@@ -228,7 +229,7 @@ def unmeasured_claims() -> dict[str, object]:
 
 def larger_weights_claims(
     network: DualTaskMLP,
-    batch: tried.DualTaskBatch,
+    batch: Batch,
     losses: tuple[float, float],
     distances: pd.DataFrame,
 ) -> dict[str, object]:
