@@ -335,6 +335,8 @@ def pair(
     from rulbook.publishing.layout import of_checkout
     from rulbook.publishing.pairs import what_to_do_about_edited
 
+    if check and (to_text or overwrite):
+        raise UsageError("--check writes nothing: leave it out, or --to-text and --overwrite.")
     layout = of_checkout()
     choose(layout, overwrite or ())
     for chapter in choose(layout, to_text) if to_text else ():
@@ -381,6 +383,8 @@ def sweep(
     """Run what is missing of a study, and nothing else; it can be stopped and resumed."""
     from rulbook.studies import sweep as sweeping
 
+    if scheduler is not None and engine != "dask":
+        raise UsageError("--scheduler is Dask's: add --engine dask, or leave it out.")
     _keep_records_in(results)
     chosen, code = _study(study, settings)
     configs = list(chosen.configs())
@@ -466,9 +470,10 @@ def _study(name: str | None, settings: list[str] | None) -> "tuple[Study, OwnCod
 def _keep_records_in(results: Path | None) -> None:
     """Let one's own records be written to and read from ``results``, if it is given."""
     if results is not None:
-        if results.exists() and not results.is_dir():
+        folder = paths.expanded(results)
+        if folder.exists() and not folder.is_dir():
             raise UsageError(f"'{results}' is no folder: name one with --results.")
-        os.environ[paths.RESULTS_VARIABLE] = str(results.absolute())
+        os.environ[paths.RESULTS_VARIABLE] = str(folder.absolute())
 
 
 def _refuse_failed(after: "Status") -> None:
@@ -509,7 +514,7 @@ def records(
     from rulbook.studies.evidence import evidence_of
     from rulbook.training.own_code import OwnCode
 
-    if results is not None and not results.exists():
+    if results is not None and not paths.expanded(results).exists():
         raise UsageError(f"There is no folder '{results}': name that of your records.")
     _keep_records_in(results)
     if code:

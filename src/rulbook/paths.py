@@ -1,5 +1,6 @@
 """Where the ledger, the records and the data are, in a checkout and in an installed wheel."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -50,7 +51,7 @@ def own_results() -> Path:
     user's for an installed package.
     """
     if named := os.environ.get(RESULTS_VARIABLE):
-        return Path(named).expanduser()
+        return expanded(named)
     return results() if checkout() else platformdirs.user_data_path("rulbook") / "results"
 
 
@@ -83,7 +84,7 @@ def cache() -> Path:
 def data_folder_named_by_user() -> Path | None:
     """Return the folder that ``RULBOOK_DATA`` names, whether it exists or not."""
     named = os.environ.get(DATA_VARIABLE)
-    return Path(named).expanduser() if named else None
+    return expanded(named) if named else None
 
 
 def make_relative_paths_absolute() -> None:
@@ -93,7 +94,20 @@ def make_relative_paths_absolute() -> None:
     """
     for variable in (DATA_VARIABLE, RESULTS_VARIABLE):
         if named := os.environ.get(variable):
-            os.environ[variable] = str(Path(named).expanduser().absolute())
+            os.environ[variable] = str(expanded(named).absolute())
+
+
+def expanded(named: str | Path) -> Path:
+    """Return a folder as a shell would read its name, ``~`` and ``~user`` for their homes.
+
+    Raises:
+        UsageError: there is no such user.
+
+    """
+    try:
+        return Path(named).expanduser()
+    except RuntimeError:
+        raise UsageError(f"'{named}' names the home of a user that there is not.") from None
 
 
 def other_checkout() -> Path | None:
@@ -133,11 +147,27 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write ``content`` to ``path`` so that a reader sees the old file or the whole new one."""
+    """Write ``content`` to ``path`` so that a reader sees the old file or the whole new one.
+
+    A link keeps its place, and what it names is written. A device or a pipe gets the content as it
+    is: it cannot be replaced by a file and still be one.
+
+    Raises:
+        OSError: it cannot be written; the error names ``path``.
+
+    """
+    encoded = content.encode() if isinstance(content, str) else content
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        path.write_bytes(encoded)
+        return
+    if path.is_symlink():
+        path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.write_bytes(encoded)
         partial.replace(path)
     except OSError as error:
         # Nobody knows the partial file's name.

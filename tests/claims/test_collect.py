@@ -103,6 +103,19 @@ def test_notebooks_are_read_in_the_order_of_their_chapters(tmp_path: Path) -> No
         '{"cells": 3}',
         "{}",
         json.dumps({"cells": [{"outputs": [{"metadata": {METADATA_KEY: [1]}}]}]}),
+        '{"cells": [1]}',
+        json.dumps({"cells": [{"outputs": [{"metadata": None}]}]}),
+        json.dumps(
+            {
+                "cells": [
+                    {
+                        "outputs": [
+                            {"metadata": {METADATA_KEY: [{"claim": "a", "verdict": "reprodooced"}]}}
+                        ]
+                    }
+                ]
+            }
+        ),
     ],
 )
 def test_a_broken_notebook_is_one_clear_error(tmp_path: Path, content: str) -> None:

@@ -130,7 +130,11 @@ def test_the_committed_table_is_of_what_is_pinned():
 
 @pytest.mark.parametrize(
     "content",
-    ["package\na\n", "package,version,licence,named,last_release,released,looked_up\na\n"],
+    [
+        "package\n",
+        "package\na\n",
+        "package,version,licence,named,last_release,released,looked_up\na\n",
+    ],
 )
 def test_a_table_that_is_none_is_one_sentence(tmp_path, content):
     (tmp_path / dependencies.TABLE).write_text(content)

@@ -197,12 +197,47 @@ def test_what_an_author_wrote_in_a_notebook_is_not_overwritten(layout, tiny, cha
 def test_what_an_author_wrote_in_a_notebook_can_be_taken_into_the_text(layout, tiny, change):
     pairing.pair(layout)
     _rewrite(tiny, change)
-    edited, text = tiny.notebook.read_bytes(), tiny.text.read_text()
+    edited, text = nbformat.read(tiny.notebook, as_version=4), tiny.text.read_text()
     pairing.to_text(layout, tiny)
     assert pairing.compare(layout) == IN_STEP
-    assert tiny.notebook.read_bytes() == edited
+    assert nbformat.read(tiny.notebook, as_version=4).cells == edited.cells
     assert tiny.text.read_text() != text
     assert tiny.text.read_text().startswith(FRONT_MATTER)
+
+
+def test_a_text_can_be_edited_again_after_it_took_its_notebook(layout, tiny):
+    pairing.pair(layout)
+    _rewrite(tiny, _other_source)
+    pairing.to_text(layout, tiny)
+    tiny.text.write_text(tiny.text.read_text() + "\nMore.\n")
+    assert pairing.compare(layout).behind == ("01-tiny",)
+    pairing.pair(layout)
+    assert pairing.compare(layout) == IN_STEP
+
+
+def test_taking_a_notebook_changes_no_line_that_was_not_edited(layout, tiny):
+    """A notebook that ``pair`` wrote names no lexer; every code cell of the text does."""
+    pairing.pair(layout)
+    before = tiny.text.read_text()
+    assert "{code-cell} ipython3" in before
+    pairing.to_text(layout, tiny)
+    assert tiny.text.read_text().split() == before.split()
+
+
+def _pasted_image(notebook):
+    notebook.cells[0].attachments = {"image.png": {"image/png": "aGVsbG8="}}
+
+
+def test_a_pasted_image_is_an_edit_that_a_text_cannot_take(layout, tiny):
+    pairing.pair(layout)
+    _rewrite(tiny, _pasted_image)
+    text = tiny.text.read_bytes()
+    with pytest.raises(RulbookError, match="was edited"):
+        pairing.pair(layout)
+    with pytest.raises(RulbookError, match="pasted image"):
+        pairing.to_text(layout, tiny)
+    assert tiny.text.read_bytes() == text
+    assert "aGVsbG8=" in tiny.notebook.read_text()
 
 
 def test_a_notebook_and_a_text_that_were_both_edited_are_left_alone(layout, tiny):

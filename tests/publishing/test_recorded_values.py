@@ -89,6 +89,14 @@ def test_other_chapters_keep_their_values_and_removed_ones_lose_them(layout, quo
     assert recorded_values.read(layout) == {"02-b": {"y": "3"}}
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"01-a": 1}', '{"01-a": {"x": 1}}'])
+def test_a_file_that_holds_no_values_is_one_sentence(layout, content):
+    recorded_values.file_of(layout).write_text(content)
+    with pytest.raises(RulbookError, match="does not hold the values of chapters") as fault:
+        recorded_values.read(layout)
+    assert "\n" not in str(fault.value)
+
+
 def test_the_file_is_written_only_where_a_value_changed(layout, quoting):
     chapter = quoting("01-a", [glued("x", "1")], ["x"])
     recorded_values.record(layout, [chapter])

@@ -1,6 +1,9 @@
 """Studies of one's own: files, settings, where their records go."""
 
+import asyncio
+import os
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -82,11 +85,27 @@ def test_options_of_a_method_are_set_after_it():
         ("weighting=gabba", "weighting method 'gabba'"),
         ("subset=FD009", "subset 'FD009'"),
         ("network=large", "network 'large'"),
+        (f"seed={'1' * 5000}", "'seed' is too long"),
+        (f"seed={'[' * 100_000}", "'seed' is too long"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_in_a_sentence(setting, said):
     with pytest.raises(UsageError, match=said):
         with_settings([BASE], [setting])
+
+
+def test_a_choice_that_is_set_twice_is_refused():
+    with pytest.raises(UsageError, match=r"'seed' is set twice: write seed=VALUE,VALUE"):
+        with_settings([BASE], ["seed=1", "seed=2"])
+
+
+def test_a_study_that_draws_its_seeds_is_refused_before_the_first_run():
+    drawn = (
+        "import random\nfrom rulbook.studies import base_config\n"
+        "def runs(): yield base_config('FD001', random.randrange(10**9))\n"
+    )
+    with pytest.raises(UsageError, match="other configurations at every call"):
+        list(study_of(OwnCode("my_study.py", drawn)).configs())
 
 
 def test_a_file_defines_a_study():
@@ -111,6 +130,16 @@ def test_a_file_defines_a_study():
         ("def runs():\n    raise ValueError('a\\nb')\n    yield", RulbookError, "ValueError: a b"),
         ("def runs(): return []\non_epoch = 3", UsageError, "plain function"),
         ("def runs(): return []\ndef on_epoch(*a): yield", UsageError, "plain function"),
+        ("def runs(): return []\nasync def on_epoch(*a): yield", UsageError, "plain function"),
+        (
+            "def runs(): return []\nclass Watch:\n    def __call__(self, *a): yield\n"
+            "on_epoch = Watch()",
+            UsageError,
+            "plain function",
+        ),
+        ("import asyncio\nraise asyncio.CancelledError", RulbookError, "CancelledError"),
+        ("def runs():\n    raise GeneratorExit\n    yield", RulbookError, "GeneratorExit"),
+        ("raise ValueError('x' * 10**6)", RulbookError, "^.{,700}$"),
         ("def runs(:", RulbookError, "SyntaxError"),
         ("1 / 0", RulbookError, "ZeroDivisionError"),
         ("def runs(): yield 7", UsageError, "no RunConfig"),
@@ -142,6 +171,17 @@ def test_an_end_of_the_interpreter_in_a_run_is_a_failure_of_that_run():
 
     attempt = try_run(BASE, run)
     assert (attempt.failure, attempt.of_machine) == ("SystemExit: seed 42", False)
+
+    def cancelled(config):
+        raise asyncio.CancelledError
+
+    assert try_run(BASE, cancelled).failure == "CancelledError: "
+
+    def interrupted(config):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        try_run(BASE, interrupted)
 
 
 def test_runs_of_another_protocol_are_refused_before_the_first():
@@ -288,6 +328,44 @@ def test_results_that_are_no_folder_are_refused(tmp_path, monkeypatch, capsys, c
         cli.main()
     assert end.value.code == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_home_of_nobody_is_named(monkeypatch):
+    monkeypatch.setenv(paths.RESULTS_VARIABLE, "~nosuchuser/x")
+    with pytest.raises(UsageError, match=r"'~nosuchuser/x' names the home"):
+        paths.own_results()
+    with pytest.raises(UsageError, match="home"):
+        paths.make_relative_paths_absolute()
+
+
+def test_a_link_is_written_through_and_stays_one(tmp_path):
+    (tmp_path / "real.csv").write_text("old")
+    link = tmp_path / "link.csv"
+    link.symlink_to("real.csv")
+    paths.write_atomically(link, "new")
+    assert link.is_symlink()
+    assert (tmp_path / "real.csv").read_text() == "new"
+
+
+def test_a_pipe_gets_what_is_written_and_stays_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    paths.write_atomically(pipe, "a,b")
+    reader.join(timeout=10)
+    assert read == ["a,b"]
+    assert pipe.is_fifo()
+    paths.write_atomically(Path(os.devnull), "a,b")
+    assert Path(os.devnull).is_char_device()
+
+
+@pytest.mark.parametrize("named", ["", ".", "/"])
+def test_a_folder_is_not_written_over(tmp_path, monkeypatch, named):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IsADirectoryError):
+        paths.write_atomically(Path(named), "a,b")
 
 
 def test_a_file_that_cannot_be_written_is_named_as_it_was_given(tmp_path):

@@ -57,6 +57,15 @@ def test_a_killed_worker_loses_at_most_the_runs_in_flight(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_file_of_the_working_folder_is_no_module_of_a_worker(tmp_path, monkeypatch):
+    for module in ("queue", "numbers", "inspect", "tokenize"):
+        (tmp_path / f"{module}.py").write_text("raise SystemExit('not this one')\n")
+    monkeypatch.chdir(tmp_path)
+    sweep(configs(2), jobs=2, run=fake_run())
+    assert status(configs(2)).done == 2
+
+
+@pytest.mark.slow
 def test_a_run_that_always_kills_its_worker_fails_alone():
     sweep(configs(5), jobs=2, run=fake_run("if config.seed == 2: os._exit(137)"))
     found = status(configs(5))

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from rulbook import paths
 from rulbook.claims.decision import Decision
-from rulbook.claims.ledger import CHAPTERS, Claim, read_ledger
+from rulbook.claims.ledger import CHAPTERS, Claim, Verdict, read_ledger
 from rulbook.errors import RulbookError
 from rulbook.studies.holds import Holds
 
@@ -70,8 +70,10 @@ def _decisions(notebook: Path) -> Iterator[Decision]:
                 for entry in output.get("metadata", {}).get(METADATA_KEY, []):
                     if not isinstance(entry, dict) or not set(entry) <= known:
                         raise ValueError(f"unknown decision {entry!r}")
+                    if entry.get("verdict") is not None:
+                        Verdict(entry["verdict"])
                     yield Decision(**entry)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RulbookError(
             f"The executed notebook {notebook} cannot be read ({error}); execute it again."
         ) from error

@@ -77,7 +77,10 @@ def read(layout: Layout) -> list[Dependency]:
     path = layout.root / TABLE
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [_of_row(row) for row in csv.DictReader(file)]
+            rows = [_of_row(row) for row in csv.DictReader(file)]
+        if not rows:
+            raise ValueError("it has no row")
+        return rows
     except FileNotFoundError as fault:
         raise RulbookError(
             f"There is no '{path}': the table of dependencies belongs to a checkout, where "

@@ -53,6 +53,7 @@ _VOLATILE_METADATA = ("execution", "papermill", "jupyter", "collapsed", "scrolle
 _WRITTEN = "rulbook_pair"
 """Key of a notebook's metadata with the digest of what ``pair`` wrote into it."""
 _INSTALL_ID = "install"
+_LEXER = re.compile(r"^```+\{code-cell\} (\S+)$", re.MULTILINE)
 _FRONT_MATTER = re.compile(r"---\n.*?\n---\n", re.DOTALL)
 
 
@@ -237,7 +238,10 @@ def to_text(layout: Layout, chapter: Chapter) -> None:
             f"{chapter.name}`."
         )
     notebook = _with_prose_of_text(edited, written, chapter, references)
-    head, _ = _parts(read_text(chapter))
+    before = read_text(chapter)
+    if lexer := _LEXER.search(before):  # jupytext writes it after the name of every code cell
+        notebook.metadata["language_info"] = {"pygments_lexer": lexer[1]}
+    head, _ = _parts(before)
     text = head + _parts(jupytext.writes(notebook, fmt="md:myst"))[1]
     made = to_public_notebook(chapter, references, url, text)
     for position, (old, new) in enumerate(zip(_inputs(edited), _inputs(made), strict=False)):
@@ -246,6 +250,9 @@ def to_text(layout: Layout, chapter: Chapter) -> None:
     if len(edited.cells) != len(made.cells):
         raise _not_taken(chapter, len(made.cells), "its cells would be divided differently")
     paths.write_atomically(chapter.text, text)
+    # What the notebook says is the text's now, so that the next edit of the text may replace it.
+    edited.metadata[_WRITTEN] = _digest(edited)
+    paths.write_atomically(chapter.notebook, nbformat.writes(edited) + "\n")
 
 
 def _with_prose_of_text(
@@ -264,6 +271,13 @@ def _with_prose_of_text(
     for position, cell in enumerate(edited.cells):
         if cell.get("id") == _INSTALL_ID:
             continue
+        if cell.get("attachments"):
+            raise _not_taken(
+                chapter,
+                position,
+                "it holds a pasted image, which a text cannot hold (save it as a file in "
+                "book/_static instead)",
+            )
         taken = nbformat.from_dict(cell)
         for key in _VOLATILE_METADATA:
             taken.metadata.pop(key, None)
@@ -338,6 +352,8 @@ def _inputs(notebook: NotebookNode) -> list[Any]:
             cell.cell_type,
             cell.source,
             {key: value for key, value in cell.metadata.items() if key not in _VOLATILE_METADATA},
+            # Only where there is one: digests were written before pasted images counted.
+            *([cell.attachments] if cell.get("attachments") else ()),
         )
         for cell in notebook.cells
     ]

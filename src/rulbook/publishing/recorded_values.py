@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import TypeAdapter
+
 from rulbook import paths
 from rulbook.errors import RulbookError
 from rulbook.publishing.chapters import Chapter, chapters
@@ -37,17 +39,18 @@ def read(layout: Layout) -> Values:
     """Return all recorded values.
 
     Raises:
-        RulbookError: the file is not JSON.
+        RulbookError: the file is not JSON, or not that of values by chapter.
     """
     path = file_of(layout)
     if not path.is_file():
         return {}
     try:
-        values: Values = json.loads(path.read_text(encoding="utf-8"))
+        values = TypeAdapter(Values).validate_json(path.read_bytes())
     except ValueError as fault:
+        said = " ".join(str(fault).split())
         raise RulbookError(
-            f"'{path}' is not JSON ({fault}): take the committed one, or delete it and run "
-            "`rulbook execute` on the real data."
+            f"'{path}' does not hold the values of chapters ({said}): take the committed one, or "
+            "delete it and run `rulbook execute` on the real data."
         ) from fault
     return values
 

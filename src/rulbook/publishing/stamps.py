@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import TypeAdapter
+
 from rulbook import paths
 from rulbook.errors import RulbookError
 from rulbook.options import RequestedSource
@@ -138,8 +140,8 @@ def _code_now(chapter: Chapter, stamp: Stamp) -> Code | None:
 def read(chapter: Chapter) -> Stamp | None:
     """Return the stamp of a chapter, or ``None`` if it was not executed."""
     try:
-        stamp = Stamp(**json.loads(chapter.stamp.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        stamp = TypeAdapter(Stamp).validate_json(chapter.stamp.read_bytes())
+    except (OSError, ValueError):
         return None
     return stamp if chapter.executed.is_file() else None
 

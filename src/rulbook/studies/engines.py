@@ -97,10 +97,29 @@ def _loky(jobs: int) -> Iterator[Callable[[], Engine]]:
         return Engine(started[-1], lambda: jobs, (BrokenProcessPool,), shares_fate=True)
 
     try:
-        yield start
+        with _no_module_from_here():
+            yield start
     finally:
         for executor in started:
             executor.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]
+
+
+@contextmanager
+def _no_module_from_here() -> Iterator[None]:
+    """Let processes that start meanwhile import nothing from the working folder.
+
+    A ``queue.py`` may lie there. loky's own process that tracks resources starts with it too, and
+    takes no environment of its own.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 @contextmanager

@@ -32,12 +32,20 @@ def study_of(code: OwnCode) -> Study:
 
     code.on_epoch()
 
+    asked: list[bool] = []
+
     def configs() -> Iterator[RunConfig]:
         try:
             given = list(runs())
-        except RulbookError:
+            if not asked and given != list(runs()):
+                raise UsageError(
+                    f"`runs` of '{code.name}' yields other configurations at every call, so the "
+                    "study would never end: draw its seeds from a generator with a fixed seed."
+                )
+            asked.append(True)
+        except (RulbookError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise code.fault(error) from error
         if not given:
             raise UsageError(f"`runs` of '{code.name}' yields no configuration.")
@@ -66,6 +74,9 @@ def with_settings(configs: Iterable[RunConfig], settings: Sequence[str]) -> list
 
     """
     choices = [_parsed(setting) for setting in settings]
+    names = [name for name, _ in choices]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"'{twice[0]}' is set twice: write {twice[0]}=VALUE,VALUE.")
     changed = []
     for config in configs:
         for values in product(*(values for _, values in choices)):
@@ -84,12 +95,14 @@ def _parsed(setting: str) -> tuple[str, list[object]]:
         return name, json.loads(f"[{text}]")
     except json.JSONDecodeError:
         return name, [_value(part) for part in text.split(",")]
+    except (ValueError, RecursionError):  # more digits or brackets than Python reads
+        raise UsageError(f"The value of '{name}' is too long: write a shorter one.") from None
 
 
 def _value(text: str) -> object:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -100,7 +100,7 @@ class Claims:
     def _is_stale(self, claim: Path) -> bool:
         try:
             age = abs(time.time() - claim.stat().st_mtime)  # the clock may have been put back
-            host, _, process = claim.read_text(encoding="utf-8").partition(" ")
+            host, _, process = claim.read_text(encoding="utf-8", errors="replace").partition(" ")
         except FileNotFoundError:
             return True
         if host == socket.gethostname() and process.isdigit() and not _is_alive(int(process)):
@@ -121,7 +121,7 @@ class Claims:
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # no process can have so large a number
         return False
     except PermissionError:
         pass

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -65,8 +66,7 @@ class OwnCode:
         on_epoch = getattr(self.load(), "on_epoch", None)
         if on_epoch is not None and (
             not callable(on_epoch)
-            or inspect.isgeneratorfunction(on_epoch)
-            or inspect.iscoroutinefunction(on_epoch)
+            or any(is_never_run(called) for called in (on_epoch, type(on_epoch).__call__))
         ):
             raise UsageError(
                 f"`on_epoch` of '{self.name}' must be a plain function of config, index and epoch."
@@ -75,10 +75,23 @@ class OwnCode:
 
     def fault(self, error: BaseException) -> RulbookError:
         """Return the sentence for what its code raised."""
-        said = " ".join(str(error).split())
+        said = textwrap.shorten(str(error)[:_LONGEST_SAID], _LONGEST_SAID, placeholder=" …")
         return RulbookError(
             f"'{self.name}' cannot be executed: {type(error).__name__}{said and ': '}{said}."
         )
+
+
+def is_never_run(function: object) -> bool:
+    """Return whether calling a function only makes a generator or coroutine of its body."""
+    return (
+        inspect.isgeneratorfunction(function)
+        or inspect.iscoroutinefunction(function)
+        or inspect.isasyncgenfunction(function)
+    )
+
+
+_LONGEST_SAID = 500
+"""Characters of what somebody's code raised that a sentence quotes."""
 
 
 @cache
@@ -89,9 +102,9 @@ def _load(code: OwnCode) -> ModuleType:
     sys.modules[module.__name__] = module  # dataclasses look there
     try:
         exec(compile(code.source, code.name, "exec"), module.__dict__)
-    except RulbookError:
+    except (RulbookError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise code.fault(error) from error
     return module
 

@@ -74,7 +74,9 @@ def try_run(config: RunConfig, run: Callable[[RunConfig], RunRecord]) -> Attempt
     keep_freed_memory()
     try:
         return Attempt(config.key(), run(config))
-    except (Exception, SystemExit) as error:  # code of one's own may leave
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # code of one's own may leave
         said = str(error) if isinstance(error, RulbookError) else f"{type(error).__name__}: {error}"
         return Attempt(config.key(), None, said, _is_of_machine(error))
 
