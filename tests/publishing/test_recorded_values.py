@@ -6,6 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from rulbook.errors import RulbookError
 from rulbook.publishing import recorded_values
 from rulbook.publishing.chapters import chapters
 

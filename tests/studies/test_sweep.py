@@ -241,6 +241,17 @@ def test_a_claim_that_names_nobody_is_given_up_in_seconds(tmp_path):
         assert claims.take("key")
 
 
+@pytest.mark.parametrize("content", [b"\xff", f"{socket.gethostname()} {10**20}".encode()])
+def test_a_claim_that_nobody_can_have_written_is_given_up(tmp_path, content):
+    folder = tmp_path / "claims"
+    folder.mkdir()
+    claim = folder / "key"
+    claim.write_bytes(content)
+    os.utime(claim, (0, time.time() - 3600))
+    with Claims(folder) as claims:
+        assert claims.take("key")
+
+
 @pytest.mark.parametrize("seconds", [-3600, 3600])
 @pytest.mark.parametrize("host", [socket.gethostname(), "another-machine"])
 def test_a_claim_without_a_sign_of_life_for_an_hour_counts_for_nothing(tmp_path, host, seconds):
