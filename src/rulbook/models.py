@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rulbook.data.prepare import HEALTH_STATES
-from rulbook.errors import unknown_name
+from rulbook.errors import UsageError, unknown_name
 
 Size = Literal["paper", "compact"]
 
@@ -66,6 +66,37 @@ class Architecture:
     recurrent_dropout: float
     attention_dropout: float
     funnel_dropout: float
+
+    def __post_init__(self) -> None:
+        """Check that such a network can be built.
+
+        Raises:
+            UsageError: a width is no whole number of 1 or more, there are not three convolutions,
+                the funnel is empty, a rate is not between 0 and 1, or the attention heads do not
+                share the hidden units of both directions evenly.
+
+        """
+        widths = (*self.convolutions, self.recurrent_units, self.attention_heads, *self.funnel)
+        if not all(type(width) is int and width >= 1 for width in widths):
+            raise UsageError(
+                f"Widths and heads of an architecture are whole numbers of 1 or more, not {widths}."
+            )
+        if len(self.convolutions) != 3 or not self.funnel:
+            raise UsageError(
+                f"An architecture has three convolutions and a funnel of one layer or more, not "
+                f"{len(self.convolutions)} and {len(self.funnel)}."
+            )
+        if 2 * self.recurrent_units % self.attention_heads:
+            raise UsageError(
+                f"{self.attention_heads} attention heads cannot share {2 * self.recurrent_units} "
+                f"units evenly, two for each of recurrent_units: choose a divisor."
+            )
+        rates = (
+            *(self.convolution_dropout, self.recurrent_dropout),
+            *(self.attention_dropout, self.funnel_dropout),
+        )
+        if not all(0 <= rate <= 1 for rate in rates):
+            raise UsageError(f"Dropout rates are between 0 and 1, not {rates}.")
 
     def with_dropout(self, rate: float) -> "Architecture":
         """Return it with the source's uniform ``rate``: half of it on convolutions."""

@@ -16,8 +16,11 @@ RequestedDevice = Literal["auto", "cpu", "cuda", "mps"]
 EngineName = Literal["loky", "dask"]
 """What computes the runs of a sweep: processes of this machine, or a Dask cluster."""
 
+LARGEST_RANDOM_STATE = 2**32 - 1
+"""Largest seed that scikit-learn takes."""
+
 LARGEST_SEED = 2**31 - 1
-"""Chapters count up from their seed, and scikit-learn takes none above 2³² − 1."""
+"""Largest seed of a chapter, which counts up from it: half of ``LARGEST_RANDOM_STATE``."""
 
 
 def check_parameters(

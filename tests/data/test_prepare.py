@@ -87,6 +87,30 @@ class TestRecipe:
         with pytest.raises(ValidationError):
             Recipe.model_validate(bad)
 
+    @pytest.mark.parametrize(
+        ("change", "says"),
+        [
+            ({"windw": 50}, "Unknown choice of a recipe 'windw'"),
+            ({"split_by": "engine"}, "split_by"),
+            ({"features": "sensorss"}, "features"),
+            ({"window": 0}, "window"),
+            ({"window": True}, "window: give a number"),
+            ({"health_thresholds": (True, False)}, "health_thresholds"),
+            ({"split_seed": 2**40}, "split_seed"),
+        ],
+        ids=str,
+    )
+    def test_a_change_is_checked_as_a_new_recipe_is(
+        self, change: dict[str, object], says: str
+    ) -> None:
+        with pytest.raises(UsageError, match=says):
+            Recipe().with_changes(**change)
+        with pytest.raises(UsageError, match=says):
+            Recipe().model_copy(update=change)
+
+    def test_a_change_that_can_be_is_made(self) -> None:
+        assert Recipe().model_copy(update={"window": 50}) == Recipe(window=50)
+
 
 class TestHealthState:
     def test_boundaries(self) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -150,3 +152,22 @@ def test_folded_attention_is_the_layers_own(size):
     folded = results(attend_from(query.squeeze(1), sequence, layer))
     own = results(layer(query, sequence, sequence, need_weights=False)[0].squeeze(1))
     torch.testing.assert_close(folded, own, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"convolution_dropout": 2}, "between 0 and 1"),
+        ({"funnel_dropout": float("nan")}, "between 0 and 1"),
+        ({"recurrent_units": -1}, "1 or more"),
+        ({"recurrent_units": True}, "1 or more"),
+        ({"funnel": ()}, "funnel of one layer or more"),
+        ({"funnel": (48, 0)}, "1 or more"),
+        ({"convolutions": (16, 32)}, "three convolutions"),
+        ({"attention_heads": 5}, "cannot share 64 units evenly"),
+    ],
+    ids=str,
+)
+def test_an_architecture_that_cannot_be_built_is_refused(change, says):
+    with pytest.raises(UsageError, match=says):
+        replace(ARCHITECTURES["compact"], **change)

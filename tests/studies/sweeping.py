@@ -32,7 +32,7 @@ def fake_run(action: str = "pass") -> Callable[[RunConfig], RunRecord]:
         exec(textwrap.dedent(action), {"config": config, "os": os, "time": time})
         return RunRecord(
             config=config,
-            status="completed",
+            status="diverged",  # a completed run would have to have predictions
             wall_seconds=0.0,
             device="cpu",
             versions={},

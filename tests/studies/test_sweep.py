@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from rulbook import paths
-from rulbook.errors import RulbookError
+from rulbook.errors import RulbookError, UsageError
 from rulbook.studies.run_claims import Claims
 from rulbook.studies.sweep import MAX_TRIES, failures_folder, runs_folder, status, sweep
+from rulbook.training import RunConfig, RunRecord
 
 from .sweeping import at_most, configs, fake_run, wait_until
 
@@ -86,7 +87,7 @@ def test_a_stopped_parent_leaves_whole_records_and_the_rest_to_do(results, endin
         paths.results = lambda: Path({str(results)!r})
         def run(config):
             time.sleep(0.2)
-            return RunRecord(config=config, status="completed", wall_seconds=0.0, device="cpu",
+            return RunRecord(config=config, status="diverged", wall_seconds=0.0, device="cpu",
                              versions={{}}, source_digest="")
         sweep([base_config("FD001", seed) for seed in range(30)], jobs=1, run=run,
               on_attempt=lambda outcome: print("done", flush=True))
@@ -140,6 +141,31 @@ def test_a_failed_run_is_tried_again_when_that_is_asked_for():
     assert not list(failures_folder().iterdir())
 
 
+def test_a_record_that_could_not_be_read_is_a_failure_of_its_run():
+    def run(config):
+        return RunRecord(
+            config=config,
+            status="completed",
+            epochs=[],
+            wall_seconds=0.0,
+            device="cpu",
+            versions={},
+            source_digest="",
+        )
+
+    attempts = []
+    sweep(configs(1), jobs=1, run=run, on_attempt=attempts.append)
+    assert status(configs(1)).failed == 1
+    assert "its record is of a completed run, yet has no predictions" in attempts[0].failure
+    assert not list(runs_folder().glob("*.json"))
+
+
+def test_a_configuration_that_nothing_checked_is_refused_before_the_first_run():
+    choices = dict(configs(1)[0])
+    with pytest.raises(UsageError, match="seed"):
+        sweep([RunConfig.model_construct(**choices | {"seed": -1})], jobs=1, run=fake_run())
+
+
 def test_an_emptied_record_counts_as_missing():
     sweep(configs(2), jobs=1, run=fake_run())
     (runs_folder() / f"{configs(1)[0].key()}.json").write_text("")
@@ -187,7 +213,7 @@ def _sweep_in_another_process(results, number, jobs, seconds, note):
             with open({str(note)!r}, "a") as file:
                 print(os.getpid(), config.seed, file=file)
             time.sleep({seconds})
-            return RunRecord(config=config, status="completed", wall_seconds=0.0, device="cpu",
+            return RunRecord(config=config, status="diverged", wall_seconds=0.0, device="cpu",
                              versions={{}}, source_digest="")
         sweep([base_config("FD001", seed) for seed in range({number})], jobs={jobs}, run=run)
     """

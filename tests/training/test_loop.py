@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from rulbook.errors import UsageError
 from rulbook.training import loop, train
 from rulbook.training.auxiliary import auxiliary_labels
+from rulbook.training.baselines import fit_baseline
 from rulbook.training.evaluation import Evaluator
-from rulbook.training.loop import average_decay
+from rulbook.training.loop import average_decay, watch_first_steps
 from rulbook.weighting.registry import get_loss
 
 RECORDED = {"wall_seconds", "source_digest", "versions"}
@@ -16,6 +18,30 @@ RECORDED = {"wall_seconds", "source_digest", "versions"}
 
 def numbers(record):
     return record.model_dump(exclude=RECORDED)
+
+
+def test_a_batch_that_the_training_windows_do_not_fill_is_refused(simulated, short_run):
+    windows = len(simulated.train)
+    too_large = short_run.with_changes(batch_size=windows + 1)
+    for run in (train, lambda *given: watch_first_steps(*given, steps=1)):
+        with pytest.raises(UsageError, match=f"batch_size of at most {windows}"):
+            run(too_large, simulated)
+
+
+def test_windows_of_one_health_state_are_refused(simulated, short_run):
+    degrading = np.ones_like(simulated.train.health)
+    alike = dataclasses.replace(
+        simulated, train=dataclasses.replace(simulated.train, health=degrading)
+    )
+    with pytest.raises(UsageError, match="are all 'degrading'"):
+        train(short_run, alike)
+
+
+def test_a_baseline_is_not_trained_and_a_network_no_baseline(simulated, short_run):
+    with pytest.raises(UsageError, match="'constant' is a baseline"):
+        train(short_run.with_changes(network="constant"), simulated)
+    with pytest.raises(UsageError, match="Unknown baseline 'compact'"):
+        fit_baseline(short_run, simulated)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from rulbook.data import Recipe
 from rulbook.errors import RulbookError, UsageError
 from rulbook.training import PROTOCOL, RunConfig, train
 from rulbook.training.baselines import fit_baseline
@@ -180,6 +181,11 @@ def test_a_record_under_another_name_is_refused(record, tmp_path):
         ({"batch_size": 0}, "batch_size"),
         ({"learning_rate": math.inf}, "learning_rate"),
         ({"network": "big"}, "network"),
+        ({"seed": True}, "seed: give a number, not the truth value True"),
+        ({"seed": 2**64}, "seed"),
+        ({"patience": False}, "patience"),
+        ({"clip_norm": np.True_}, "clip_norm"),
+        ({"recipe": Recipe.model_construct(window=0)}, r"recipe\.window"),
     ],
 )
 @pytest.mark.parametrize(
@@ -237,6 +243,30 @@ def test_data_that_the_configuration_does_not_describe_are_refused(
 def test_a_run_of_another_protocol_is_not_computed(simulated, short_run):
     with pytest.raises(UsageError, match=f"protocol {PROTOCOL + 1}"):
         train(short_run.with_changes(protocol=PROTOCOL + 1), simulated)
+
+
+@pytest.mark.parametrize(
+    ("unchecked", "says"),
+    [
+        ({"seed": -1}, "seed"),
+        ({"seed": "3"}, "seed"),
+        ({"seed": True}, "seed"),
+        ({"batch_size": 32.0}, "batch_size"),
+        ({"weighting": "gabba"}, "gabba"),
+        ({"recipe": Recipe.model_construct(windw=50, window=0)}, "window"),
+    ],
+    ids=str,
+)
+def test_a_run_that_nothing_checked_is_not_computed(simulated, unchecked, says):
+    choices = {"subset": "FD001", "data_digest": simulated.digest}
+    config = RunConfig.model_construct(**choices | unchecked)
+    with pytest.raises(UsageError, match=says):
+        train(config, simulated)
+
+
+def test_a_run_without_what_it_must_have_is_not_computed(simulated):
+    with pytest.raises(UsageError, match="data_digest: field required"):
+        train(RunConfig.model_construct(subset="FD001"), simulated)
 
 
 def test_what_is_called_after_an_epoch_cannot_change_the_record(simulated, short_run, record):

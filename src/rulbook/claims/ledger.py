@@ -9,14 +9,15 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType, NoneType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ConfigDict, Field, StringConstraints, ValidationError
 from pydantic import field_validator as check_field
 from pydantic import model_validator as check_row
 
 from rulbook import paths
+from rulbook.checked import Choices
 from rulbook.errors import RulbookError, unknown_name
 
 
@@ -92,19 +93,18 @@ _FIGURE = re.compile(
 Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class OtherPlace(_Strict):
+class OtherPlace(Choices):
     """The second of two places where the source contradicts itself."""
+
+    model_config = ConfigDict(strict=True)
+    _noun: ClassVar[str] = "second place"
 
     where: Sentence
     statement: Sentence
     printed: bool | str | None = None
 
 
-class Claim(_Strict):
+class Claim(Choices):
     """One row of the ledger.
 
     ``printed`` keeps the figure as the source prints it: a truth value for a statement in words,
@@ -112,6 +112,9 @@ class Claim(_Strict):
     as a number is compared as one; a leading ``~`` marks a figure that the source itself calls
     approximate and asks for an explicit ``tolerance``.
     """
+
+    model_config = ConfigDict(strict=True)
+    _noun: ClassVar[str] = "claim"
 
     id: Annotated[str, StringConstraints(pattern=r"^[nl]\d+\.\d-[a-z0-9]+(-[a-z0-9]+)*$")]
     section: Literal["000", "001", "002", "003", "004"]

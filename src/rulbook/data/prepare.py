@@ -5,19 +5,21 @@ number that comes from a validation or test engine enters the training windows.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from rulbook.checked import Choices, RealNumber, WholeNumber
 from rulbook.data.checks import FleetError, check_cycles, check_rows, check_rul
 from rulbook.data.cmapss import SETTINGS, SUBSETS, Fleet, Source
 from rulbook.data.cmapss import digest as published_digest
 from rulbook.data.scaling import ConditionScaler
 from rulbook.data.simulate import digest as simulated_digest
 from rulbook.errors import UsageError, unknown_name
+from rulbook.options import LARGEST_RANDOM_STATE
 from rulbook.typing import Integers
 
 SingleFloats = npt.NDArray[np.float32]
@@ -36,7 +38,7 @@ HEALTH_THRESHOLDS = (80, 30)
 _CONDITIONS = {"FD001": 1, "FD002": 6, "FD003": 1, "FD004": 6}
 
 
-class Recipe(BaseModel):
+class Recipe(Choices):
     """Choices that turn a fleet into windows; the defaults are the locked protocol.
 
     Attributes:
@@ -60,20 +62,20 @@ class Recipe(BaseModel):
         n_conditions: number of operating conditions; those of the subset where there is none.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    _noun: ClassVar[str] = "recipe"
 
     features: Literal["settings+sensors", "sensors"] = "settings+sensors"
-    window: int = Field(default=30, ge=1)
-    rul_cap: int | None = Field(default=RUL_CAP, ge=1)
-    health_thresholds: tuple[int, int] = HEALTH_THRESHOLDS
-    validation_fraction: float = Field(default=0.15, gt=0, lt=1)
-    split_seed: int = Field(default=0, ge=0)
+    window: WholeNumber = Field(default=30, ge=1)
+    rul_cap: WholeNumber | None = Field(default=RUL_CAP, ge=1)
+    health_thresholds: tuple[WholeNumber, WholeNumber] = HEALTH_THRESHOLDS
+    validation_fraction: RealNumber = Field(default=0.15, gt=0, lt=1)
+    split_seed: WholeNumber = Field(default=0, ge=0, le=LARGEST_RANDOM_STATE)
     split_by: Literal["unit", "window"] = "unit"
     cap_training_rul: bool = True
-    stride: int = Field(default=1, ge=1)
+    stride: WholeNumber = Field(default=1, ge=1)
     settings: tuple[str, ...] = SETTINGS
     sensors: tuple[str, ...] = Field(default=INFORMATIVE_SENSORS, min_length=1)
-    n_conditions: int | None = Field(default=None, ge=1)
+    n_conditions: WholeNumber | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _thresholds_descend(self) -> Self:

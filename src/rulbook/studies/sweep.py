@@ -15,7 +15,7 @@ from rulbook.options import EngineName, RequestedDevice
 from rulbook.studies.engines import Engine, engine_of
 from rulbook.studies.run_claims import Claims
 from rulbook.training import RunConfig, RunRecord
-from rulbook.training.described import check_protocol
+from rulbook.training.described import check_computable
 from rulbook.training.own_code import OwnCode, run_with
 from rulbook.training.workers import Attempt, run_one, try_run, what_is_missing_here
 
@@ -102,14 +102,14 @@ def sweep(
         run: what a run does in place of a training on the real data.
 
     Raises:
-        UsageError: a run is of another protocol than this package computes.
+        UsageError: this package cannot compute a run as its configuration says.
         RulbookError: the machine is at fault: no folder that can be written, no data, no device, no
             workers. Runs are not blamed for it. What can be asked before the first run is.
 
     """
     configs = list(configs)
     for config in configs:
-        check_protocol(config)
+        check_computable(config)
     open_states = {"missing", "failed"} if retry_failed else {"missing"}
     todo = {c.key(): c for c in configs if _state(c.key()) in open_states}
     with engine_of(engine, jobs, scheduler) as start:

@@ -1,15 +1,17 @@
 """The two sanity rows of every table: a tree ensemble on window statistics, and a constant."""
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rulbook.data.prepare import Prepared, Windows
+from rulbook.errors import unknown_name
 from rulbook.metrics import rmse
 from rulbook.training.config import RunConfig
 from rulbook.training.described import check_describes
+from rulbook.training.networks import Baseline
 from rulbook.training.record import RunRecord, TestPredictions, source_digest, versions
 
 if TYPE_CHECKING:
@@ -33,10 +35,12 @@ def fit_baseline(config: RunConfig, prepared: Prepared) -> RunRecord:
     """Fit the baseline that ``config.network`` names, with the library's defaults, no tuning.
 
     Raises:
-        UsageError: ``config`` describes other data than ``prepared``.
+        UsageError: ``config`` describes other data than ``prepared``, or names no baseline.
 
     """
     check_describes(config, prepared)
+    if config.network not in get_args(Baseline):
+        raise unknown_name("baseline", config.network, get_args(Baseline))
     started = time.perf_counter()
     rul, health = (
         _boosted(config, prepared) if config.network == "gradient_boosting" else _constant(prepared)

@@ -4,24 +4,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
+from rulbook.checked import Choices, RealNumber, WholeNumber
 from rulbook.data.cmapss import SUBSETS
 from rulbook.data.prepare import Recipe
 from rulbook.errors import UsageError, unknown_name
 from rulbook.losses import InnerLoss
 from rulbook.models import Architecture
 from rulbook.optimisers import Optimiser
+from rulbook.options import LARGEST_RANDOM_STATE
 from rulbook.training.networks import is_own, network_names
 from rulbook.weighting.registry import get_loss
 
@@ -54,7 +48,7 @@ Options = Annotated[
 """Options by name: given and written as a mapping, kept as pairs, which can be hashed."""
 
 
-class RunConfig(BaseModel):
+class RunConfig(Choices):
     """One training run under the locked protocol; the defaults are the protocol.
 
     Names are checked: a subset of C-MAPSS, a weighting method and its options. ``with_changes``
@@ -98,33 +92,33 @@ class RunConfig(BaseModel):
 
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    _noun: ClassVar[str] = "run"
 
-    protocol: int = PROTOCOL
+    protocol: WholeNumber = PROTOCOL
     subset: str
     data_digest: str
     recipe: Recipe = Recipe()
     weighting: str = "fixed_050"
     weighting_options: Options = ()
     inner_loss: InnerLoss = "mse"
-    seed: int = Field(default=42, ge=0)
+    seed: WholeNumber = Field(default=42, ge=0, le=LARGEST_RANDOM_STATE)
     network: str = "compact"
     architecture: Architecture | None = None
     rul_bias: Literal["default", "training_mean"] = "training_mean"
     target_unit: Literal["cycles", "cap"] = "cycles"
     auxiliary: Auxiliary = "health"
     optimiser: Optimiser = "adamw"
-    learning_rate: float = Field(default=1e-3, ge=0, allow_inf_nan=False)
-    weight_decay: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
-    batch_size: int = Field(default=256, ge=1)
-    batches_per_epoch: int | None = Field(default=None, ge=1)
-    max_epochs: int = Field(default=30, ge=1)
-    patience: int | None = Field(default=5, ge=1)
-    warm_up: float = Field(default=0.1, ge=0, le=1)
-    plateau_patience: int = Field(default=2, ge=0)
-    clip_norm: float | None = Field(default=1.0, gt=0, allow_inf_nan=False)
-    average_decay: float = Field(default=0.999, ge=0, le=1)
-    observe_every: int = Field(default=10, ge=1)
+    learning_rate: RealNumber = Field(default=1e-3, ge=0, allow_inf_nan=False)
+    weight_decay: RealNumber = Field(default=1e-4, ge=0, allow_inf_nan=False)
+    batch_size: WholeNumber = Field(default=256, ge=1)
+    batches_per_epoch: WholeNumber | None = Field(default=None, ge=1)
+    max_epochs: WholeNumber = Field(default=30, ge=1)
+    patience: WholeNumber | None = Field(default=5, ge=1)
+    warm_up: RealNumber = Field(default=0.1, ge=0, le=1)
+    plateau_patience: WholeNumber = Field(default=2, ge=0)
+    clip_norm: RealNumber | None = Field(default=1.0, gt=0, allow_inf_nan=False)
+    average_decay: RealNumber = Field(default=0.999, ge=0, le=1)
+    observe_every: WholeNumber = Field(default=10, ge=1)
     watch_test: bool = False
     precision: Precision = "float32"
 
@@ -152,26 +146,6 @@ class RunConfig(BaseModel):
         _check_weighting(self.weighting, self.weighting_options)
         return self
 
-    def with_changes(self, **changes: object) -> Self:
-        """Return this configuration with other choices, checked as a new one is.
-
-        Raises:
-            UsageError: there is no such choice, or it cannot have that value.
-
-        """
-        for name in changes:
-            if name not in type(self).model_fields:
-                raise unknown_name("choice of a run", name, type(self).model_fields)
-        choices = {name: getattr(self, name) for name in type(self).model_fields}
-        try:
-            return type(self)(**choices | changes)
-        except ValidationError as error:
-            raise UsageError(f"A run cannot be changed so: {first_fault(error)}.") from None
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002 - Pydantic's signature; everything in here is frozen
-        """Return ``with_changes(**update)``: Pydantic's own method would check nothing."""
-        return self.with_changes(**update or {})
-
     def key(self) -> str:
         """Return the SHA-256 of the canonical JSON of this configuration.
 
@@ -182,14 +156,6 @@ class RunConfig(BaseModel):
         choices = self.model_dump(mode="json", exclude_defaults=True) | {"protocol": self.protocol}
         canonical = json.dumps(choices, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def first_fault(error: ValidationError) -> str:
-    """Return what Pydantic says first, in a few words: the field and what is wrong with it."""
-    fault = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in fault["loc"])
-    what = fault["msg"][:1].lower() + fault["msg"][1:]
-    return f"{where}: {what}" if where else what
 
 
 @cache

@@ -5,13 +5,15 @@ from rulbook.errors import UsageError
 from rulbook.training.config import PROTOCOL, RunConfig
 
 
-def check_protocol(config: RunConfig) -> None:
-    """Check that this package computes the run as its configuration says.
+def check_computable(config: RunConfig) -> None:
+    """Check that this package computes the run as its configuration says, and reads its record.
 
     Raises:
-        UsageError: it is of another protocol, and its record could not be read.
+        UsageError: it is of another protocol, or has a choice that it cannot have, which
+            ``model_construct`` lets pass.
 
     """
+    config.check()
     if config.protocol != PROTOCOL:
         raise UsageError(
             f"The run is configured for protocol {config.protocol}, and this package computes "
@@ -23,11 +25,11 @@ def check_describes(config: RunConfig, prepared: Prepared) -> None:
     """Check that the record of this run on these data would say the truth.
 
     Raises:
-        UsageError: subset, digest or recipe of ``config`` is not that of ``prepared``, or its
-            protocol not that of this package.
+        UsageError: subset, digest or recipe of ``config`` is not that of ``prepared``, or this
+            package cannot compute the run.
 
     """
-    check_protocol(config)
+    check_computable(config)
     for name, described, given in (
         ("subset", config.subset, prepared.subset),
         ("data_digest", config.data_digest, prepared.digest),

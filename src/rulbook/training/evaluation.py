@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rulbook.data.prepare import Prepared, Windows
+from rulbook.data.prepare import HEALTH_STATES, Prepared, Windows
+from rulbook.errors import UsageError
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.metrics import health_accuracy, linear_probe, mean_error, recall_per_class, rmse
 from rulbook.models import DualTaskModel
@@ -77,9 +78,17 @@ class Evaluator:
         """Return how well a linear classifier reads the health state of validation windows off z.
 
         It is fitted on training windows.
+
+        Raises:
+            UsageError: they are all of one health state.
         """
         fit, score = prepared.train, prepared.validation
         rows = np.linspace(0, len(fit) - 1, min(_PROBE_WINDOWS, len(fit))).astype(int)
+        if len(np.unique(fit.health[rows])) < 2:
+            raise UsageError(
+                f"The training windows are all '{HEALTH_STATES[fit.health[0]]}', and there is no "
+                f"health state to tell from another: choose other health_thresholds."
+            )
         scores = linear_probe(
             self.features(model, fit.take(rows)),
             fit.health[rows],

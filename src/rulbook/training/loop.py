@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from rulbook.training.auxiliary import auxiliary_labels
 from rulbook.training.config import RunConfig
 from rulbook.training.described import check_describes
 from rulbook.training.evaluation import Evaluator, cycles_per_unit, rul_cap
-from rulbook.training.networks import build_own, is_own
+from rulbook.training.networks import Baseline, build_own, is_own
 from rulbook.training.packing import PackedParameters
 from rulbook.training.record import (
     EpochRecord,
@@ -88,8 +88,10 @@ def train_network(
             epoch.validation.rmse, index)``.
 
     Raises:
-        UsageError: ``config`` describes other data than ``prepared``, a network of one's own lacks
-            a part that trainings use, or a method of one's own does not name its weights so.
+        UsageError: ``config`` describes other data than ``prepared``, the training windows do not
+            fill one batch or are all of one health state, the run is of a baseline, a network of
+            one's own lacks a part that trainings use, or a method of one's own does not name its
+            weights so.
 
     """
     check_describes(config, prepared)
@@ -145,7 +147,8 @@ def watch_first_steps(
 
     Raises:
         NonFiniteLossError: a loss stopped being finite.
-        UsageError: ``config`` describes other data than ``prepared``.
+        UsageError: ``config`` describes other data than ``prepared``, the training windows do not
+            fill one batch, or the run is of a baseline.
 
     """
     check_describes(config, prepared)
@@ -186,9 +189,15 @@ def new_model(config: RunConfig, prepared: Prepared) -> DualTaskModel:
     """Return the network at its start; draws from PyTorch's global random state.
 
     Raises:
-        UsageError: a network of one's own lacks a part that trainings use.
+        UsageError: the run is of a baseline, or a network of one's own lacks a part that trainings
+            use.
 
     """
+    if config.network in get_args(Baseline):
+        raise UsageError(
+            f"'{config.network}' is a baseline and no network to train: give its run to "
+            f"fit_baseline of rulbook.training.baselines, or choose another network."
+        )
     if is_own(config.network):
         model = build_own(config.network, prepared.n_features, config.recipe.window)
     else:
@@ -265,6 +274,11 @@ class _Run:
         labels = auxiliary_labels(config.auxiliary, train_windows, config.seed)
         self.health = torch.from_numpy(labels).to(device)
         whole_batches = len(train_windows) // config.batch_size
+        if not whole_batches:
+            raise UsageError(
+                f"A batch of {config.batch_size} windows is larger than all {len(train_windows)} "
+                f"training windows: choose a batch_size of at most {len(train_windows)}."
+            )
         self.steps_per_epoch = min(whole_batches, config.batches_per_epoch or whole_batches)
         self.total_steps = self.steps_per_epoch * config.max_epochs
         self.step = 0

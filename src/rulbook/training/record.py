@@ -21,9 +21,10 @@ from pydantic import (
 )
 
 from rulbook import paths
+from rulbook.checked import first_fault
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.errors import RulbookError
-from rulbook.training.config import RunConfig, first_fault
+from rulbook.training.config import RunConfig
 from rulbook.training.record_checks import faults_of
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -223,11 +224,29 @@ def read_record(path: Path) -> RunRecord:
             f"({str(error).rstrip('.')}): execute the file that adds its method or network "
             f"(`rulbook records --code FILE`), or delete the record."
         ) from None
-    for fault in faults_of(record):
+    if fault := _first_fault_of(record, path.stem):
         raise _unbelievable(path, fault)
-    if record.config.key() != path.stem:
-        raise _unbelievable(path, f"holds another run than its name says, {record.config.key()}")
     return record
+
+
+def fault_when_read(record: RunRecord) -> str:
+    """Return why a record that is not written yet could not be read, as the end of a sentence.
+
+    It is empty where the record can be read.
+    """
+    try:
+        again = RunRecord.model_validate_json(record.model_dump_json(), strict=True)
+    except ValidationError as error:
+        return f"is not a run record ({first_fault(error)})"
+    return _first_fault_of(again, record.config.key())
+
+
+def _first_fault_of(record: RunRecord, key: str) -> str:
+    """Return what is wrong with a record that was read under a name; nothing if it is sound."""
+    if record.config.key() != key:
+        other = f"holds another run than its name says, {record.config.key()}"
+        return next(faults_of(record), other)
+    return next(faults_of(record), "")
 
 
 def _unbelievable(path: Path, fault: str) -> RulbookError:

@@ -22,7 +22,7 @@ from rulbook.training.config import RunConfig
 from rulbook.training.device import choose_device
 from rulbook.training.loop import train
 from rulbook.training.networks import Baseline
-from rulbook.training.record import EpochRecord, RunRecord
+from rulbook.training.record import EpochRecord, RunRecord, fault_when_read
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Names of glibc's ``malloc.h``; both take bytes, the second at most 32 MiB."""
@@ -70,10 +70,16 @@ def _prepared(subset: str, recipe: Recipe) -> Prepared:
 
 
 def try_run(config: RunConfig, run: Callable[[RunConfig], RunRecord]) -> Attempt:
-    """Do one run and return what became of it, whatever it raises."""
+    """Do one run and return what became of it, whatever it raises.
+
+    A record that could not be read is none: its run would count as done for ever.
+    """
     keep_freed_memory()
     try:
-        return Attempt(config.key(), run(config))
+        record = run(config)
+        if fault := fault_when_read(record):
+            return Attempt(config.key(), None, f"its record {fault}")
+        return Attempt(config.key(), record)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # code of one's own may leave
