@@ -49,6 +49,28 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "NaN in a sensor": (train_with("sensor_4", np.nan), r"'sensor_4'.*is nan in row 5 \(unit 1, "),
     "infinity in a sensor": (train_with("sensor_4", -np.inf), "-inf"),
     "a sensor beyond single precision": (train_with("sensor_4", 1e300), r"1e\+300"),
+    "a reading that is infinite once it is scaled": (
+        lambda fleet: test_with("sensor_9", 3e38)(
+            replace(fleet, train=fleet.train.assign(sensor_9=fleet.train["sensor_9"] * 1e-6))
+        ),
+        r"'sensor_9' of engine 1 is 3e\+38 in cycle .*too far",
+    ),
+    "units beyond what a float tells apart": (
+        lambda fleet: replace(fleet, train=fleet.train.assign(unit=fleet.train["unit"] * 1e19)),
+        r"'unit' of the training engines.*too large",
+    ),
+    "units beyond int64": (
+        lambda fleet: replace(
+            fleet, test=fleet.test.assign(unit=fleet.test["unit"].astype("uint64") + 2**63)
+        ),
+        r"'unit' of the test engines.*too large",
+    ),
+    "an RUL beyond single precision": (
+        rul_with(lambda rul: rul.astype(float).where(rul.index != 2, 1e30)),
+        r"engine 2.*is 1e\+30",
+    ),
+    "RUL as a list": (rul_with(list), "is a list and no series"),
+    "RUL as a frame": (rul_with(lambda rul: rul.to_frame()), "is a DataFrame and no series"),
     "NaN in a test sensor": (test_with("sensor_9", np.nan), r"'sensor_9' of the test engines"),
     "NaN in a setting": (train_with("setting_1", np.nan), "'setting_1'"),
     "NaN cycle": (train_with("cycle", np.nan), "'cycle'.*nan"),
@@ -240,6 +262,25 @@ class TestOwnFleet:
         assert "\n" not in told
         assert told.endswith(".")
         event(told if told == "taken." else "refused")
+
+    def test_what_is_no_table_is_named(self, fleet: Fleet) -> None:
+        tables: tuple[Any, ...] = (fleet.train, fleet.test, fleet.test_rul)
+        for position, other, said in (
+            (0, fleet.train.to_numpy(), "training engines are a ndarray"),
+            (1, None, "test engines are a NoneType"),
+            (2, list(fleet.test_rul), "RUL of the test engines is a list"),
+            (2, fleet.test_rul.to_frame(), "RUL of the test engines is a DataFrame"),
+            (0, fleet.train.assign(notes=[[]] * len(fleet.train)), "leave out columns"),
+        ):
+            given = list(tables)
+            given[position] = other
+            with pytest.raises(FleetError, match=said):
+                own_fleet(*given)
+
+    def test_the_name_of_an_index_does_not_matter(self, fleet: Fleet) -> None:
+        named = fleet.train.sample(frac=1.0, random_state=0).set_index("unit", drop=False)
+        found = prepare(replace(fleet, train=named)).train
+        np.testing.assert_array_equal(found.x, prepare(fleet).train.x)
 
     def test_conditions_are_the_users(self) -> None:
         six = simulate("FD002")

@@ -118,6 +118,10 @@ class TestHealthState:
         np.testing.assert_array_equal(health_state(rul), [2, 2, 1, 1, 1, 0, 0, 0, 0])
         assert health_state(rul).dtype == np.int64
 
+    def test_nan_has_none(self) -> None:
+        with pytest.raises(ValueError, match="has no health state"):
+            health_state([100.0, np.nan])
+
     @given(npst.arrays(np.float64, st.integers(0, 30), elements=st.floats(0, 500)))
     def test_capping_changes_nothing_and_order_holds(self, rul: np.ndarray) -> None:
         np.testing.assert_array_equal(health_state(rul), health_state(np.minimum(rul, 125)))

@@ -12,8 +12,32 @@ _LARGEST = float(np.finfo(np.float32).max)
 """Features are single precision; a larger reading would become infinite."""
 
 
+_LARGEST_RUL = 2**24
+"""Cycles up to which every whole number is one in single precision, in which RUL are kept."""
+
+_LARGEST_INTEGER = {"f": 2**53, "u": 2**63 - 1}
+"""By kind of number, up to where one can be told from the next and be kept as int64."""
+
+
 class FleetError(RulbookError):
     """A fleet, or a table of engines, is not what it should be; the message says where."""
+
+
+def check_is_table(engines: object, what: str) -> None:
+    """Raise ``FleetError`` unless the engines, which the message calls ``what``, are a table."""
+    if not isinstance(engines, pd.DataFrame):
+        raise FleetError(
+            f"The {what} are a {type(engines).__name__}: give a pandas DataFrame, one row a cycle."
+        )
+
+
+def check_is_series(rul: object, what: str) -> None:
+    """Raise ``FleetError`` unless the RUL of the engines, called ``what``, are a series."""
+    if not isinstance(rul, pd.Series):
+        raise FleetError(
+            f"The RUL of the {what} is a {type(rul).__name__} and no series of numbers: give a "
+            f"pandas Series, indexed by unit."
+        )
 
 
 def check_rows(engines: pd.DataFrame, features: Sequence[str], what: str) -> None:
@@ -28,10 +52,7 @@ def check_rows(engines: pd.DataFrame, features: Sequence[str], what: str) -> Non
         FleetError: this is no table, or it is empty or lacks a column, or a value is not a finite
             number.
     """
-    if not isinstance(engines, pd.DataFrame):
-        raise FleetError(
-            f"The {what} are a {type(engines).__name__}: give a pandas DataFrame, one row a cycle."
-        )
+    check_is_table(engines, what)
     needed = ("unit", "cycle", *features)
     if engines.columns.has_duplicates:
         twice = engines.columns[engines.columns.duplicated()][0]
@@ -66,7 +87,8 @@ def check_cycles(engines: pd.DataFrame, what: str) -> None:
         what: what the message calls the table.
 
     Raises:
-        FleetError: a unit or a cycle is no whole number, or a cycle is missing or there twice.
+        FleetError: a unit or a cycle is no whole number, or so large that it cannot be told from
+            the next, or a cycle is missing or there twice.
     """
     unit, cycle = engines["unit"].to_numpy(), engines["cycle"].to_numpy()
     for name, numbers in (("unit", unit), ("cycle", cycle)):
@@ -75,6 +97,12 @@ def check_cycles(engines: pd.DataFrame, what: str) -> None:
             raise FleetError(
                 f"Column '{name}' of the {what} is {numbers[row]:g} in one row: number engines "
                 f"and cycles with whole numbers."
+            )
+        largest = _LARGEST_INTEGER.get(numbers.dtype.kind)
+        if largest and ((numbers > largest) | (numbers < -largest)).any():
+            raise FleetError(
+                f"Column '{name}' of the {what} goes up to {np.abs(numbers).max():g}, too large to "
+                f"tell one number from the next: number engines and cycles from 1."
             )
     step = np.diff(cycle)
     wrong = np.flatnonzero((unit[1:] == unit[:-1]) & (step != 1))
@@ -102,9 +130,10 @@ def check_rul(rul: pd.Series, units: npt.NDArray[np.int64], what: str) -> None:
 
     Raises:
         FleetError: an engine has none or two, an RUL has no engine, or one is no whole number of 0
-            or more.
+            or more, or beyond single precision.
     """
-    if not isinstance(rul, pd.Series) or not _are_real(rul) or pd.api.types.is_bool_dtype(rul):
+    check_is_series(rul, what)
+    if not _are_real(rul) or pd.api.types.is_bool_dtype(rul):
         raise FleetError(f"The RUL of the {what} is no series of numbers: index it by unit.")
     for unit in rul.index[rul.index.duplicated()]:
         raise FleetError(f"The RUL of engine {unit} of the {what} is there twice: keep one.")
@@ -115,10 +144,10 @@ def check_rul(rul: pd.Series, units: npt.NDArray[np.int64], what: str) -> None:
         raise FleetError(f"There is an RUL of engine {unit}, but no such {what}: {advice}")
     values = rul.to_numpy(dtype=np.float64, na_value=np.nan)
     for unit, value in zip(rul.index, values, strict=True):
-        if not (0 <= value <= _LARGEST and value == np.trunc(value)):
+        if not (0 <= value <= _LARGEST_RUL and value == np.trunc(value)):
             raise FleetError(
                 f"The RUL of engine {unit} of the {what} is {value:g}: give the cycles that it "
-                f"had left, a whole number of 0 or more."
+                f"had left, a whole number of 0 or more and at most {_LARGEST_RUL}."
             )
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from rulbook import reads
 from rulbook.data import cmapss
+from rulbook.data.checks import FleetError, check_is_series, check_is_table
 from rulbook.data.cmapss import Fleet, Source
 from rulbook.data.simulate import digest as simulated_digest
 from rulbook.data.simulate import simulate
@@ -66,16 +67,34 @@ def own_fleet(
 ) -> Fleet:
     """Return a fleet of one's own, named by the SHA-256 of what its tables hold.
 
-    Nothing is checked here: ``prepare`` does, for the columns that its recipe names.
+    What the tables hold is not checked here: ``prepare`` does, for the columns that its recipe
+    names.
 
     Args:
         train: run-to-failure engines, one row a cycle: ``unit``, ``cycle`` and any other columns.
         test: engines that stop before they fail, same columns.
         test_rul: RUL in cycles of each test engine at its last row, indexed by unit.
         name: what the fleet is called; a name of C-MAPSS promises its operating conditions.
+
+    Raises:
+        FleetError: one of the three is no table or no series, or holds what has no hash.
     """
+    check_is_table(train, "training engines")
+    check_is_table(test, "test engines")
+    check_is_series(test_rul, "test engines")
     identity = hashlib.sha256()
     for table in (train, test, test_rul.to_frame("rul")):
         identity.update("\n".join(map(str, table.columns)).encode())
-        identity.update(pd.util.hash_pandas_object(table).to_numpy().tobytes())
+        identity.update(_hashes(table))
     return Fleet(name, "own", identity.hexdigest(), train, test, test_rul)
+
+
+def _hashes(table: pd.DataFrame) -> bytes:
+    """Return the hashes of the rows, in their order."""
+    try:
+        return pd.util.hash_pandas_object(table).to_numpy().tobytes()
+    except TypeError as fault:
+        raise FleetError(
+            f"The tables hold what cannot be told apart ({fault}): leave out columns whose values "
+            f"are neither numbers nor text."
+        ) from fault

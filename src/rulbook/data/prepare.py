@@ -237,9 +237,14 @@ def health_state(
 
     Returns:
         Classes, int64, same shape: 0 normal, 1 degrading, 2 critical.
+
+    Raises:
+        ValueError: an RUL is NaN, which is above and below nothing.
     """
     normal_above, critical_up_to = thresholds
-    cycles = np.asarray(rul)
+    cycles = np.asarray(rul, dtype=np.float64)
+    if np.isnan(cycles).any():
+        raise ValueError("an RUL that is NaN has no health state: leave it out")
     return (cycles <= normal_above).astype(np.int64) + (cycles <= critical_up_to)
 
 
@@ -366,7 +371,8 @@ def _checked(engines: pd.DataFrame, recipe: Recipe, what: str) -> pd.DataFrame:
     unit, cycle = engines["unit"].to_numpy(), engines["cycle"].to_numpy()
     ascending = (unit[1:] > unit[:-1]) | ((unit[1:] == unit[:-1]) & (cycle[1:] > cycle[:-1]))
     if not ascending.all():
-        engines = engines.sort_values(["unit", "cycle"], ignore_index=True)
+        # An index that has the name of a column would be taken for it.
+        engines = engines.reset_index(drop=True).sort_values(["unit", "cycle"], ignore_index=True)
     check_cycles(engines, what)
     return engines.astype({"unit": "int64", "cycle": "int64"})
 

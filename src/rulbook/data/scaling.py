@@ -111,7 +111,8 @@ class ConditionScaler:
 
         Raises:
             FleetError: a column is missing, a value is not finite, or a row flies a condition that
-                no training engine flew.
+                no training engine flew, or is so far from them that its scaled value is none of
+                single precision.
         """
         check_rows(engines, self.feature_names, "engines to be scaled")
         return self.transform_checked(engines)
@@ -121,14 +122,28 @@ class ConditionScaler:
         flown = _columns(engines, self.settings)
         condition = self._condition(engines, flown)
         scaled = np.empty((len(engines), len(self.feature_names)), dtype=np.float32)
-        scaled[:, : len(self.settings)] = (flown - self.setting_mean) / self.setting_scale
         readings = _columns(engines, self.sensors)
-        for number in range(len(self.centres)):
-            rows = np.flatnonzero(condition == number)
-            scaled[rows, len(self.settings) :] = (
-                readings[rows] - self.sensor_mean[number]
-            ) / self.sensor_scale[number]
+        with np.errstate(over="ignore"):  # refused below, by name
+            scaled[:, : len(self.settings)] = (flown - self.setting_mean) / self.setting_scale
+            for number in range(len(self.centres)):
+                rows = np.flatnonzero(condition == number)
+                scaled[rows, len(self.settings) :] = (
+                    readings[rows] - self.sensor_mean[number]
+                ) / self.sensor_scale[number]
+        self._check_finite(scaled, engines)
         return scaled
+
+    def _check_finite(self, scaled: npt.NDArray[np.float32], engines: pd.DataFrame) -> None:
+        """Raise ``FleetError`` if a scaled value is beyond single precision."""
+        if np.isfinite(scaled).all():
+            return
+        row, column = (int(places[0]) for places in np.nonzero(~np.isfinite(scaled)))
+        where, name = engines.iloc[row], self.feature_names[column]
+        raise FleetError(
+            f"Column '{name}' of engine {where['unit']:g} is {where[name]:g} in cycle "
+            f"{where['cycle']:g}, too far from every training engine to be scaled: give the "
+            f"reading as it was, or leave the engine out."
+        )
 
     def _condition(self, engines: pd.DataFrame, flown: Floats) -> Integers:
         if self._clusters is None:
