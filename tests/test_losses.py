@@ -62,3 +62,27 @@ def test_inner_loss_is_chosen_by_name():
     prediction, target = torch.tensor([10.0]), torch.tensor([0.0])
     assert inner_rul_loss("mse", prediction, target, CAP) == 100
     assert inner_rul_loss("failure_weighted_mse", prediction, target, CAP) == 200
+
+
+@pytest.mark.parametrize("kind", ["mse", "failure_weighted_mse"])
+@pytest.mark.parametrize("make", [np.array, torch.tensor])
+@pytest.mark.parametrize(
+    ("prediction", "target", "says"),
+    [
+        ([[1.0], [2.0]], [1.0, 2.0], r"not \(2, 1\) and \(2,\)"),
+        ([1.0], [1.0, 2.0], r"not \(1,\) and \(2,\)"),
+        (1.0, [1.0, 2.0], r"not \(\) and \(2,\)"),
+        ([1, 2], [1.0, 2.0], "prediction must be floating point, not .*int"),
+        ([1.0, 2.0], [1, 2], "target must be floating point, not .*int"),
+    ],
+)
+def test_what_would_be_broadcast_or_rounded_is_refused(kind, make, prediction, target, says):
+    with pytest.raises(ValueError, match=says):
+        inner_rul_loss(kind, make(prediction), make(target), CAP)
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor])
+@pytest.mark.parametrize("state", [[0.0, 1.7], [True, False], [0], [[0], [1]]])
+def test_states_are_integers_one_for_each_row(make, state):
+    with pytest.raises(ValueError, match="one integer for each row"):
+        health_cross_entropy(make([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), make(state))

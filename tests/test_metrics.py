@@ -110,7 +110,33 @@ def test_shapes_that_would_broadcast_are_refused(metric, predicted, true) -> Non
         metric(predicted, true)
 
 
+def test_an_error_that_is_nan_is_not_early() -> None:
+    with pytest.raises(ValueError, match="NaN is neither late nor early"):
+        late_share([np.nan, 12.0], [10.0, 10.0])
+
+
 class TestHealth:
+    @pytest.mark.parametrize("wrong", [7, -1, 0.5, np.nan])
+    @pytest.mark.parametrize("metric", [recall_per_class, balanced_accuracy])
+    def test_what_is_no_class_is_refused_on_either_side(self, metric, wrong: float) -> None:
+        for pair in (([0, 1, 2], [wrong, 1, 2]), ([wrong, 1, 2], [0, 1, 2])):
+            with pytest.raises(ValueError, match="whole numbers of 0 or more below 3, not"):
+                metric(*pair)
+
+    @pytest.mark.parametrize("wrong", [-1, 0.5, np.nan])
+    def test_what_is_no_number_of_a_class_is_refused(self, wrong: float) -> None:
+        with pytest.raises(ValueError, match="whole numbers of 0 or more, not"):
+            health_accuracy([wrong, 1], [wrong, 1])
+        with pytest.raises(ValueError, match="whole numbers of 0 or more, not"):
+            majority_share([wrong, 1])
+
+    def test_without_samples_no_class_is_the_most_frequent(self) -> None:
+        with pytest.raises(ValueError, match="no sample"):
+            majority_share([])
+
+    def test_more_classes_can_be_asked_for(self) -> None:
+        assert balanced_accuracy([0, 4], [0, 4], n_classes=5) == 1.0
+
     @given(states)
     def test_balanced_accuracy_is_scikit_learns(self, pair: tuple[np.ndarray, np.ndarray]) -> None:
         predicted, true = pair
@@ -174,6 +200,13 @@ class TestLinearProbe:
         plain = linear_probe(train, train_health, test, test_health)
         moved = linear_probe(1e4 * train + 7, train_health, 1e4 * test + 7, test_health)
         assert moved.accuracy == plain.accuracy
+
+    def test_what_is_no_health_state_is_refused(self) -> None:
+        features, five = np.zeros((30, 4)), np.arange(30) % 5
+        with pytest.raises(ValueError, match="below 3, not 3"):
+            linear_probe(features, five, features, five)
+        with pytest.raises(ValueError, match="at least two health states"):
+            linear_probe(features, np.ones(30), features, np.ones(30))
 
     def test_constant_features_are_no_fault(self) -> None:
         health = np.arange(30) % 3

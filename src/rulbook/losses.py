@@ -3,7 +3,7 @@
 Every function returns the mean over the batch as a 0-dim value of the kind it was given.
 """
 
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 import torch
@@ -23,7 +23,11 @@ def rul_mse(prediction: Array, target: Array) -> Array:
         prediction: predicted RUL in cycles, shape (B,), floating point.
         target: true RUL in cycles, shape (B,), floating point.
 
+    Raises:
+        ValueError: the shapes differ, or one of the two is not floating point.
+
     """
+    _check_alike(prediction, target)
     return ((prediction - target) ** 2).mean()  # type: ignore[no-any-return]
 
 
@@ -43,7 +47,12 @@ def failure_weighted_mse(prediction: Array, target: Array, rul_cap: float) -> Ar
 
     It is the plain mean, as in the source: not divided by the sum of the weights, so that it is up
     to twice the unweighted loss on the same residuals.
+
+    Raises:
+        ValueError: the shapes differ, or one of the two is not floating point.
+
     """
+    _check_alike(prediction, target)
     weights = failure_weights(target, rul_cap)
     return (weights * (prediction - target) ** 2).mean()  # type: ignore[no-any-return]
 
@@ -55,7 +64,15 @@ def health_cross_entropy(logits: Array, state: Tensor | NDArray[np.integer]) -> 
         logits: raw class scores, shape (B, classes), floating point.
         state: integer class indices, shape (B,), int64.
 
+    Raises:
+        ValueError: the states are no integers, or not one for each row of logits.
+
     """
+    if tuple(state.shape) != tuple(logits.shape[:-1]) or not _is_whole(state):
+        raise ValueError(
+            f"states must be one integer for each row of logits, not {state.dtype} of shape "
+            f"{tuple(state.shape)} for logits of shape {tuple(logits.shape)}"
+        )
     if isinstance(logits, Tensor) and isinstance(state, Tensor):
         return functional.cross_entropy(logits, state)
     # Copied, since PyTorch warns of arrays that cannot be written to.
@@ -69,3 +86,31 @@ def inner_rul_loss(kind: InnerLoss, prediction: Tensor, target: Tensor, rul_cap:
     if kind == "failure_weighted_mse":
         return failure_weighted_mse(prediction, target, rul_cap)
     return rul_mse(prediction, target)
+
+
+def _check_alike(prediction: Array, target: Array) -> None:
+    """Raise ``ValueError`` where broadcasting or rounding would hide a mistake.
+
+    (B, 1) less (B,) is (B, B), every prediction less every target, and a network whose RUL is
+    rounded to integers has no gradient.
+    """
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"prediction and target must be of one shape, not {tuple(prediction.shape)} and "
+            f"{tuple(target.shape)}"
+        )
+    for name, values in (("prediction", prediction), ("target", target)):
+        if not _is_floating(values):
+            raise ValueError(f"the {name} must be floating point, not {values.dtype}")
+
+
+def _is_floating(values: Tensor | NDArray[Any]) -> bool:
+    if isinstance(values, Tensor):
+        return values.is_floating_point()
+    return np.issubdtype(values.dtype, np.floating)
+
+
+def _is_whole(values: Tensor | NDArray[Any]) -> bool:
+    if isinstance(values, Tensor):
+        return not (values.is_floating_point() or values.is_complex() or values.dtype == torch.bool)
+    return np.issubdtype(values.dtype, np.integer)

@@ -81,9 +81,13 @@ def late_share(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
         true: true RUL in cycles, same shape.
 
     Raises:
-        ValueError: the shapes differ or there is no sample.
+        ValueError: the shapes differ, there is no sample, or an error is NaN, which is neither late
+            nor early.
     """
-    return float(np.mean(_errors(predicted, true) > 0))
+    errors = _errors(predicted, true)
+    if np.isnan(errors).any():
+        raise ValueError("an error that is NaN is neither late nor early: leave its sample out")
+    return float(np.mean(errors > 0))
 
 
 def health_accuracy(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
@@ -94,8 +98,9 @@ def health_accuracy(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
         true: true classes, same shape.
 
     Raises:
-        ValueError: the shapes differ or there is no sample.
+        ValueError: the shapes differ, there is no sample, or a class is no whole number.
     """
+    _check_classes(predicted, true)
     return float(np.mean(_errors(predicted, true) == 0))
 
 
@@ -113,8 +118,9 @@ def recall_per_class(
         Recalls between 0 and 1, float64, shape (n_classes,); NaN for a class without samples.
 
     Raises:
-        ValueError: the shapes differ or there is no sample.
+        ValueError: the shapes differ, there is no sample, or a class is none of those.
     """
+    _check_classes(predicted, true, n_classes=n_classes)
     is_right = _errors(predicted, true) == 0
     of_class = np.asarray(true) == np.arange(n_classes)[:, None]
     samples = of_class.sum(axis=1)
@@ -134,7 +140,7 @@ def balanced_accuracy(
         n_classes: number of classes.
 
     Raises:
-        ValueError: the shapes differ or there is no sample.
+        ValueError: the shapes differ, there is no sample, or a class is none of those.
     """
     return float(np.nanmean(recall_per_class(predicted, true, n_classes)))
 
@@ -144,7 +150,13 @@ def majority_share(true: npt.ArrayLike) -> float:
 
     Args:
         true: true classes, integers, shape (samples,).
+
+    Raises:
+        ValueError: there is no sample, or a class is no whole number.
     """
+    _check_classes(true)
+    if np.size(true) == 0:
+        raise ValueError("there is no sample, and so no class that is the most frequent one")
     _, counts = np.unique(np.asarray(true), return_counts=True)
     return float(counts.max() / counts.sum())
 
@@ -179,10 +191,16 @@ def linear_probe(
 
     Args:
         train_features: features to fit on, shape (samples, features).
-        train_health: their classes, integers, shape (samples,), at least two of them.
+        train_health: their health states, integers, shape (samples,), at least two of them.
         test_features: features to test on, shape (other samples, features).
-        test_health: their classes, shape (other samples,).
+        test_health: their health states, shape (other samples,).
+
+    Raises:
+        ValueError: a class is no health state, or the samples to fit on have one alone.
     """
+    _check_classes(train_health, test_health, n_classes=len(HEALTH_STATES))
+    if np.unique(np.asarray(train_health)).size < 2:
+        raise ValueError("samples of at least two health states are needed to fit a probe on")
     from sklearn.linear_model import LogisticRegression  # takes long to import
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -196,6 +214,21 @@ def linear_probe(
         recall=recall_per_class(predicted, test_health),
         majority_share=majority_share(test_health),
     )
+
+
+def _check_classes(*given: npt.ArrayLike, n_classes: float = np.inf) -> None:
+    """Raise ``ValueError`` unless all are whole numbers of 0 or more, below the number of classes.
+
+    Another class would be left out of every recall, and NaN is like no class.
+    """
+    for classes in given:
+        numbers = np.asarray(classes, dtype=np.float64)
+        known = (numbers >= 0) & (numbers < n_classes) & (numbers == np.trunc(numbers))
+        if not known.all():
+            below = f" below {n_classes}" if np.isfinite(n_classes) else ""
+            raise ValueError(
+                f"classes must be whole numbers of 0 or more{below}, not {numbers[~known][0]:g}"
+            )
 
 
 def _errors(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Floats:

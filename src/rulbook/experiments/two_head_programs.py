@@ -173,7 +173,9 @@ def silent_error_claims(
     """
     column, batch = rul[:, None], len(rul)
     all_pairs = (column - rul_target).shape == (batch, batch)
-    differs = not torch.isclose(rul_mse(rul, rul_target), rul_mse(column, rul_target))
+    # Our own loss refuses what the section's program broadcasts.
+    broadcast = (column - rul_target).square().mean()
+    differs = not torch.isclose(rul_mse(rul, rul_target), broadcast)
     by_hand = functional.nll_loss(torch.log(torch.softmax(logits, dim=-1)), states)
     built_in = functional.cross_entropy(logits, states)
     return {
