@@ -50,6 +50,10 @@ class TestOverSeeds:
 
 
 class TestOverEngines:
+    def test_refuses_errors_that_are_no_numbers(self) -> None:
+        with pytest.raises(ValueError, match="errors must be finite numbers"):
+            rmse_over_engines([[1.0, math.nan, 3.0]])
+
     @pytest.fixture
     def errors(self) -> np.ndarray:
         return np.random.default_rng(1).normal(0.0, 14.0, size=(5, 120))
@@ -376,6 +380,24 @@ class TestCompareCrossed:
         with pytest.raises(ValueError, match="finite"):
             compare_crossed([(losses * np.inf, losses)])
 
+    @pytest.mark.parametrize("margin", [math.nan, math.inf, -1.0, 0.0])
+    def test_refuses_a_margin_that_is_none(self, margin: float) -> None:
+        losses = np.ones((5, 10))
+        with pytest.raises(ValueError, match="a margin must be finite and above 0"):
+            compare_crossed([(losses, losses)], margin=margin)
+
+    @pytest.mark.parametrize(
+        "function", [lambda x, **s: compare_crossed([(x, x)], **s), estimate_crossed]
+    )
+    def test_refuses_losses_and_statistics_that_give_no_number(self, function) -> None:
+        losses = np.random.default_rng(0).uniform(1.0, 2.0, size=(5, 10))
+        with pytest.raises(ValueError, match="must not be negative"):
+            function(-losses)
+        with pytest.raises(ValueError, match="finite numbers of 1e\\+150 or less"):
+            function(1e307 * losses)
+        with pytest.raises(ValueError, match="unknown statistic 'rmse'; choose one of: root_mean"):
+            function(losses, statistic="rmse")
+
 
 class TestEstimateCrossed:
     def test_value_is_the_rmse_and_seeds_widen_its_interval(self) -> None:
@@ -420,8 +442,19 @@ class TestCompareOverSeeds:
             with pytest.raises(ValueError, match="two or more seeds"):
                 compare_over_seeds(first, second)
 
+    @pytest.mark.parametrize("value", [math.nan, math.inf])
+    def test_refuses_what_is_no_number(self, value: float) -> None:
+        for pair in (([1.0, 2.0, value], [1.0, 2.0, 3.0]), ([1.0, 2.0, 3.0], [value, 2.0, 3.0])):
+            with pytest.raises(ValueError, match="values must be finite numbers"):
+                compare_over_seeds(*pair)
+
 
 class TestHolm:
+    @pytest.mark.parametrize("raw", [[0.01, math.nan, 0.02], [-0.1, 0.5], [0.5, 2.0]])
+    def test_refuses_what_is_no_p_value(self, raw: list[float]) -> None:
+        with pytest.raises(ValueError, match="p-values must be between 0 and 1, not"):
+            holm(raw)
+
     def test_by_hand(self) -> None:
         assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
         assert holm([0.5, 0.9]) == [1.0, 1.0]

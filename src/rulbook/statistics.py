@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,9 @@ MARGIN = 0.5
 
 Statistic = Literal["root_mean", "mean", "sum"]
 """What is made of losses by engine: an RMSE of squared errors, a share, a score."""
+
+_LARGEST = 1e150
+"""Values up to here can be squared and added up in double precision."""
 
 _BOOTSTRAP_SEED = 0
 _BATCH = 1000
@@ -144,9 +147,9 @@ def rmse_over_engines(errors: npt.ArrayLike) -> Estimate:
         The RMSE in cycles, with the percentile interval over resampled engines.
 
     Raises:
-        ValueError: ``errors`` is no matrix, or has fewer than two engines.
+        ValueError: ``errors`` is no matrix of finite numbers, or has fewer than two engines.
     """
-    squared = np.square(_by_seed_and_engine(errors, "errors")).mean(axis=0)
+    squared = np.square(_finite(_by_seed_and_engine(errors, "errors"), "errors")).mean(axis=0)
     drawn = stats.bootstrap(
         (squared,),
         _root_mean,
@@ -224,9 +227,11 @@ def estimate_crossed(losses: npt.ArrayLike, statistic: Statistic = "root_mean") 
         fewer than ``MINIMUM_SEEDS`` seeds.
 
     Raises:
-        ValueError: ``losses`` is no matrix of finite numbers, or has fewer than two engines.
+        ValueError: there is no such statistic; ``losses`` is no matrix of finite numbers of 1e150
+            or less, or has fewer than two engines; or a loss is negative where a root is taken.
     """
-    matrix = _losses(losses)
+    _check_statistic(statistic)
+    matrix = _losses(losses, statistic)
     value = float(_statistic(matrix.mean(), statistic, matrix.shape[1]))
     if len(matrix) < MINIMUM_SEEDS:
         return Estimate(value, math.nan, math.nan, math.nan, len(matrix))
@@ -283,10 +288,15 @@ def compare_crossed(
         not count in the correction of the others.
 
     Raises:
-        ValueError: losses are no matrix of finite numbers, the shapes of a pair differ, the pairs
-            differ in engines, or there are fewer than two engines.
+        ValueError: there is no such statistic, the margin is not finite and above 0, losses are no
+            matrix of finite numbers of 1e150 or less, one is negative where a root is taken, the
+            shapes of a pair differ, the pairs differ in engines, or there are fewer than two
+            engines.
     """
-    pairs = [_pair_of_losses(first, second) for first, second in family]
+    _check_statistic(statistic)
+    if margin is not None and not 0 < margin < math.inf:
+        raise ValueError(f"a margin must be finite and above 0, not {margin}")
+    pairs = [_pair_of_losses(first, second, statistic) for first, second in family]
     if len({first.shape[1] for first, _ in pairs}) > 1:
         raise ValueError("the pairs of a family must have the same engines")
     enough = [pair for pair in pairs if len(pair[0]) >= MINIMUM_SEEDS]
@@ -308,9 +318,10 @@ def compare_over_seeds(values: npt.ArrayLike, other_values: npt.ArrayLike) -> Co
         Mean of the first minus mean of the second.
 
     Raises:
-        ValueError: the shapes differ or there are fewer than two seeds.
+        ValueError: the shapes differ, there are fewer than two seeds, or a value is not a finite
+            number.
     """
-    first, second = _vector(values), _vector(other_values)
+    first, second = (_finite(_vector(given), "values") for given in (values, other_values))
     if first.size != second.size or first.size < 2:
         raise ValueError(
             f"a paired test needs two or more seeds of both, not {first.size} and {second.size}"
@@ -345,8 +356,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     Returns:
         Corrected p-values in the order of the input.
+
+    Raises:
+        ValueError: one is not between 0 and 1; NaN, of a comparison without a test, is none to be
+            corrected or counted.
     """
     raw = np.asarray(p_values, dtype=np.float64)
+    possible = (raw >= 0) & (raw <= 1)
+    if not possible.all():
+        raise ValueError(f"p-values must be between 0 and 1, not {raw[~possible][0]:g}")
     order = np.argsort(raw)
     stepped = np.maximum.accumulate(raw[order] * np.arange(raw.size, 0, -1))
     corrected = np.empty_like(raw)
@@ -438,7 +456,11 @@ def _test(beyond: npt.ArrayLike, resamples: npt.ArrayLike, sides: int) -> _Test:
     # Holm's correction is monotone in its input, so it carries an error through.
     corrected, above, below = (
         np.array(holm(shifted.tolist()))
-        for shifted in (p_values, p_values + step, np.maximum(0.0, p_values - step))
+        for shifted in (
+            p_values,
+            np.minimum(1.0, p_values + step),
+            np.maximum(0.0, p_values - step),
+        )
     )
     return _Test(p_values, corrected, np.maximum(above - corrected, corrected - below))
 
@@ -641,8 +663,14 @@ def _difference(pair: _Pair, statistic: Statistic) -> float:
     return float(first - second)
 
 
-def _pair_of_losses(first: npt.ArrayLike, second: npt.ArrayLike) -> _Pair:
-    pair = _losses(first), _losses(second)
+def _check_statistic(statistic: str) -> None:
+    known = get_args(Statistic)
+    if statistic not in known:
+        raise ValueError(f"unknown statistic '{statistic}'; choose one of: {', '.join(known)}")
+
+
+def _pair_of_losses(first: npt.ArrayLike, second: npt.ArrayLike, statistic: Statistic) -> _Pair:
+    pair = _losses(first, statistic), _losses(second, statistic)
     if pair[0].shape != pair[1].shape:
         raise ValueError(
             f"the losses of a pair must be of one shape, not {pair[0].shape} and {pair[1].shape}"
@@ -650,8 +678,15 @@ def _pair_of_losses(first: npt.ArrayLike, second: npt.ArrayLike) -> _Pair:
     return pair
 
 
-def _losses(losses: npt.ArrayLike) -> Floats:
-    matrix = _by_seed_and_engine(losses, "losses")
-    if not np.isfinite(matrix).all():
-        raise ValueError("losses must be finite numbers")
+def _losses(losses: npt.ArrayLike, statistic: Statistic) -> Floats:
+    matrix = _finite(_by_seed_and_engine(losses, "losses"), "losses")
+    if statistic == "root_mean" and (matrix < 0).any():
+        raise ValueError("losses whose mean has its root taken must not be negative")
     return matrix
+
+
+def _finite(values: Floats, what: str) -> Floats:
+    """Return values that can be computed with, or raise ``ValueError``."""
+    if not (np.abs(values) <= _LARGEST).all():
+        raise ValueError(f"{what} must be finite numbers of {_LARGEST:g} or less")
+    return values
