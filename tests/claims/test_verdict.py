@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rulbook.claims import Claim, Verdict, compare
+from rulbook.claims.decision import decide
 from rulbook.claims.verdict import normalise, over_conditions, shown
 from rulbook.errors import RulbookError, UsageError
 from rulbook.studies.conditions import CONDITIONS
@@ -90,7 +91,7 @@ def test_nan_and_infinities_agree_with_themselves_only(printed: str, value: floa
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_finite_figure_never_agrees_with_what_is_not(value: float) -> None:
-    generous = printing("6.82", tolerance="1e300", tolerance_reason="so")
+    generous = printing("6.82", tolerance="1e6", tolerance_reason="so")
     assert compare(generous, value) is Verdict.REFUTED
 
 
@@ -190,6 +191,21 @@ def test_a_forensic_condition_never_counts(holds: dict[str, Holds], found: bool)
     assert FORENSIC
     forensic = dict.fromkeys(FORENSIC, found)
     assert over_conditions(holds | forensic) is over_conditions(holds)
+
+
+@pytest.mark.parametrize("answer", [math.nan, "yes", 1, 0.0])
+@pytest.mark.parametrize("name", [FAIR[0], FORENSIC[0], SETTINGS[0]])
+def test_what_is_no_answer_is_refused(name: str, answer: Any) -> None:
+    with pytest.raises(UsageError, match="is no answer to whether a claim holds"):
+        over_conditions({name: answer})
+
+
+def test_truth_values_of_numpy_are_answers() -> None:
+    answers: Any = {FAIR[0]: np.True_, FAIR[1]: np.False_}
+    assert over_conditions(answers) is Verdict.DEPENDS
+    claim = printing(True, tier="statistical")
+    decision = decide(claim, conditions={FAIR[0]: answers[FAIR[0]]})
+    assert (decision.measured, decision.conditions) == (True, {FAIR[0]: True})
 
 
 def test_an_unknown_condition_lists_the_known_ones() -> None:

@@ -1,7 +1,11 @@
 """How answers combine, and what an open one leaves open."""
 
+import math
+
+import numpy as np
 import pytest
 
+from rulbook.errors import UsageError
 from rulbook.studies.holds import (
     PARTLY,
     all_of,
@@ -50,3 +54,20 @@ def test_what_holds_in_part_is_neither_hidden_nor_settles():
     assert all_of([False, PARTLY]) is False
     assert any_of([True, PARTLY]) is True
     assert all_of([None, PARTLY]) is any_of([None, PARTLY]) is None
+
+
+def test_truth_values_of_numpy_are_answers():
+    assert any_of([np.True_]) is all_of([np.True_]) is True
+    assert opposite(np.True_) is False
+    assert those_decided([np.True_, True]) is decided_in_each([np.True_]) is True
+
+
+@pytest.mark.parametrize(
+    "part", [math.nan, 1, 0.0, "yes", np.nan, np.array([True, False])], ids=str
+)
+@pytest.mark.parametrize("combine", [all_of, any_of, those_decided, decided_in_each])
+def test_what_is_no_answer_is_refused(combine, part):
+    with pytest.raises(UsageError, match="is no answer to whether a claim holds"):
+        combine([True, part])
+    with pytest.raises(UsageError, match="is no answer"):
+        opposite(part)

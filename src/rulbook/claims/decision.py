@@ -14,7 +14,7 @@ from rulbook.claims.verdict import (
 )
 from rulbook.data.cmapss import Source
 from rulbook.errors import RulbookError
-from rulbook.studies.holds import Holds
+from rulbook.studies.holds import Holds, as_holds
 
 
 @dataclass(frozen=True)
@@ -131,20 +131,21 @@ def _under_conditions(
             f"Claim {claim.id} is no statistical statement that holds or does not; decide it by "
             "its value."
         )
-    verdict = over_conditions(conditions)
+    answers = {name: as_holds(part) for name, part in conditions.items()}
+    verdict = over_conditions(answers)
     if claim.needs_value and verdict is None:
         raise RulbookError(
             f"Claim {claim.id} is decided under no training condition; let it wait for records."
         )
     if claim.printed is True:
-        value = next((holds for holds in conditions.values() if isinstance(holds, bool)), None)
+        value = next((holds for holds in answers.values() if isinstance(holds, bool)), None)
     return Decision(
         claim.id,
         verdict,
         measured=None if value is None else _as_json(normalise(value)),
         shown="" if value is None else shown(claim, value),
         note=note,
-        conditions=dict(conditions),
+        conditions=answers,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from rulbook.claims.ledger import Claim, Verdict, truth_in_words
 from rulbook.errors import RulbookError
 from rulbook.studies.conditions import is_setting, training_condition
-from rulbook.studies.holds import PARTLY, Holds
+from rulbook.studies.holds import PARTLY, Holds, as_holds
 
 Value = bool | str | Decimal
 """A measured value in the form in which it is compared."""
@@ -54,12 +54,13 @@ def over_conditions(holds: Mapping[str, Holds]) -> Verdict | None:
         ``None`` where no condition decides it. Forensic conditions do not count.
 
     Raises:
-        UsageError: there is no such training condition.
+        UsageError: there is no such training condition, or no such answer.
 
     """
+    answers = {name: as_holds(part) for name, part in holds.items()}
     counted = {
         decided
-        for name, decided in holds.items()
+        for name, decided in answers.items()
         if (is_setting(name) or not training_condition(name).is_forensic) and decided is not None
     }
     if not counted:

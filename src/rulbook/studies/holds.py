@@ -3,6 +3,10 @@
 from collections.abc import Iterable
 from typing import Literal
 
+import numpy as np
+
+from rulbook.errors import UsageError
+
 PARTLY: Literal["partly"] = "partly"
 """A claim holds on some subsets, or in one reading, and is shown not to hold in the others."""
 
@@ -13,9 +17,28 @@ Holds = bool | Literal["partly"] | None
 """
 
 
+def as_holds(part: object) -> Holds:
+    """Return what is given as an answer as one of the four; a truth value of NumPy's is ours.
+
+    Raises:
+        UsageError: it is none: a number, NaN, or another word.
+
+    """
+    if isinstance(part, np.bool_):
+        return bool(part)
+    if part is None or isinstance(part, bool):
+        return part
+    if isinstance(part, str) and part == PARTLY:
+        return PARTLY
+    raise UsageError(
+        f"{part!r} is no answer to whether a claim holds; give True, False, '{PARTLY}', or None "
+        f"where that is open."
+    )
+
+
 def all_of(parts: Iterable[Holds]) -> Holds:
     """Return whether all parts hold; one that does not settles it, an open one leaves it open."""
-    listed = set(parts)
+    listed = set(map(as_holds, parts))
     for settles in (False, None, PARTLY):
         if settles in listed:
             return settles
@@ -32,7 +55,7 @@ def those_decided(parts: Iterable[Holds]) -> Holds:
 
     It is ``None`` where all of them are open.
     """
-    decided = {part for part in parts if part is not None}
+    decided = {part for part in map(as_holds, parts) if part is not None}
     if len(decided) > 1:
         return PARTLY
     return decided.pop() if decided else None
@@ -43,10 +66,11 @@ def decided_in_each(parts: Iterable[Holds]) -> Holds:
 
     One that is open leaves it open: what holds in one reading only is not said of both.
     """
-    listed = list(parts)
+    listed = list(map(as_holds, parts))
     return None if None in listed else those_decided(listed)
 
 
 def opposite(part: Holds) -> Holds:
     """Return whether a part does not hold; what holds in part does not hold in part."""
-    return not part if isinstance(part, bool) else part
+    answer = as_holds(part)
+    return not answer if isinstance(answer, bool) else answer
