@@ -105,7 +105,20 @@ FAULTY_ROWS = {
             "0,5": "are finite numbers, with a point before decimals",
             "1_000": "are finite numbers",
             "1e9999": "are finite numbers",
+            "": "are finite numbers",
+            " ": "are finite numbers",
+            "~0.5": "is exact, without '~'",
+            "~-0.5": "is exact, without '~'",
+            "1e999": "allow a million at most",
         }.items()
+    },
+    "an input of any size": ({"inputs": ["1e999"]}, "allow a million at most"),
+    **{
+        f"blank {field}": ({field: " \t"}, f"'{field}': it is blank: write it out")
+        for field in (
+            *("printed", "unit", "tolerance_reason"),
+            *("reason", "conditions", "missing"),
+        )
     },
     "infinite input": ({"inputs": ["inf"]}, "are finite numbers"),
     "tolerance in words": ({"tolerance": "some", "tolerance_reason": "so"}, "are finite numbers"),
@@ -211,6 +224,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ({"printed": "6.82", "inputs": ["6.33", "7.30"]}, "0.015"),
         ({"printed": "4,120"}, "0.5"),
         ({"printed": "6.82", "tolerance": "0.2", "tolerance_reason": "so"}, "0.2"),
+        ({"printed": "4,120", "tolerance": "1,000", "tolerance_reason": "so"}, "1000"),
+        ({"printed": "2e9", "tolerance": "1e9", "tolerance_reason": "so"}, "1e9"),
         ({"printed": "nan"}, "0"),
     ],
 )

@@ -178,6 +178,13 @@ class Claim(Choices):
             raise ValueError(f"unknown verdict '{expected}'; choose one of: {', '.join(Verdict)}")
         return Verdict(str(expected))
 
+    @check_field("printed", "unit", "tolerance_reason", "reason", "conditions", "missing")
+    @classmethod
+    def _text_is_not_blank(cls, text: bool | str | None) -> bool | str | None:
+        if isinstance(text, str) and text and not text.strip():
+            raise ValueError("it is blank: write it out, or leave the field out")
+        return text
+
     @check_row(mode="after")
     def _row_is_coherent(self) -> Self:
         fault = next(_faults(self), None)
@@ -229,7 +236,7 @@ class Claim(Choices):
         the half units of the printed ``inputs``.
         """
         if self.tolerance is not None:
-            return Decimal(self.tolerance)
+            return as_number(self.tolerance) or Decimal(0)
         figures = [self.printed_number, *map(as_number, self.inputs)]
         return sum((half_unit(figure) for figure in figures if figure is not None), Decimal(0))
 
@@ -305,7 +312,10 @@ def _faults(claim: Claim) -> Iterator[str]:
 def _rules_on_tolerance(claim: Claim) -> dict[str, bool]:
     number = claim.printed_number
     approximate = isinstance(claim.printed, str) and claim.printed.startswith("~")
-    figures = [*claim.inputs, *([claim.tolerance] if claim.tolerance else [])]
+    figures = [*claim.inputs, *([] if claim.tolerance is None else [claim.tolerance])]
+    are_finite = all(
+        (value := as_number(figure)) is not None and value.is_finite() for figure in figures
+    )
     return {
         "an approximate figure needs an explicit 'tolerance'": (
             not (approximate and claim.needs_value and number is not None)
@@ -318,13 +328,19 @@ def _rules_on_tolerance(claim: Claim) -> dict[str, bool]:
         "'tolerance' and 'tolerance_reason' come together": (
             (claim.tolerance is not None) == bool(claim.tolerance_reason)
         ),
-        "'tolerance' and 'inputs' are finite numbers, with a point before decimals": all(
-            (value := as_number(figure)) is not None and value.is_finite() for figure in figures
-        ),
-        "'tolerance' is not negative": (
-            not claim.tolerance or not claim.tolerance.lstrip().startswith("-")
+        "'tolerance' and 'inputs' are finite numbers, with a point before decimals": are_finite,
+        "'tolerance' is exact, without '~'": "~" not in (claim.tolerance or ""),
+        "'tolerance' is not negative": not are_finite or claim.allowance() >= 0,
+        "'tolerance' and 'inputs' allow a million at most, or as much as the printed figure": (
+            not (are_finite and figures) or claim.allowance() <= _largest_allowance(number)
         ),
     }
+
+
+def _largest_allowance(printed: Decimal | None) -> Decimal:
+    """Return the allowance beyond which any value at all would agree."""
+    million = Decimal(10**6)
+    return max(million, abs(printed)) if printed is not None and printed.is_finite() else million
 
 
 class _StrictLoader(yaml.CSafeLoader):
