@@ -16,6 +16,7 @@ from rulbook.training.record import (
     read_record,
     summarise_gradients,
 )
+from rulbook.weighting.registry import get_loss
 
 ENGINES = 40
 
@@ -71,8 +72,9 @@ def committed_record(subset: str) -> RunRecord:
 def believable(record: RunRecord, config: RunConfig | None = None) -> RunRecord:
     """Return a record of ``config`` (its own, if left out) that passes every check of reading."""
     config = config or record.config
-    rate = {"learning_rate": config.learning_rate}
-    epochs = [e.model_copy(update=rate) for e in record.epochs or [epoch(12.0)]]
+    weights = get_loss(config.weighting, **dict(config.weighting_options)).get_weights()
+    told = {"learning_rate": config.learning_rate, "weights": weights}
+    epochs = [e.model_copy(update=told) for e in record.epochs or [epoch(12.0)]]
     selected = min(range(len(epochs)), key=lambda i: epochs[i].validation.rmse)
     out_of_patience = selected + 1 + (config.patience or config.max_epochs)
     committed = committed_record(config.subset)

@@ -33,6 +33,7 @@ def fake_run(action: str = "pass") -> Callable[[RunConfig], RunRecord]:
         return RunRecord(
             config=config,
             status="diverged",  # a completed run would have to have predictions
+            message="It is made up.",
             wall_seconds=0.0,
             device="cpu",
             versions={},

@@ -136,7 +136,8 @@ def test_a_setting_that_diverges_is_not_chosen(make_record, train):
     tuned = TUNED_METHODS["dwa"]
     *rest, last = trials(tuned, BOOK_BATCH)
     train(rest, lambda _: 15.0)
-    made = make_record(diverged=True, epochs=(epoch(3.0),))
+    weights = get_loss("dwa").get_weights()
+    made = make_record(diverged=True, epochs=(epoch(3.0).model_copy(update={"weights": weights}),))
     made.model_copy(update={"config": last, "message": "not finite"}).write(sweep.runs_folder())
     assert {c.weighting_options for c in trials(tuned, BOOK_BATCH)[4:]} == {()}
 

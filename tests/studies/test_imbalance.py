@@ -18,7 +18,7 @@ from rulbook.studies.imbalance import (
     typical_cosine,
     weights_by_epoch,
 )
-from rulbook.training.record import RATIO_BIN_EDGES
+from rulbook.training.gradient_bins import RATIO_BIN_EDGES
 
 from .conftest import epoch
 

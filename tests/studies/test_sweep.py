@@ -87,7 +87,8 @@ def test_a_stopped_parent_leaves_whole_records_and_the_rest_to_do(results, endin
         paths.results = lambda: Path({str(results)!r})
         def run(config):
             time.sleep(0.2)
-            return RunRecord(config=config, status="diverged", wall_seconds=0.0, device="cpu",
+            return RunRecord(config=config, status="diverged", message="It is made up.",
+                             wall_seconds=0.0, device="cpu",
                              versions={{}}, source_digest="")
         sweep([base_config("FD001", seed) for seed in range(30)], jobs=1, run=run,
               on_attempt=lambda outcome: print("done", flush=True))
@@ -213,7 +214,8 @@ def _sweep_in_another_process(results, number, jobs, seconds, note):
             with open({str(note)!r}, "a") as file:
                 print(os.getpid(), config.seed, file=file)
             time.sleep({seconds})
-            return RunRecord(config=config, status="diverged", wall_seconds=0.0, device="cpu",
+            return RunRecord(config=config, status="diverged", message="It is made up.",
+                             wall_seconds=0.0, device="cpu",
                              versions={{}}, source_digest="")
         sweep([base_config("FD001", seed) for seed in range({number})], jobs={jobs}, run=run)
     """

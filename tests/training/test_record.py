@@ -9,9 +9,9 @@ from rulbook.data import Recipe
 from rulbook.errors import RulbookError, UsageError
 from rulbook.training import PROTOCOL, RunConfig, train
 from rulbook.training.baselines import fit_baseline
+from rulbook.training.gradient_bins import RATIO_BIN_EDGES
 from rulbook.training.loop import watch_first_steps
 from rulbook.training.record import (
-    RATIO_BIN_EDGES,
     read_record,
     read_records,
     summarise_gradients,
@@ -117,6 +117,22 @@ LIES = {
     "a word for a number": (("epochs", 1, "rul_loss"), "12.5", "rul_loss"),
     "a yes for a number": (("test", "unit", 0), True, "unit"),
     "a word for a protocol": (("config", "protocol"), str(PROTOCOL), "protocol"),
+    "weights that the method does not have": (
+        ("epochs", 0, "weights"),
+        {"rul_weight": 0.9, "health_weight": 0.1},
+        "other weights in epoch 1 than fixed_050",
+    ),
+    "ratios counted in other bins": (
+        ("epochs", 1, "gradients", "ratio_counts"),
+        "its own, reversed",
+        "epoch 2 that is not finite or not possible",
+    ),
+    "more steps than an epoch has": (
+        ("epochs", 1, "gradients", "steps"),
+        10**30,
+        "observed steps in an epoch, which has 10 at most",
+    ),
+    "a completed run that tells a fault": (("message",), "It broke.", "what went wrong"),
     "no duration": (("wall_seconds",), math.nan, "duration"),
 }
 
@@ -136,6 +152,8 @@ def test_a_record_that_lies_is_refused_in_one_sentence_that_names_its_file(
     if value == "a better one":
         better = {"rmse": 1.0, "rul_loss": 1.0, "mean_error": 0.0}
         value = record.epochs[0].validation.model_dump() | better
+    if value == "its own, reversed":
+        value = record.epochs[1].gradients.ratio_counts[::-1]
     if value == "its first":
         value = [json.loads(record.epochs[0].model_dump_json())]
     file.write_text(_spoilt(file.read_text(), *path, value=value))
@@ -143,6 +161,45 @@ def test_a_record_that_lies_is_refused_in_one_sentence_that_names_its_file(
         read_record(file)
     assert str(file) in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_weights_add_up_to_what_the_method_says(simulated, short_run, tmp_path):
+    file = train(short_run.with_changes(weighting="gaba"), simulated).write(tmp_path)
+    read_record(file)
+    file.write_text(_spoilt(file.read_text(), "epochs", 0, "weights", "rul_weight", value=0.9))
+    with pytest.raises(RulbookError, match="weights in epoch 1 that do not add up to 1"):
+        read_record(file)
+
+
+def test_every_epoch_observes_as_many_steps(simulated, short_run, tmp_path):
+    file = train(short_run.with_changes(batches_per_epoch=None), simulated).write(tmp_path)
+    steps = read_record(file).epochs[0].gradients.steps
+    file.write_text(_spoilt(file.read_text(), "epochs", 0, "gradients", "steps", value=steps + 2))
+    with pytest.raises(RulbookError, match=f"{steps} observed steps in one epoch and {steps + 2}"):
+        read_record(file)
+
+
+DIVERGENCES = {
+    "without a reason": ({"message": ""}, "does not say what went wrong"),
+    "with a probe": ({"raw_validation_rmse": None}, "was measured after its last epoch"),
+    "with a raw RMSE": ({"probe": None}, "was measured after its last epoch"),
+    "finished": ({"probe": None, "raw_validation_rmse": None}, "has all of its epochs"),
+}
+
+
+@pytest.mark.parametrize(("changes", "says"), DIVERGENCES.values(), ids=DIVERGENCES)
+def test_a_run_that_finished_did_not_diverge(record, tmp_path, changes, says):
+    relabelled = {"status": "diverged", "test": None, "message": "The RMSE is nan."} | changes
+    file = record.model_copy(update=relabelled).write(tmp_path)
+    with pytest.raises(RulbookError, match=says):
+        read_record(file)
+
+
+def test_a_run_that_diverged_is_read(simulated, short_run, tmp_path):
+    exploding = short_run.with_changes(learning_rate=1e30, clip_norm=None, optimiser="sgd")
+    record = train(exploding, simulated)
+    assert record.status == "diverged"
+    assert read_record(record.write(tmp_path)).message == record.message
 
 
 def test_predictions_that_are_not_of_the_watched_epoch_are_refused(simulated, short_run, tmp_path):

@@ -14,7 +14,8 @@ from rulbook.studies.conditions import condition_of
 from rulbook.studies.evidence import flat_fields, runs_table
 from rulbook.studies.methods import method_of
 from rulbook.studies.sweep import runs_folder
-from rulbook.training.record import QUANTILES, RunRecord, read_record
+from rulbook.training.gradient_bins import QUANTILES
+from rulbook.training.record import RunRecord, read_record
 
 _METRICS_OF_AN_EPOCH = {"validation", "test", "test_every_window"}
 

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 
 from rulbook.studies.catalogue import base_config
 from rulbook.studies.evidence import completed_runs
-from rulbook.training.record import QUANTILES, RATIO_BIN_EDGES, RunRecord
+from rulbook.training.gradient_bins import QUANTILES, RATIO_BIN_EDGES
+from rulbook.training.record import RunRecord
 from rulbook.typing import Integers
 
 Histograms = Mapping[tuple[str, int], Integers]

@@ -25,13 +25,8 @@ from rulbook.checked import first_fault
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.errors import RulbookError
 from rulbook.training.config import RunConfig
+from rulbook.training.gradient_bins import QUANTILES, RATIO_BIN_EDGES
 from rulbook.training.record_checks import faults_of
-
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-"""Quantiles kept of each epoch's gradient ratios and cosines."""
-
-RATIO_BIN_EDGES: NDArray[np.float64] = np.logspace(-4, 5, 61)
-"""Edges of the 60 logarithmic bins of the gradient ratio; what falls outside is in the end bins."""
 
 _SIGNIFICANT_DIGITS = 6
 

@@ -3,15 +3,22 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import accumulate
 from types import MappingProxyType
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
 
 from rulbook.data import cmapss
 from rulbook.data.prepare import HEALTH_STATES
-from rulbook.training.config import PROTOCOL
+from rulbook.training.config import PROTOCOL, OptionValue
+from rulbook.training.gradient_bins import QUANTILES, RATIO_BIN_EDGES
 from rulbook.training.networks import Baseline
 from rulbook.weighting.base import TASKS
+from rulbook.weighting.fixed import FixedWeightLoss
+from rulbook.weighting.registry import METHODS, get_loss
 
 if TYPE_CHECKING:
     from rulbook.training.record import (
@@ -37,6 +44,15 @@ With it a record is held against the data where there is none.
 """
 
 
+TRAINING_CYCLES = MappingProxyType({"FD001": 20631, "FD002": 53759, "FD003": 24720, "FD004": 61249})
+"""Cycles of the training engines of the real files, by subset: there are no more windows."""
+
+_MOST_WINDOWS = 2**63 - 1
+"""More windows than any array of another fleet holds."""
+
+_SUMS = MappingProxyType({"1": 1.0, "2": 2.0})
+"""What two weights add up to, by how ``WeightingMethod.weight_sum`` says it."""
+
 _ROUNDING = 1e-4
 """Relative difference that six significant digits leave between numbers that follow from others."""
 
@@ -55,8 +71,9 @@ def faults_of(record: "RunRecord") -> Iterator[str]:
     if not (math.isfinite(record.wall_seconds) and record.wall_seconds >= 0):
         yield "has no duration"
     if record.status == "diverged":
-        if record.test is not None:
-            yield "is of a run that diverged, yet has predictions"
+        yield from _faults_of_the_divergence(record)
+    elif record.message:
+        yield "is of a completed run, yet says what went wrong"
     elif record.test is None:
         yield "is of a completed run, yet has no predictions"
     else:
@@ -67,6 +84,22 @@ def faults_of(record: "RunRecord") -> Iterator[str]:
                 yield f"has other test engines or other true RUL than {config.subset}"
     yield from _faults_of_epochs(record)
     yield from _faults_of_probes(record)
+
+
+def _faults_of_the_divergence(record: "RunRecord") -> Iterator[str]:
+    """Yield why a run that is said to have diverged did not end as one that does."""
+    diverged = "is of a run that diverged, yet"
+    epochs = record.epochs
+    if not record.message:
+        yield f"{diverged} does not say what went wrong"
+    if record.test is not None:
+        yield f"{diverged} has predictions"
+    if record.raw_validation_rmse is not None or record.probe is not None:
+        yield f"{diverged} was measured after its last epoch"
+    if record.config.network in get_args(Baseline):
+        yield f"{diverged} of {record.config.network}, which is not trained by epochs"
+    elif len(epochs) == record.config.max_epochs and math.isfinite(epochs[-1].validation.rmse):
+        yield f"{diverged} has all of its epochs, with a finite RMSE after the last"
 
 
 def _faults_of_predictions(test: "TestPredictions") -> Iterator[str]:
@@ -115,7 +148,51 @@ def _faults_of_epochs(record: "RunRecord") -> Iterator[str]:
         ):
             watched = "not watched" if config.watch_test else "watched"
             yield f"has the test engines {watched} in epoch {number}, unlike its configuration"
+    yield from _faults_of_weights(record)
+    yield from _faults_of_steps(record)
     yield from _faults_of_selection(record)
+
+
+def _faults_of_weights(record: "RunRecord") -> Iterator[str]:
+    """Yield where weights are not those that the method has, or do not add up to what it says."""
+    name = record.config.weighting
+    constants = _constant_weights(name, record.config.weighting_options)
+    total = _SUMS.get(METHODS[name].weight_sum) if name in METHODS else None
+    for number, epoch in enumerate(record.epochs, 1):
+        if constants and not _are_near(epoch.weights, constants):
+            yield f"has other weights in epoch {number} than {name}"
+        if total and not _agree(sum(epoch.weights.values()), total):
+            yield f"has weights in epoch {number} that do not add up to {total:g}, as {name}'s do"
+
+
+@cache
+def _constant_weights(
+    name: str, options: tuple[tuple[str, OptionValue], ...]
+) -> Mapping[str, float]:
+    """Return the weights of a method that never moves them; none for another method."""
+    arguments: dict[str, Any] = dict(options)
+    method = get_loss(name, **arguments)
+    # A class of one's own that is made from it may move them.
+    return method.get_weights() if type(method) is FixedWeightLoss else {}
+
+
+def _are_near(weights: Mapping[str, float], others: Mapping[str, float]) -> bool:
+    return weights.keys() == others.keys() and all(
+        _agree(weight, others[task]) for task, weight in weights.items()
+    )
+
+
+def _faults_of_steps(record: "RunRecord") -> Iterator[str]:
+    """Yield where more steps were observed than an epoch has, or epochs had different numbers."""
+    config = record.config
+    real = config.subset in cmapss.SUBSETS and config.data_digest == cmapss.digest(config.subset)
+    windows = TRAINING_CYCLES[config.subset] if real else _MOST_WINDOWS
+    most = min(windows // config.batch_size, config.batches_per_epoch or _MOST_WINDOWS)
+    observed = [epoch.gradients.steps for epoch in record.epochs if epoch.gradients is not None]
+    if max(observed, default=0) > most:
+        yield f"has {max(observed):g} observed steps in an epoch, which has {most} at most"
+    elif observed and max(observed) - min(observed) > 1:
+        yield f"has {min(observed)} observed steps in one epoch and {max(observed)} in another"
 
 
 def _faults_of_selection(record: "RunRecord") -> Iterator[str]:
@@ -195,7 +272,28 @@ def _is_possible_summary(gradients: "GradientSummary") -> bool:
         and _are_quantiles(cosines, -1, 1)
         # Steps without a health gradient have no ratio.
         and any(map(math.isnan, ratios)) == (not any(gradients.ratio_counts))
+        and _are_quantiles_of(ratios, gradients.ratio_counts)
     )
+
+
+def _are_quantiles_of(ratios: Sequence[float], counts: Sequence[int]) -> bool:
+    """Whether ratios may be quantiles of numbers that are counted so in ``RATIO_BIN_EDGES``.
+
+    A quantile lies between the two numbers of neighbouring ranks that it is interpolated from, and
+    the bins of these are known. The end bins are open.
+    """
+    total, up_to = sum(counts), list(accumulate(counts))
+    if not total:
+        return True
+    edges = [0.0, *RATIO_BIN_EDGES[1:-1].tolist(), math.inf]
+    for quantile, ratio in zip(QUANTILES, ratios, strict=True):
+        rank = quantile * (total - 1)
+        below, above = (
+            int(np.searchsorted(up_to, r, "right")) for r in (int(rank), math.ceil(rank))
+        )
+        if not edges[below] * (1 - _ROUNDING) <= ratio <= edges[above + 1] * (1 + _ROUNDING):
+            return False
+    return True
 
 
 def _are_quantiles(values: Sequence[float], least: float, most: float) -> bool:

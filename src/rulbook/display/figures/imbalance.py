@@ -12,7 +12,8 @@ from rulbook.display.explorers import Explorer, Slider, Toggle, explorer
 from rulbook.display.plots import DescribedFigure
 from rulbook.display.results import in_words
 from rulbook.studies.imbalance import Histograms, binned, ratio_counts, ratio_quantile, share_above
-from rulbook.training.record import RATIO_BIN_EDGES, RunRecord
+from rulbook.training.gradient_bins import RATIO_BIN_EDGES
+from rulbook.training.record import RunRecord
 
 PRINTED_RATIO = 500.0
 """The imbalance that the source names."""
