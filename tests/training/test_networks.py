@@ -51,6 +51,33 @@ def test_a_network_of_ones_own_is_trained_recorded_and_given_back(simulated, sho
     assert rmse(predicted, simulated.validation.rul) == pytest.approx(chosen, rel=1e-5)
 
 
+class PartlyTrained(Starting):
+    """One with a frozen layer in use, and a trained layer that no loss reaches."""
+
+    def __init__(self, in_features):
+        super().__init__(in_features)
+        self.frozen, self.unused = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.frozen.requires_grad_(False)
+        self.at_start = {
+            name: value.clone()
+            for name, value in self.state_dict().items()
+            if name.startswith(("frozen", "unused"))
+        }
+
+    def features(self, x):
+        return self.frozen(super().features(x))
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "adam", "sgd"])
+@pytest.mark.parametrize("weighting", ["fixed_050", "gaba"])
+def test_what_is_frozen_or_not_reached_stays_as_it_was(simulated, short_run, optimiser, weighting):
+    add_network("partly", PartlyTrained)
+    changes = {"optimiser": optimiser, "weighting": weighting, "weight_decay": 0.1}
+    trained = train_network(short_run.with_changes(network="partly", **changes), simulated).network
+    for name, value in trained.at_start.items():
+        assert torch.equal(trained.state_dict()[name], value), name
+
+
 def test_train_returns_the_record_of_train_network(simulated, short_run, trained):
     theirs = train_network(short_run, simulated).record
     unlike = {"wall_seconds"}

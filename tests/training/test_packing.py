@@ -40,22 +40,93 @@ def test_updates_of_the_vector_are_updates_of_each_parameter(optimiser):
         for model in (packed_model, plain_model):
             model.zero_grad()
             model(x).square().sum().backward()
-        packed.collect_gradients()
+        packed.collect_gradients(update_packed)
         update_packed.step()
         update_plain.step()
     torch.testing.assert_close(packed_model.state_dict(), plain_model.state_dict())
 
 
-def test_a_parameter_that_no_loss_reaches_gets_a_gradient_of_zero():
-    model = network()
-    packed = PackedParameters(model.parameters())
-    model[0](torch.randn(8, 3)).sum().backward()
-    packed.collect_gradients()
-    gradient = packed.tensors[0].grad
-    assert gradient is not None
-    assert gradient[:16].any()
-    assert not gradient[16:].any()
-    assert all(p.grad is None for p in model.parameters())
+def freeze_the_first_layer(model, _):
+    model[0].requires_grad_(False)
+    return model
+
+
+def freeze_the_first_layer_from_the_third_step(model, step):
+    model[0].requires_grad_(step < 2)
+    return model
+
+
+def thaw_the_first_layer_at_the_third_step(model, step):
+    model[0].requires_grad_(step >= 2)
+    return model
+
+
+def stop_after_the_first_layer(model, _):
+    return model[0]
+
+
+def stop_after_the_first_layer_now_and_then(model, step):
+    return model[0] if step in (1, 4) else model
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimiser": torch.optim.AdamW},
+        {"optimiser": torch.optim.Adam},
+        {"optimiser": torch.optim.SGD},
+        {"optimiser": torch.optim.SGD, "momentum": 0.9},
+    ],
+    ids=lambda settings: "-".join(map(str, settings)),
+)
+@pytest.mark.parametrize(
+    "network_at",
+    [
+        freeze_the_first_layer,
+        freeze_the_first_layer_from_the_third_step,
+        thaw_the_first_layer_at_the_third_step,
+        stop_after_the_first_layer,
+        stop_after_the_first_layer_now_and_then,
+    ],
+    ids=lambda network_at: network_at.__name__,
+)
+def test_a_parameter_without_gradient_is_left_alone_as_in_pytorch(network_at, settings):
+    """Neither decay nor momentum moves it, and what it was counted goes on when it trains again."""
+    settings = dict(settings)
+    optimiser = settings.pop("optimiser")
+    packed_model = network()
+    plain_model = copy.deepcopy(packed_model)
+    packed = PackedParameters(packed_model.parameters())
+    average = PackedParameters(copy.deepcopy(packed_model).parameters())
+    settings |= {"lr": 0.01, "weight_decay": 0.1, "fused": "momentum" not in settings}
+    update_packed = optimiser(packed.tensors, **settings)
+    update_plain = optimiser(plain_model.parameters(), **settings)
+    for step in range(6):
+        x = torch.randn(8, 3)
+        before = [p.detach().clone() for p in packed_model.parameters()]
+        for model, update in ((packed_model, update_packed), (plain_model, update_plain)):
+            update.zero_grad()
+            network_at(model, step)(x).square().sum().backward()
+        without = [p.grad is None for p in plain_model.parameters()]
+        packed.collect_gradients(update_packed)
+        update_packed.step()
+        update_plain.step()
+        average.move_towards(packed, 1.0)
+        for parameter, was, is_without in zip(
+            packed_model.parameters(), before, without, strict=True
+        ):
+            assert torch.equal(parameter, was) == is_without
+    torch.testing.assert_close(packed_model.state_dict(), plain_model.state_dict())
+    assert torch.equal(average.tensors[0], nn.utils.parameters_to_vector(packed_model.parameters()))
+
+
+def test_the_networks_of_the_book_stay_packed(simulated, short_run):
+    """All their parameters are trained and reached: their runs are those of the vector."""
+    for name in models.ARCHITECTURES:
+        config = short_run.with_changes(network=name)
+        run = loop._Run(config, simulated, torch.device("cpu"))
+        next(run.steps())
+        assert [tensor.ndim for tensor in run.packed.tensors] == [1]
 
 
 def test_moving_by_a_share_goes_that_far():

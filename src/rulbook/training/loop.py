@@ -426,7 +426,7 @@ class _Run:
             task_params=self.heads,
             observe=observe,
         )
-        self.packed.collect_gradients()
+        self.packed.collect_gradients(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self.packed.tensors, self._clip_norm())
         self.optimiser.step()
         return rul_loss, health_loss, info, norm
