@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -98,6 +99,61 @@ def test_amnl_fixed_divides_by_the_loss_or_its_floor(values, floors):
     weights = [0.5 / m for m in magnitudes]
     assert gradient(loss, values) == pytest.approx(weights, rel=1e-12)
     assert list(loss.get_weights().values()) == pytest.approx(weights, rel=1e-12)
+
+
+def rounds_to_zero() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return logits and their cross-entropy, which is 0 in float32 and has a gradient of 2e-9."""
+    logits = torch.tensor([[20.0, 0.0, 0.0]], requires_grad=True)
+    loss = torch.nn.functional.cross_entropy(logits, torch.tensor([0]))
+    assert loss == 0
+    return logits, loss
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        LegacyAMNLLoss(),
+        LegacyAMNLLoss("ema"),
+        AMNLFixedLoss(0.0, 0.0),
+        AMNLFixedLoss(tasks=("near", "far")),
+    ],
+    ids=["batch", "ema", "without floors", "other tasks"],
+)
+@pytest.mark.parametrize("step", [1, 2, 1000])
+def test_a_loss_of_zero_contributes_neither_value_nor_gradient(method, step):
+    method = copy.deepcopy(method)
+    for _ in range(step - 1):
+        method(torch.tensor(300.0), torch.tensor(0.0))
+    logits, zero = rounds_to_zero()
+    other = torch.tensor(300.0, requires_grad=True)
+    total = method(other, zero)
+    total.backward()
+    assert total.item() == pytest.approx(0.5)
+    assert not logits.grad.any()
+    assert other.grad.item() == pytest.approx(0.5 / 300)
+    assert list(method.get_weights().values()) == [pytest.approx(0.5 / 300), 0.0]
+
+
+def test_a_running_average_that_fades_over_zeros_blows_nothing_up():
+    method = LegacyAMNLLoss("ema", beta=0.5)
+    method(torch.tensor(300.0), torch.tensor(0.7))
+    for _ in range(120):
+        logits, zero = rounds_to_zero()
+        method(torch.tensor(300.0), zero).backward()
+        assert not logits.grad.any()
+
+
+@pytest.mark.parametrize("smallest", [torch.finfo(torch.float32).tiny, 1e-45])
+def test_the_smallest_losses_have_finite_weights(smallest):
+    method = LegacyAMNLLoss()
+    assert method(torch.tensor(300.0), torch.tensor(smallest)).isfinite()
+    assert all(math.isfinite(weight) for weight in method.get_weights().values())
+
+
+def test_a_zero_above_a_floor_of_its_own_keeps_the_weight_of_the_floor():
+    method = AMNLFixedLoss()
+    method(torch.tensor(300.0), torch.tensor(0.0))
+    assert method.get_weights()["health_weight"] == pytest.approx(0.5 / 0.1)
 
 
 def test_amnl_fixed_has_the_books_floors():

@@ -25,6 +25,17 @@ def inverse_shares(values: Tensor) -> Tensor:
     return inverse / inverse.sum()
 
 
+def normalising_weights(magnitudes: Tensor) -> Tensor:
+    """Return ``1/(K m_k)`` for ``magnitudes`` (K,), non-negative, and 0 where one is zero.
+
+    A loss that rounds to zero may still have a gradient, as a cross-entropy has at a wide margin,
+    and a weight without bound would blow it up. A magnitude below the smallest normal number counts
+    as that one, so that its weight is finite.
+    """
+    least = torch.finfo(magnitudes.dtype).tiny
+    return torch.where(magnitudes == 0, 0.0, 1 / len(magnitudes) / magnitudes.clamp_min(least))
+
+
 class _LossWeightedLoss(BaseMTLLoss):
     """A method whose weights are those that its last batch of losses gave it."""
 
@@ -88,7 +99,7 @@ class AMNLFixedLoss(_LossWeightedLoss):
         s_rul: floor of the task ``rul``.
         s_health: floor of the task ``health``.
         floors: floors of tasks under other names, or in place of these two. A task without one has
-            none, and its loss of exactly zero contributes zero.
+            none, and its loss of zero or below contributes nothing, neither value nor gradient.
         tasks: names of the tasks.
 
     >>> AMNLFixedLoss()(torch.tensor(300.0), torch.tensor(0.05))
@@ -121,9 +132,8 @@ class AMNLFixedLoss(_LossWeightedLoss):
     def combine(self, losses: Sequence[Tensor]) -> Tensor:
         """Return the normalised sum, 0-dim and dimensionless."""
         stacked = torch.stack(list(losses))
-        least = torch.finfo(stacked.dtype).tiny
-        floors = stacked.new_tensor([max(floor, least) for floor in self.floors])
-        weights = 1 / len(self.tasks) / torch.maximum(stacked.detach(), floors)
+        floors = stacked.new_tensor(self.floors)
+        weights = normalising_weights(torch.maximum(stacked.detach(), floors))
         self._last_weights = weights
         return (weights * stacked).sum()
 
@@ -144,7 +154,8 @@ class LegacyAMNLLoss(_LossWeightedLoss):
     loss of the current batch, detached, so that the value is always 1. ``normaliser="ema"``
     (§10.6) takes the exponential moving average with ``beta = 0.99``, divided by
     :math:`1-\beta^t` so that its start at zero does not bias it; the current batch enters before
-    it is used. Neither has a floor; a loss of exactly zero contributes zero.
+    it is used. Neither has a floor; a loss of exactly zero contributes nothing, neither value
+    nor gradient.
 
     At K tasks each part has the share 1/K.
 
@@ -179,8 +190,7 @@ class LegacyAMNLLoss(_LossWeightedLoss):
     def combine(self, losses: Sequence[Tensor]) -> Tensor:
         """Return the normalised sum, 0-dim and dimensionless."""
         stacked = torch.stack(list(losses))
-        magnitudes = self._magnitudes(stacked.detach())
-        weights = 1 / len(self.tasks) / magnitudes.clamp_min(torch.finfo(magnitudes.dtype).tiny)
+        weights = normalising_weights(self._magnitudes(stacked.detach()))
         self._last_weights = weights
         return (weights * stacked).sum()
 
@@ -196,7 +206,9 @@ class LegacyAMNLLoss(_LossWeightedLoss):
             self.ema_losses.lerp_(losses.to(self.ema_losses), 1 - self.beta)
         # 1 - beta^t without cancellation, in the precision of the average.
         steps = self.step_count.to(self.ema_losses)
-        return self.ema_losses / -torch.expm1(steps * math.log(self.beta))
+        averages = self.ema_losses / -torch.expm1(steps * math.log(self.beta))
+        # An average over many zeros is so small that its weight would blow up what rounding leaves.
+        return averages.where(losses != 0, 0.0)
 
 
 _from_losses = partial(WeightingMethod, needs="losses")
