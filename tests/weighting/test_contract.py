@@ -581,6 +581,87 @@ def test_a_layer_unfrozen_in_the_middle_and_listed_nowhere_is_found(name, networ
         call(loss, network, network.losses(), **listed)
 
 
+def the_shared_list_twice(shared, heads):
+    return [*shared, *shared], heads
+
+
+def a_trunk_layer_in_both_lists(shared, heads):
+    return shared, {**heads, "rul": [*heads["rul"], *shared[2:]]}
+
+
+def a_trunk_layer_moved_to_one_task(shared, heads):
+    return shared[:2], {**heads, "rul": [*heads["rul"], *shared[2:]]}
+
+
+def the_heads_exchanged(shared, heads):
+    return shared, {"rul": heads["health"], "health": heads["rul"]}
+
+
+def a_head_layer_moved_to_the_other_task(shared, heads):
+    return shared, {"rul": [*heads["rul"], *heads["health"][1:]], "health": heads["health"][:1]}
+
+
+def a_layer_left_out(shared, heads):
+    return shared[2:], heads
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+@pytest.mark.parametrize(
+    "lists",
+    [
+        the_shared_list_twice,
+        a_trunk_layer_in_both_lists,
+        a_trunk_layer_moved_to_one_task,
+        the_heads_exchanged,
+        a_head_layer_moved_to_the_other_task,
+        a_layer_left_out,
+    ],
+    ids=lambda lists: lists.__name__,
+)
+def test_lists_are_refused_at_a_later_step_as_at_the_first(name, observe, lists, network):
+    shared, heads = lists(network.shared_params, network.task_params)
+    loss = warmed_up(name)
+    with pytest.raises(UsageError) as at_the_first:
+        call(loss, network, network.losses(), shared_params=shared, task_params=heads)
+    for _ in range(2):
+        network.step(loss, observe=observe)
+    network.clear()
+    state = copy.deepcopy(loss.state_dict())
+    for _ in range(2):
+        with pytest.raises(UsageError) as at_the_third:
+            call(
+                loss,
+                network,
+                network.losses(),
+                observe=observe,
+                shared_params=shared,
+                task_params=heads,
+            )
+        assert str(at_the_third.value) == str(at_the_first.value)
+        assert_untouched(network, loss, state)
+    network.step(loss, observe=observe)
+
+
+@pytest.mark.parametrize("name", WEIGHTED_SUMS)
+def test_the_books_way_refuses_the_shared_list_twice(name, network):
+    loss = warmed_up(name)
+    state = copy.deepcopy(loss.state_dict())
+    shared = [*network.shared_params, *network.shared_params[:1]]
+    with pytest.raises(UsageError, match="1 of the parameters are listed twice"):
+        loss(*network.losses(), shared_params=shared)
+    assert_untouched(network, loss, state)
+
+
+def test_unchanged_lists_are_not_looked_at_again(network):
+    """A look walks the graph, which not every step should pay for."""
+    loss = get_loss("gaba")
+    with mock.patch.object(loss, "_check_all_listed", wraps=loss._check_all_listed) as looked:
+        for _ in range(STEPS_BETWEEN_CHECKS):
+            network.step(loss)
+    assert looked.call_count == 1
+
+
 @EVERY_METHOD
 @pytest.mark.parametrize("observe", [False, True])
 def test_a_sparse_embedding_trains_as_a_dense_one(name, observe):

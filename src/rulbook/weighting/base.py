@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -98,7 +98,7 @@ class BaseMTLLoss(nn.Module, ABC):
         super().__init__()
         self.tasks = _checked_tasks(tasks)
         self._steps_seen = 0
-        self._listed: frozenset[int] = frozenset()
+        self._listed: tuple[tuple[int, ...], ...] = ()
 
     @abstractmethod
     def combine(self, losses: Sequence[Tensor]) -> Tensor:
@@ -269,24 +269,19 @@ class BaseMTLLoss(nn.Module, ABC):
             *(_listed(f"task_params['{task}']", task_params[task]) for task in self.tasks),
         ]
         shared, *heads = ([p for p in part if p.requires_grad] for part in lists)
-        listed = [id(p) for part in (shared, *heads) for p in part]
-        ids = frozenset(listed)
-        if ids != self._listed or self._steps_seen % STEPS_BETWEEN_CHECKS == 0:
-            if len(ids) < len(listed):
-                raise UsageError(
-                    f"{len(listed) - len(ids)} of the parameters are listed twice: each belongs "
-                    "in shared_params or in one task's list of task_params, once."
-                )
+        # Which list holds a parameter matters too, and how often.
+        listed = tuple(tuple(map(id, part)) for part in (shared, *heads))
+        is_new = listed != self._listed
+        if is_new or self._steps_seen % STEPS_BETWEEN_CHECKS == 0:
+            _check_once(listed)
             by_task = [trained_leaves(loss) for loss in losses]
-            self._check_all_listed(by_task, ids)
-            if ids != self._listed and not is_distributed():
+            self._check_all_listed(by_task, {identity for part in listed for identity in part})
+            if is_new and not is_distributed():
                 self._check_heads(losses, by_task, shared, heads)
-            self._listed = ids
+            self._listed = listed
         return shared, heads
 
-    def _check_all_listed(
-        self, by_task: Sequence[Mapping[int, Tensor]], listed: frozenset[int]
-    ) -> None:
+    def _check_all_listed(self, by_task: Sequence[Mapping[int, Tensor]], listed: Set[int]) -> None:
         leaves = {identity: leaf for found in by_task for identity, leaf in found.items()}
         if left_out := [leaf for identity, leaf in leaves.items() if identity not in listed]:
             raise UsageError(
@@ -443,6 +438,7 @@ class GradientWeightedLoss(GradientBasedLoss):
                 f"method({given}, shared_params=…).backward()."
             )
         shared = _listed("shared_params", kwargs["shared_params"])
+        _check_once([[id(p) for p in shared]])
         detached = mean_over_processes([loss.detach() for loss in values])
         self._check_losses(torch.stack(detached))
         gradients = tuple(
@@ -576,6 +572,16 @@ def _listed(argument: str, parameters: Parameters) -> list[nn.Parameter]:
                 "list the parameters it is computed from, as module.parameters() does."
             )
     return [p for p in given if not isinstance(p, nn.UninitializedParameter)]
+
+
+def _check_once(listed: Sequence[Sequence[int]]) -> None:
+    """Raise where one of the ``id`` is in two of the lists, or in one of them twice."""
+    count = sum(map(len, listed))
+    if again := count - len(set().union(*listed)):
+        raise UsageError(
+            f"{again} of the parameters are listed twice: each belongs in shared_params or in one "
+            "task's list of task_params, once."
+        )
 
 
 def _check_scale(scale: Tensor | float | None) -> None:
