@@ -225,6 +225,31 @@ def test_gradients_add_up_like_autograds_own(name, network):
 
 
 @EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+def test_a_grad_that_is_there_is_written_in_place(name, observe, network):
+    """Such as the view of one flat buffer, which is reduced or clipped as a whole."""
+    expected = gradients_of_a_step(name, network, observe)
+    sizes = [p.numel() for p in network.parameters]
+    buffer = torch.zeros(sum(sizes), dtype=torch.float64)
+    for parameter, part in zip(network.parameters, buffer.split(sizes), strict=True):
+        parameter.grad = part.view_as(parameter)
+    call(warmed_up(name), network, network.losses(), observe=observe)
+    assert_same([buffer], [torch.cat([g.reshape(-1) for g in expected])], rtol=0)
+    for parameter, part in zip(network.parameters, buffer.split(sizes), strict=True):
+        assert parameter.grad.data_ptr() == part.data_ptr()
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+def test_a_sparse_grad_that_is_there_is_added_to(name, observe, network):
+    expected = gradients_of_a_step(name, network, observe)
+    for parameter in network.parameters:
+        parameter.grad = torch.ones_like(parameter).to_sparse()
+    call(warmed_up(name), network, network.losses(), observe=observe)
+    assert_same(network.gradients(), [1 + g for g in expected])
+
+
+@EVERY_METHOD
 @pytest.mark.parametrize(
     ("task", "bad"), [("rul", math.nan), ("health", math.inf), ("health", -math.inf)]
 )

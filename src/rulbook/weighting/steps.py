@@ -104,9 +104,17 @@ def write_gradients(
 def add_to_grad(parameter: nn.Parameter, gradient: Tensor) -> None:
     """Add ``gradient`` to ``parameter.grad``, as autograd's own backward would, and call its hooks.
 
-    They are those of ``register_post_accumulate_grad_hook``, as of an optimiser in the backward.
+    A ``.grad`` that is there is added to in place, since it may be a view of a buffer of all
+    gradients; a sparse one makes room for a dense one. The hooks are those of
+    ``register_post_accumulate_grad_hook``, as of an optimiser in the backward.
     """
-    parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+    if parameter.grad is None:
+        parameter.grad = gradient
+    elif parameter.grad.is_sparse:
+        parameter.grad = gradient + parameter.grad
+    else:
+        with torch.no_grad():
+            parameter.grad += gradient
     for hook in (getattr(parameter, "_post_accumulate_grad_hooks", None) or {}).values():
         hook(parameter)
 
