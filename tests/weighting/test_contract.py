@@ -5,8 +5,10 @@ import functools
 import io
 import math
 import pickle
+from fractions import Fraction
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -1076,3 +1078,93 @@ def test_a_step_in_every_precision_keeps_that_of_the_parameters(name, dtype, met
 @EVERY_METHOD
 def test_the_given_options_are_the_defaults(name):
     assert get_loss(name, **method_options(name)).get_name() == get_loss(name).get_name()
+
+
+def step_with_temperatures(name, shape, dtype, target_dtype, **changes):
+    """Do a step of a network with learned temperatures of that shape, in the trunk and in a head.
+
+    Returns:
+        The gradients, those of the temperatures first and in one dimension, and the report.
+
+    """
+    network = TinyNetwork.build()
+    network.trunk.to(dtype)
+    network.heads.to(dtype)
+    warm, cool = (nn.Parameter(torch.full(shape, t, dtype=dtype)) for t in (0.5, 2.0))
+    z = network.trunk(network.x.to(dtype)) * warm
+    rul = (network.heads["rul"](z) * cool).squeeze(-1)
+    losses = (
+        nn.functional.mse_loss(rul.to(target_dtype), network.rul.to(target_dtype)),
+        nn.functional.cross_entropy(network.heads["health"](z), network.health),
+    )
+    heads = {**network.task_params, "rul": [*network.task_params["rul"], cool]}
+    shared = [*network.shared_params, warm]
+    loss = get_loss(name)
+    info = call(loss, network, losses, shared_params=shared, task_params=heads, **changes)
+    temperatures = [warm.grad, cool.grad]
+    assert all(g.dtype == dtype and g.shape == shape for g in temperatures)
+    return [g.reshape(1) for g in temperatures] + network.gradients(), info
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "target_dtype"),
+    [
+        (torch.bfloat16, torch.float32),
+        (torch.float16, torch.float32),
+        (torch.float32, torch.float32),
+        (torch.float32, torch.float64),
+        (torch.float64, torch.float64),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("scale", [None, torch.tensor(0.5, dtype=torch.float64)], ids=str)
+def test_a_parameter_without_dimension_trains_as_one_of_one_element(
+    name, observe, dtype, target_dtype, scale
+):
+    changes = {"observe": observe, "scale": scale}
+    found, info = step_with_temperatures(name, (), dtype, target_dtype, **changes)
+    expected, other = step_with_temperatures(name, (1,), dtype, target_dtype, **changes)
+    assert_same(found, expected, rtol=8 * torch.finfo(dtype).eps)
+    if other.geometry:
+        assert info.geometry.norms.dtype == other.geometry.norms.dtype
+        assert_same([info.geometry.norms], [other.geometry.norms], rtol=8 * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if "clip_apart" in method_options(n)])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_parameter_without_dimension_is_clipped_too(name, dtype, network):
+    warm = nn.Parameter(torch.ones((), dtype=dtype))
+    loss = get_loss(name, clip_apart=1e-3)
+    call(
+        loss,
+        network,
+        [warm * value for value in (3.0, 4.0)],
+        shared_params=[warm],
+        task_params=dict.fromkeys(TASKS, ()),
+    )
+    assert warm.grad.dtype == dtype
+    assert float(warm.grad) == pytest.approx(1e-3, rel=1e-2)
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("observe", [False, True])
+@pytest.mark.parametrize(
+    "scale",
+    [
+        torch.full((1,), 0.25),
+        torch.full((1, 1), 0.25, dtype=torch.float64),
+        nn.Parameter(torch.tensor(0.25)),
+        Fraction(1, 4),
+        np.float32(0.25),
+    ],
+    ids=["one element", "one by one", "trained", "fraction", "numpy"],
+)
+def test_every_form_of_one_number_is_a_scale(name, observe, scale, network):
+    call(warmed_up(name), network, network.losses(), observe=observe, scale=0.25)
+    expected = network.gradients()
+    network.clear()
+    call(warmed_up(name), network, network.losses(), observe=observe, scale=scale)
+    assert_same(network.gradients(), expected)
+    assert getattr(scale, "grad", None) is None

@@ -178,7 +178,7 @@ class BaseMTLLoss(nn.Module, ABC):
 
         """
         values = self._take(losses, named_losses)
-        _check_scale(scale)
+        scale = _checked_scale(scale)
         if unknown := [name for name in named_losses if name not in self._keywords()]:
             raise UsageError(
                 f"backward has no argument '{unknown[0]}'; the losses are called "
@@ -584,17 +584,20 @@ def _check_once(listed: Sequence[Sequence[int]]) -> None:
         )
 
 
-def _check_scale(scale: Tensor | float | None) -> None:
+def _checked_scale(scale: Tensor | float | None) -> Tensor | float | None:
+    """Return the scale as a 0-dim tensor or a float, or ``None`` where there is none."""
     if scale is None:
-        return
+        return None
     if isinstance(scale, Tensor) and scale.numel() != 1:
         raise UsageError(f"scale must be one number, and has shape {tuple(scale.shape)}.")
     if not isinstance(scale, Tensor | Real) or (
         isinstance(scale, Tensor) and (scale.is_meta or scale.is_complex())
     ):
         raise UsageError(f"scale must be a number or a 0-dim tensor, not {scale!r}.")
-    if not 0 < float(scale) < math.inf:
-        raise UsageError(f"scale must be positive and finite, not {float(scale):g}.")
+    number = scale.detach().reshape(()) if isinstance(scale, Tensor) else float(scale)
+    if not 0 < float(number) < math.inf:
+        raise UsageError(f"scale must be positive and finite, not {float(number):g}.")
+    return number
 
 
 def _scaled(value: Tensor, scale: Tensor | float | None) -> Tensor:
@@ -608,7 +611,10 @@ def _unscaled(value: Tensor, scale: Tensor | float | None) -> Tensor:
 def _measured(
     gradients: Sequence[TaskGradients], scale: Tensor | float | None
 ) -> tuple[tuple[Gradients, ...], GradientGeometry]:
-    unscaled = tuple(tuple(_unscaled(g, scale) for g in task.shared) for task in gradients)
+    # A 0-dim gradient must not take on the precision of a scale that is a tensor.
+    unscaled = tuple(
+        tuple(_unscaled(g, scale).to(g.dtype) for g in task.shared) for task in gradients
+    )
     return unscaled, geometry(*unscaled)
 
 

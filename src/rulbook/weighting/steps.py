@@ -164,9 +164,11 @@ def _weighted_sum(
     return total
 
 
-def _times(weight: Tensor, gradient: Gradients) -> list[Tensor]:
+def _times(weight: Tensor, gradient: Sequence[Tensor]) -> list[Tensor]:
     # All parameters in one call: one by one, K tasks cost milliseconds in calls alone.
-    return list(torch._foreach_mul(gradient, weight)) if gradient else []
+    products = torch._foreach_mul(list(gradient), weight) if gradient else ()
+    # A 0-dim gradient, as of a learned temperature, takes on the precision of a finer weight.
+    return [product.to(part.dtype) for product, part in zip(products, gradient, strict=True)]
 
 
 def _cut(
@@ -176,4 +178,4 @@ def _cut(
         return gradient
     size = norm(gradient) / (1.0 if scale is None else scale)
     factor = (largest_norm / size).clamp_max(1.0).nan_to_num(nan=1.0, posinf=1.0)
-    return [factor * part for part in gradient]
+    return _times(factor, gradient)
