@@ -99,3 +99,12 @@ def test_the_books_call_takes_numbers_arrays_and_tensors(kind):
     named = loss(rul_loss=kind(4.0), health_loss=kind(8.0), shared_params=[])
     assert type(named) is type(found)
     assert np.all(np.asarray(named) == 7.0)
+
+
+def test_arrays_of_weights_are_taken_with_arrays_of_losses():
+    """Chapter 06 checks the one line so; what is not a finite number is refused in them too."""
+    weights, losses = np.array([0.25, 0.5]), np.array([4.0, 8.0])
+    assert FixedWeightLoss(weights, 1 - weights)(losses, 2 * losses).tolist() == [7.0, 12.0]
+    for bad in (np.array([0.5, np.nan]), np.array(["0.5"]), np.array([0.5j])):
+        with pytest.raises(UsageError, match="health_weight"):
+            FixedWeightLoss(weights, bad)

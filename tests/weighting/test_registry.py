@@ -1,14 +1,17 @@
 import math
 import re
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 
 from rulbook.errors import UsageError
 from rulbook.paths import checkout
 from rulbook.weighting import registry
+from rulbook.weighting.base import TASKS
 from rulbook.weighting.fixed import FixedWeightLoss
-from rulbook.weighting.registry import METHODS, get_loss, names
+from rulbook.weighting.registry import METHODS, get_loss, method_options, names
 
 
 @pytest.mark.parametrize("name", names())
@@ -61,6 +64,62 @@ def test_options_reach_the_constructor():
 def test_an_unknown_option_names_the_known_ones():
     with pytest.raises(UsageError, match="'dwa' has no option 'T'; it has: temperature"):
         get_loss("dwa", T=1.0)
+
+
+NO_OPTION_CAN_BE = [
+    *(math.nan, math.inf, -math.inf, 10**400, 1j, torch.tensor(math.nan), np.array([math.nan])),
+    *("0.5", "x", b"x", [], ["x"], [math.nan, math.nan], ["x", "y", "z"], {"third": 1.0}, {3}),
+    *({"rul": math.nan, "health": 1.0}, {"rul": "1", "health": 1.0}, object),
+]
+"""Values that mean nothing, or that no arithmetic can be done with."""
+
+
+@pytest.mark.parametrize("value", NO_OPTION_CAN_BE, ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [(name, option) for name in names() for option in method_options(name)],
+    ids=str,
+)
+def test_no_method_takes_what_no_option_can_be(name, option, value):
+    if can_be(option, value):
+        get_loss(name, **{option: value})
+        return
+    with pytest.raises(UsageError):
+        get_loss(name, **{option: value})
+
+
+def can_be(option, value):
+    """Return whether the option is one of the few that such a value means something for."""
+    if option == "seed":
+        return isinstance(value, int)
+    return option == "classification" and isinstance(value, list) and set(value) <= set(TASKS)
+
+
+def test_weights_of_no_task_are_refused():
+    """They were taken for none given, and gave 0.5/0.5."""
+    for weights in ({}, {"rul": 1.0}):
+        for tasks in (None, ("depth", "edges")):
+            with pytest.raises(UsageError, match="weights"):
+                get_loss("fixed", weights=weights, tasks=tasks)
+
+
+@pytest.mark.parametrize("kind", [int, float, np.float32, np.float64, np.int64, Fraction])
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("fixed", "rul_weight"),
+        ("gaba", "warmup_steps"),
+        ("gradnorm", "weight_lr"),
+        ("cagrad", "c"),
+        ("uncertainty", "initial_log_var"),
+    ],
+)
+def test_every_kind_of_number_is_one(name, option, kind, network):
+    loss, plain = get_loss(name, **{option: kind(1)}), get_loss(name, **{option: 1})
+    for method in (loss, plain):
+        network.step(method)
+    assert loss.get_weights() == plain.get_weights()
+    assert loss.get_name() == plain.get_name()
 
 
 def test_names_are_distinct():

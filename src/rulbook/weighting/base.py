@@ -1,6 +1,7 @@
 """The contract that every weighting method keeps with the training loop."""
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from rulbook.weighting.steps import (
 
 TASKS = ("rul", "health")
 """The source's two tasks, in the order in which every function of the package takes them."""
+
+_LARGEST = sys.float_info.max
 
 STEPS_BETWEEN_CHECKS = 100
 """Steps after which ``backward`` looks again for a parameter that is trained and listed nowhere.
@@ -478,18 +481,55 @@ def learnable(loss: BaseMTLLoss) -> Iterator[nn.Parameter]:
 
 
 def checked_option(
-    method: str, option: str, value: float, least: float, most: float = math.inf
+    method: str, option: str, value: float, least: float = -_LARGEST, most: float = _LARGEST
 ) -> float:
-    """Return ``value`` if it is a number between the two bounds, both included.
+    """Return ``value`` as a float if it is a finite number between the two bounds, both included.
 
     Raises:
         UsageError: it is not.
 
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        bounds = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
-        raise UsageError(f"{method} takes a number {bounds} for {option}, not {value!r}.")
+    number = _as_float(value)
+    if not least <= number <= most:
+        above = "" if least == -_LARGEST else f" of at least {least:g}"
+        bounds = above if most == _LARGEST else f" from {least:g} to {most:g}"
+        raise UsageError(f"{method} takes a finite number{bounds} for {option}, not {value!r}.")
+    return number
+
+
+def checked_count(method: str, option: str, value: float) -> int:
+    """Return ``value`` if it is a whole number of at least 0.
+
+    Raises:
+        UsageError: it is not.
+
+    """
+    number = checked_option(method, option, value, least=0)
+    if not number.is_integer():
+        raise UsageError(f"{method} takes a whole number for {option}, not {value!r}.")
+    return int(number)
+
+
+def checked_switch(method: str, option: str, value: bool) -> bool:
+    """Return ``value`` if it is a truth value.
+
+    Raises:
+        UsageError: it is not.
+
+    """
+    if not isinstance(value, bool):
+        raise UsageError(f"{method} takes True or False for {option}, not {value!r}.")
     return value
+
+
+def _as_float(value: Any) -> float:
+    """Return the value as a float, NaN where it is no number, or too large a one."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
 
 
 def _checked_tasks(tasks: Sequence[str]) -> tuple[str, ...]:

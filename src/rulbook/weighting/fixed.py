@@ -5,9 +5,18 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Self, TypedDict
 
+import numpy as np
 from torch import Tensor
 
-from rulbook.weighting.base import TASKS, BaseMTLLoss, as_scalar, as_weights, weighted_sum
+from rulbook.errors import UsageError
+from rulbook.weighting.base import (
+    TASKS,
+    BaseMTLLoss,
+    as_scalar,
+    as_weights,
+    checked_option,
+    weighted_sum,
+)
 from rulbook.weighting.method import WeightingMethod
 
 
@@ -55,7 +64,8 @@ class FixedWeightLoss(BaseMTLLoss):
     nats, and the sum therefore has no unit of its own. Defaults 0.5/0.5 are the new edition's.
 
     Args:
-        rul_weight: weight of the RUL loss, where ``weights`` is not given.
+        rul_weight: weight of the RUL loss, where ``weights`` is not given; a NumPy array where the
+            losses are arrays too.
         health_weight: weight of the health loss, likewise.
         weights: one weight for each of K tasks, under its name. Each is then the attribute
             ``NAME_weight``, as ``rul_weight`` is.
@@ -78,10 +88,15 @@ class FixedWeightLoss(BaseMTLLoss):
         *,
         weights: Mapping[str, float] | None = None,
     ) -> None:
-        by_task = weights or {"rul": rul_weight, "health": health_weight}
+        by_task = {"rul": rul_weight, "health": health_weight} if weights is None else weights
+        if not isinstance(by_task, Mapping) or len(by_task) < 2:
+            raise UsageError(
+                "Fixed takes for weights a mapping from two or more tasks to a number each, not "
+                f"{weights!r}."
+            )
         super().__init__(tuple(by_task))
         for task, weight in by_task.items():
-            setattr(self, f"{task}_weight", weight)
+            setattr(self, f"{task}_weight", _checked_weight(task, weight))
         self._is_legacy = False
 
     @classmethod
@@ -132,6 +147,15 @@ class FixedWeightLoss(BaseMTLLoss):
 
     def _constants(self) -> list[float]:
         return [getattr(self, f"{task}_weight") for task in self.tasks]
+
+
+def _checked_weight(task: str, weight: Any) -> Any:
+    """Return the weight as a float, or as the array of finite numbers that it is."""
+    if not isinstance(weight, np.ndarray):
+        return checked_option("Fixed", f"{task}_weight", weight)
+    if weight.dtype.kind not in "iuf" or not np.isfinite(weight).all():
+        raise UsageError(f"Fixed takes finite numbers for {task}_weight, not {weight!r}.")
+    return weight
 
 
 def _decimals_needed(weight: float) -> int:

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from rulbook.errors import UsageError
-from rulbook.weighting.base import TASKS, GradientWeightedLoss, MeasuredStep
+from rulbook.weighting.base import (
+    TASKS,
+    GradientWeightedLoss,
+    MeasuredStep,
+    checked_count,
+    checked_option,
+)
 from rulbook.weighting.method import WeightingMethod
 
 
@@ -130,16 +136,13 @@ class GABALoss(GradientWeightedLoss):
     ) -> None:
         super().__init__(tasks)
         equal = 1 / len(self.tasks)
-        if not 0 <= (beta or 0) < 1 or not 0 <= (min_weight or 0) <= equal:
-            raise UsageError(
-                f"GABA takes beta in [0, 1) and min_weight in [0, {equal:.3g}], "
-                f"not {beta} and {min_weight}."
-            )
-        if (warmup_steps or 0) < 0:
-            raise UsageError(f"GABA takes warmup_steps of 0 or more, not {warmup_steps}.")
-        self.beta = beta or 0.0
-        self.warmup_steps = warmup_steps or 0
-        self.min_weight = min_weight or 0.0
+        self.beta = checked_option("GABA", "beta", _or_zero(beta), least=0, most=1)
+        if self.beta == 1:
+            raise UsageError("GABA takes a beta below 1: at 1 the weights would never move.")
+        self.warmup_steps = checked_count("GABA", "warmup_steps", _or_zero(warmup_steps))
+        self.min_weight = checked_option(
+            "GABA", "min_weight", _or_zero(min_weight), least=0, most=equal
+        )
         self.register_buffer("ema_weights", torch.full((len(self.tasks),), equal))
         self.register_buffer("step_count", torch.zeros((), dtype=torch.long))
 
@@ -173,6 +176,10 @@ class GABALoss(GradientWeightedLoss):
             if value
         ]
         return f"GABA({', '.join(settings)})"
+
+
+def _or_zero(setting: float | None) -> float:
+    return 0 if setting is None else setting
 
 
 _gaba = partial(

@@ -9,7 +9,13 @@ from torch import Tensor
 
 from rulbook.errors import UsageError, unknown_name
 from rulbook.gradients import Gradients, norm
-from rulbook.weighting.base import TASKS, GradientWeightedLoss, MeasuredStep, checked_option
+from rulbook.weighting.base import (
+    TASKS,
+    GradientWeightedLoss,
+    MeasuredStep,
+    checked_option,
+    checked_switch,
+)
 from rulbook.weighting.method import WeightingMethod
 
 Edition = Literal["new", "legacy", "original"]
@@ -111,7 +117,7 @@ class GradNormLoss(GradientWeightedLoss):
         self.edition = edition
         self.alpha = checked_option("GradNorm", "alpha", alpha, least=0)
         self.weight_lr = checked_option("GradNorm", "weight_lr", weight_lr, least=0)
-        self.relative = relative
+        self.relative = checked_switch("GradNorm", "relative", relative)
         self.descent = descent
         self.register_buffer("weights", torch.ones(len(self.tasks)))
         self.register_buffer("initial_losses", torch.full((len(self.tasks),), torch.nan))

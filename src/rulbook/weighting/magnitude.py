@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from rulbook.errors import UsageError, unknown_name
-from rulbook.weighting.base import TASKS, BaseMTLLoss, as_weights, checked_option
+from rulbook.weighting.base import (
+    TASKS,
+    BaseMTLLoss,
+    as_weights,
+    checked_option,
+    checked_switch,
+)
 from rulbook.weighting.method import WeightingMethod
 
 
@@ -69,7 +75,7 @@ class InverseMagnitudeLoss(_LossWeightedLoss):
 
     def __init__(self, *, detach: bool = True, tasks: Sequence[str] = TASKS) -> None:
         super().__init__(tasks)
-        self.detach = detach
+        self.detach = checked_switch("Inverse magnitude", "detach", detach)
 
     def combine(self, losses: Sequence[Tensor]) -> Tensor:
         """Return the weighted sum, 0-dim."""
@@ -117,13 +123,16 @@ class AMNLFixedLoss(_LossWeightedLoss):
         super().__init__(tasks)
         self.s_rul = checked_option("AMNL-fixed", "s_rul", s_rul, least=0)
         self.s_health = checked_option("AMNL-fixed", "s_health", s_health, least=0)
-        unknown = set(floors or {}) - set(self.tasks)
+        floors = {} if floors is None else floors
+        if not isinstance(floors, Mapping):
+            raise UsageError(f"AMNL-fixed takes a mapping from tasks for floors, not {floors!r}.")
+        unknown = set(floors) - set(self.tasks)
         if unknown:
             raise UsageError(
-                f"AMNL-fixed was given floors for {', '.join(sorted(unknown))}; its tasks are "
-                f"{', '.join(self.tasks)}."
+                f"AMNL-fixed was given floors for {', '.join(sorted(map(str, unknown)))}; its "
+                f"tasks are {', '.join(self.tasks)}."
             )
-        given = {"rul": s_rul, "health": s_health, **(floors or {})}
+        given = {"rul": self.s_rul, "health": self.s_health, **floors}
         self.floors = tuple(
             checked_option("AMNL-fixed", f"the floor of {task}", given.get(task, 0.0), least=0)
             for task in self.tasks

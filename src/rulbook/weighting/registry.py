@@ -181,7 +181,7 @@ def _fixed_for(tasks: Sequence[str], options: Mapping[str, Any]) -> FixedWeightL
     weights = options.get("weights")
     if weights is None and not options:
         return FixedWeightLoss.equal(tasks)
-    if weights is None or set(weights) != set(tasks):
+    if not isinstance(weights, Mapping) or set(weights) != set(tasks):
         raise UsageError(
             f"'fixed' takes the option weights with one number for each of {', '.join(tasks)}."
         )

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from functools import partial
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
+from rulbook.errors import UsageError
 from rulbook.weighting.base import TASKS, BaseMTLLoss, as_weights, weighted_sum
 from rulbook.weighting.method import WeightingMethod
 from rulbook.weighting.processes import from_first_process, is_distributed
@@ -39,11 +41,13 @@ class RandomLoss(BaseMTLLoss):
 
     def __init__(self, seed: int | None = None, *, tasks: Sequence[str] = TASKS) -> None:
         super().__init__(tasks)
+        if isinstance(seed, bool) or not isinstance(seed, Integral | None):
+            raise UsageError(f"Random loss weighting takes a whole number for seed, not {seed!r}.")
         with torchjd_for("Random loss weighting"):
             from torchjd.scalarization import Random
 
             self._scalarizer = Random()
-        chosen = torch.initial_seed() if seed is None else seed
+        chosen = torch.initial_seed() if seed is None else int(seed)
         # Within the range of a signed 64-bit integer, which a buffer holds.
         self.register_buffer("seed", torch.tensor(chosen % 2**62, dtype=torch.long))
         self.register_buffer("step_count", torch.zeros((), dtype=torch.long))

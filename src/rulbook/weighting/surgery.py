@@ -210,9 +210,9 @@ def nash_mtl(
     one zero gradient the equation has no solution; its task then gets weight 0 and the others share
     the bargain, capped.
     """
-    checked_option("NashMTL", "max_norm", max_norm, least=0)
+    largest = checked_option("NashMTL", "max_norm", max_norm, least=0)
     with torchjd_for("Nash-MTL"):
-        rule = NashBargain(max_norm)
+        rule = NashBargain(largest)
     return SurgeryLoss(rule, "NashMTL", tasks=tasks, clip_apart=clip_apart)
 
 
@@ -251,7 +251,7 @@ def cagrad(
     0.5 is LibMTL's default; TorchJD has none, and gives up where the relative norm of a combination
     is under 1e-4, which a ratio of norms over 10,000 reaches; here 1e-12.
     """
-    checked_option("CAGrad", "c", c, least=0)
+    c = checked_option("CAGrad", "c", c, least=0)
     with torchjd_for("CAGrad"):
         from torchjd.aggregation import CAGrad
 

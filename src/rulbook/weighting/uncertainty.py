@@ -1,7 +1,7 @@
 """Learned task uncertainties (Kendall, Gal and Cipolla 2018; §4.3, §24.1)."""
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Iterable, Sequence, Set
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -73,21 +73,16 @@ class UncertaintyLoss(BaseMTLLoss):
         self.classification_factor = classification_factor
         if log_var_lr is not None:
             self.learning_rate = checked_option("Uncertainty", "log_var_lr", log_var_lr, least=0)
-        given = ("health",) if classification is None else tuple(classification)
+        given = ("health",) if classification is None else _listed_tasks(classification)
         if classification is not None and not set(given) <= set(self.tasks):
             raise UsageError(
                 f"Uncertainty was given the classification tasks {', '.join(given)}; its tasks are "
                 f"{', '.join(self.tasks)}."
             )
         self.classification = tuple(task for task in self.tasks if task in given)
-        one_for_all = isinstance(initial_log_var, (int, float))
-        starts = [initial_log_var] * len(self.tasks) if one_for_all else list(initial_log_var)  # type: ignore[arg-type]
-        if len(starts) != len(self.tasks):
-            raise UsageError(
-                f"Uncertainty takes one initial_log_var or {len(self.tasks)}, not {len(starts)}."
-            )
+        starts = _one_a_task(initial_log_var, len(self.tasks))
         for task, start in zip(self.tasks, starts, strict=True):
-            self.register_parameter(f"log_var_{task}", nn.Parameter(torch.tensor(float(start))))  # type: ignore[arg-type]
+            self.register_parameter(f"log_var_{task}", nn.Parameter(torch.tensor(start)))
 
     def combine(self, losses: Sequence[Tensor]) -> Tensor:
         """Return the weighted losses plus the regularising terms, 0-dim."""
@@ -112,6 +107,25 @@ class UncertaintyLoss(BaseMTLLoss):
         factor = 0.5 if self.classification_factor == "half" else 1.0
         factors = [factor if task in self.classification else 0.5 for task in self.tasks]
         return [f * torch.exp(-s) for f, s in zip(factors, self._log_vars(), strict=True)]
+
+
+def _one_a_task(initial_log_var: Any, tasks: int) -> list[float]:
+    # Arrays and tensors, with a dimension or without, become numbers here.
+    given = initial_log_var.tolist() if hasattr(initial_log_var, "tolist") else initial_log_var
+    is_one = isinstance(given, str) or not isinstance(given, Iterable)
+    starts = [given] * tasks if is_one else list(given)
+    if len(starts) != tasks:
+        raise UsageError(f"Uncertainty takes one initial_log_var or {tasks}, not {len(starts)}.")
+    return [checked_option("Uncertainty", "initial_log_var", start) for start in starts]
+
+
+def _listed_tasks(classification: Any) -> tuple[str, ...]:
+    is_list = isinstance(classification, Sequence | Set) and not isinstance(classification, str)
+    if not is_list or not all(isinstance(name, str) for name in classification):
+        raise UsageError(
+            f"Uncertainty takes a list of tasks for classification, not {classification!r}."
+        )
+    return tuple(classification)
 
 
 UNCERTAINTY = WeightingMethod(
