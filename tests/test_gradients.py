@@ -33,7 +33,7 @@ def test_cosine_agrees_with_exact_summation(sample):
     )
 
 
-@pytest.mark.parametrize("sample", pairs((1e-12, 1.0, 1e12)), ids=str)
+@pytest.mark.parametrize("sample", pairs((1e-15, 1e-12, 1.0, 1e12, 1e14)), ids=str)
 def test_single_precision_keeps_its_digits_at_every_scale(sample):
     found = geometry([g.float() for g in sample.rul], [g.float() for g in sample.health])
     assert float(found.norm_rul) == pytest.approx(sample.norm_rul, rel=1e-6)
@@ -64,6 +64,28 @@ def test_a_zero_gradient_has_norm_zero_and_no_angle(zero):
     )
     assert (found.norm_rul == 0, found.norm_health == 0) == (zero != "health", zero != "rul")
     assert math.isnan(found.cosine)
+
+
+@pytest.mark.parametrize("small", [1e-23, 1e-30, 1e-40])
+@pytest.mark.parametrize("large", [1e-2, 1e10, 1e18])
+@pytest.mark.parametrize("small_first", [False, True])
+def test_a_gradient_whose_squares_round_to_zero_has_no_angle(small, large, small_first):
+    """Its products with a large gradient do not, and the quotient was taken for a cosine of 1."""
+    sizes = (small, large) if small_first else (large, small)
+    found = geometry(*([torch.full((3, 2), size)] for size in sizes))
+    assert found.norms[sizes.index(small)] == 0
+    assert found.cosines.isnan().tolist() == [
+        [is_small or other_is_small for other_is_small in (small_first, not small_first)]
+        for is_small in (small_first, not small_first)
+    ]
+
+
+@pytest.mark.parametrize("size", [1e25, math.inf, math.nan])
+def test_a_gradient_whose_norm_is_not_finite_has_no_angle(size):
+    found = geometry([torch.full((3, 2), size)], [torch.ones(3, 2)])
+    assert not found.norms[0].isfinite()
+    assert found.norms[1].isfinite()
+    assert found.cosines.isnan().tolist() == [[True, True], [True, False]]
 
 
 def test_the_geometry_carries_no_graph():

@@ -20,7 +20,7 @@ class GradientGeometry:
     Attributes:
         norms: L2 norm of the gradient of each task, (K,), in its loss unit per parameter unit.
         cosines: cosine of the angle between each two, (K, K), symmetric, with 1 on the diagonal;
-            NaN where a gradient is zero.
+            NaN where the norm of one is zero or infinite.
 
     """
 
@@ -97,7 +97,10 @@ def norm(gradient: Sequence[Tensor]) -> Tensor:
 def geometry(*gradients: Sequence[Tensor]) -> GradientGeometry:
     """Return norms and cosines of the task gradients, each one tensor a shared parameter.
 
-    The cosine is NaN where a gradient is zero: there is no angle to speak of.
+    The cosine is NaN where a gradient is zero: there is no angle to speak of. Norms are square
+    roots of sums of squares in the precision of the gradients, single where they are in half.
+    In single precision they keep their digits from about 1e-16 to 1e19; a gradient whose entries
+    are all below about 1e-23 counts as zero, and one above 1e19 as infinite.
     """
     norms = torch.stack([norm(gradient).detach() for gradient in gradients])
     # One vector a task: the inner products of all pairs of K tasks are many small ones otherwise.
@@ -108,6 +111,9 @@ def geometry(*gradients: Sequence[Tensor]) -> GradientGeometry:
         products = torch.stack([torch.dot(flat[second], flat[first]) for first, second in pairs])
         first, second = torch.tensor(pairs, device=norms.device).T
         between = (products / norms[second] / norms[first]).clamp(-1.0, 1.0)
+        # The squares of small entries round to zero before their products with larger ones do.
+        has_angle = (norms > 0) & norms.isfinite()
+        between = between.where(has_angle[first] & has_angle[second], torch.nan)
         cosines[first, second] = cosines[second, first] = between
     return GradientGeometry(norms, cosines)
 
