@@ -1,6 +1,7 @@
 """Methods at K tasks of any names, against TorchJD, closed forms, and K equal tasks."""
 
 import copy
+import itertools
 import math
 
 import pytest
@@ -53,6 +54,43 @@ class ManyHeads(nn.Module):
 
     def trunk_gradient(self):
         return torch.cat([p.grad.reshape(-1) for p in self.trunk.parameters()])
+
+
+def least_norm(jacobian):
+    """Return the norm of the shortest convex combination of the rows, from all faces of the hull.
+
+    On each face the shortest affine combination is a linear system; the shortest of those that
+    are convex is the answer.
+    """
+    norms = []
+    for size in range(1, len(jacobian) + 1):
+        for face in itertools.combinations(jacobian, size):
+            rows = torch.stack(face)
+            system = torch.ones(size + 1, size + 1, dtype=torch.float64)
+            system[:size, :size], system[size, size] = rows @ rows.T, 0
+            right = torch.eye(size + 1, dtype=torch.float64)[size]
+            weights = torch.linalg.solve(system, right)[:size]
+            if (weights >= 0).all():
+                norms.append(float(torch.linalg.vector_norm(weights @ rows)))
+    return min(norms)
+
+
+@pytest.mark.parametrize(("k", "most"), [(2, 1 + 1e-9), (3, 1.02), (4, 1.08), (5, 1.15)])
+def test_mgda_is_as_near_the_least_norm_as_its_docstring_says(k, most):
+    rule = get_loss("mgda", tasks=NAMES[:k]).trunk_weights
+    generator = torch.Generator().manual_seed(0)
+    ratios = []
+    for _ in range(100):
+        jacobian = torch.randn(k, 8, generator=generator, dtype=torch.float64)
+        jacobian *= 100 ** torch.rand(k, 1, generator=generator, dtype=torch.float64)
+        norms = torch.linalg.vector_norm(jacobian, dim=1)
+        unit = jacobian / norms.unsqueeze(1)
+        weights = rule(norms, unit @ unit.T)
+        assert (weights >= 0).all()
+        assert float(weights.sum()) == pytest.approx(1)
+        ratios.append(float(torch.linalg.vector_norm(weights @ jacobian)) / least_norm(jacobian))
+    assert min(ratios) >= 1 - 1e-9
+    assert sorted(ratios)[90] <= most
 
 
 @pytest.fixture

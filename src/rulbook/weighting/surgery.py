@@ -266,6 +266,11 @@ def mgda(*, tasks: Sequence[str] = TASKS, clip_apart: float | None = None) -> Su
 
     On the gradients as they are: Sener and Koltun's code can normalise them by norm or loss first,
     and the paper's algorithm does not.
+
+    TorchJD's solver, their Frank-Wolfe iteration of at most 100 steps, is exact at two tasks. At
+    more it may stop above the least norm, the more so the more nearly the gradients cancel. Of 1500
+    normal draws in eight dimensions, with norms up to 100 times apart, nine in ten came within 1 %
+    of it at three tasks, 4 % at four and 10 % at five; the worst gave 1.07, 1.9 and 2.1 times it.
     """
     with torchjd_for("MGDA"):
         from torchjd.aggregation import MGDA
