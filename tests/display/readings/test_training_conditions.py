@@ -60,7 +60,8 @@ def test_other_measures_are_told_with_how_many_would_differ_by_chance(on_every_s
     read = readings.measures_reading(compared)
     assert read.startswith(f"Of {len(compared)} such comparisons with every seed, {len(told)} ")
     assert f"{compared['measure'].nunique()} families" in read
-    assert "\n* *the protocol*, FD002, GABA: a higher NASA score, " in read
+    assert "\n* *the protocol*: GABA on FD002, NASA score " in read
+    assert "[" not in read.partition("* ")[2], "the table has the intervals"
     shown = cells_of(readings.measures_shown(compared))
     assert shown[0][:3] == ["subset", "training condition", "method"]
     assert "higher" in shown[1][3]

@@ -1,6 +1,6 @@
 """What chapter 07 and the front page say of methods under the training conditions."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from IPython.display import HTML
@@ -59,16 +59,26 @@ def _by_subset(rows: pd.DataFrame) -> str:
     )
 
 
+class _Shown(NamedTuple):
+    """How readers see a measure: its name and unit, and factor and decimals of its values."""
+
+    name: str
+    unit: str = "%"
+    factor: int = 100
+    places: int = 1
+
+    @property
+    def head(self) -> str:
+        """The head of its column."""
+        return f"{self.name}, {self.unit}" if self.unit else self.name
+
+
 _MEASURES = {
-    "nasa_score": ("NASA score", "NASA score", 1),
-    "late_share": ("late, %", "share of late predictions (%)", 100),
-    **{
-        f"missed_{state}": (f"{state} missed, %", f"share of {state} engines missed (%)", 100)
-        for state in HEALTH_STATES
-    },
-    CROSS_ENTROPY: ("cross-entropy, nats", "cross-entropy of the health head (nats)", 1),
+    "nasa_score": _Shown("NASA score", "", 1, 0),
+    "late_share": _Shown("late"),
+    **{f"missed_{state}": _Shown(f"{state} missed") for state in HEALTH_STATES},
+    CROSS_ENTROPY: _Shown("cross-entropy", "nats", 1, 3),
 }
-"""Head of a column, name in a sentence and factor of each measure but the RMSE."""
 
 
 def measures_shown(compared: pd.DataFrame) -> HTML:
@@ -83,8 +93,8 @@ def measures_shown(compared: pd.DataFrame) -> HTML:
             "subset": compared["subset"],
             "training condition": compared["condition_label"],
             "method": compared["label"],
-            "measure": [_MEASURES[name][0] for name in compared["measure"]],
-            "shown": [_by_measure(row) for row in rows_of(compared)],
+            "measure": [_MEASURES[name].head for name in compared["measure"]],
+            "shown": [_with_outcome(row) for row in rows_of(compared)],
         }
     )
     shown = cells.pivot_table(
@@ -116,29 +126,36 @@ def measures_reading(compared: pd.DataFrame) -> str:
     families = compared.groupby(["condition", "subset", "measure"]).ngroups
     by_chance = number((1 - CONFIDENCE) * families, 0)
     found = "".join(
-        f"\n* *{condition}*, {subset}, {label}: "
-        + "; ".join(
-            f"a {row.outcome} {_MEASURES[row.measure][1]}, {_by_measure(row, with_outcome=False)}"
-            for row in rows_of(of_method)
-        )
-        for (condition, subset, label), of_method in apart.groupby(
-            ["condition_label", "subset", "label"], sort=False
-        )
+        f"\n* *{condition}*: {'; '.join(_differences(rows))}."
+        for condition, rows in apart.groupby("condition_label", sort=False)
     )
+    verb = "are" if len(apart) > 1 else "is"
     return (
         f"Of {in_words(len(compared), 'such comparison')} with every seed, {len(apart) or 'none'} "
-        f"{'are' if len(apart) > 1 else 'is'} told from equal weights. Each of {families} families "
-        "was corrected on its own; of so many, about "
-        f"{by_chance} would have such a difference by chance alone.\n{found}"
+        f"{verb} told from equal weights. Each of {families} families was corrected on its own; of "
+        f"so many, about {by_chance} would have such a difference by chance alone.\n{found}"
     )
 
 
-def _by_measure(row: Any, *, with_outcome: bool = True) -> str:
-    _, _, factor = _MEASURES[row.measure]
-    places = 3 if row.measure == CROSS_ENTROPY else 0 if row.measure == "nasa_score" else 1
-    shown = within(factor * row.difference, factor * row.low, factor * row.high, places)
-    is_tie = not with_outcome or row.outcome in (Outcome.TIE, Outcome.EQUIVALENT)
-    return shown if is_tie else f"{shown} {row.outcome}"
+def _differences(apart: pd.DataFrame) -> list[str]:
+    """Return of each method and subset by which measures it differs, and by how much."""
+
+    def difference(row: Any) -> str:
+        shown = _MEASURES[row.measure]
+        value = number(shown.factor * row.difference, shown.places)
+        return f"{shown.name} {value} {shown.unit}".rstrip()
+
+    return [
+        f"{label} on {subset}, {', '.join(map(difference, rows_of(of_method)))}"
+        for (subset, label), of_method in apart.groupby(["subset", "label"], sort=False)
+    ]
+
+
+def _with_outcome(row: Any) -> str:
+    shown = _MEASURES[row.measure]
+    value, low, high = (shown.factor * one for one in (row.difference, row.low, row.high))
+    is_tie = row.outcome in (Outcome.TIE, Outcome.EQUIVALENT)
+    return within(value, low, high, shown.places) + ("" if is_tie else f" {row.outcome}")
 
 
 def lower_than_equal_weights(compared: pd.DataFrame) -> pd.DataFrame:
