@@ -273,7 +273,7 @@ def test_values_in_prose_are_those_recorded_and_follow_them(layout, quoting):
     pairing.pair(layout)
     assert _prose(nbformat.read(quoting.notebook, as_version=4), "It is 3.5 long.")
     (layout.book / "values.json").write_text("{")
-    with pytest.raises(RulbookError, match=r"values\.json' is not JSON"):
+    with pytest.raises(RulbookError, match=r"values\.json' does not hold the values"):
         pairing.compare(layout)
 
 
