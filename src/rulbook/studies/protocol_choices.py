@@ -157,7 +157,7 @@ def held_out_ends(records: Iterable[RunRecord]) -> pd.DataFrame:
     """
     rows = []
     for (subset, name), by_seed in completed_runs(records).items():
-        last = held_out_by_seed(by_seed.values(), subset)[name]
+        last = _last_errors(by_seed)
         rows.append(
             {
                 "subset": subset,
@@ -180,12 +180,18 @@ def held_out_by_seed(records: Iterable[RunRecord], subset: str) -> pd.DataFrame:
     """
     return pd.DataFrame(
         {
-            name: pd.Series({seed: run.epochs[-1].validation.rmse for seed, run in by_seed.items()})
+            name: _last_errors(by_seed)
             for (of_subset, name), by_seed in completed_runs(records).items()
             if of_subset == subset
         },
         dtype=float,
     )
+
+
+def _last_errors(by_seed: Mapping[int, RunRecord]) -> "pd.Series[float]":
+    """Return the validation error of the last epoch, cycles, by seed."""
+    last = {seed: run.epochs[-1].validation.rmse for seed, run in by_seed.items()}
+    return pd.Series(last, dtype=float)
 
 
 def first_epoch_within(courses: pd.DataFrame, error: float) -> int | None:

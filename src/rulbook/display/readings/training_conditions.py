@@ -15,6 +15,7 @@ from rulbook.studies.by_measure import CROSS_ENTROPY
 from rulbook.studies.claim_rules import BOOK_SUBSETS
 from rulbook.studies.comparison import networks_of
 from rulbook.studies.competence import competence_sentence
+from rulbook.studies.measures import MEASURES
 
 
 def conditions_reading(compared: pd.DataFrame) -> str:
@@ -27,7 +28,7 @@ def conditions_reading(compared: pd.DataFrame) -> str:
     networks = networks_of(compared)
     decided = networks[networks["difference_low"].notna()]
     if decided.empty:
-        return "No method has every seed under any training condition yet."
+        return _NOTHING_DECIDED
     told_apart = decided[decided["outcome"].isin(TOLD_APART)]
     differences = "; ".join(
         f"{row.label} on {row.subset}, *{row.condition_label}*, is {row.outcome} (difference "
@@ -60,6 +61,9 @@ def _by_subset(rows: pd.DataFrame) -> str:
     )
 
 
+_NOTHING_DECIDED = "No method has every seed under any training condition yet."
+
+
 class _Shown(NamedTuple):
     """How readers see a measure: its name and unit, and factor and decimals of its values."""
 
@@ -90,7 +94,7 @@ def measures_shown(compared: pd.DataFrame) -> HTML:
 
     """
     of_health = compared["measure"].isin(
-        [CROSS_ENTROPY, *(f"missed_{one}" for one in HEALTH_STATES)]
+        [CROSS_ENTROPY, *(name for name, measure in MEASURES.items() if measure.of_health)]
     )
     return folded(
         "Tables: by NASA score and late predictions, and by the health head",
@@ -137,7 +141,7 @@ def measures_reading(compared: pd.DataFrame) -> str:
 
     """
     if compared.empty:
-        return "No method has every seed under any training condition yet."
+        return _NOTHING_DECIDED
     apart = compared[compared["outcome"].isin(TOLD_APART)]
     families = compared.groupby(["condition", "subset", "measure"]).ngroups
     by_chance = number((1 - CONFIDENCE) * families, 0)
