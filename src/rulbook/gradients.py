@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 Gradients = tuple[Tensor, ...]
 
+PRINTED_IMBALANCE = 500.0
+"""Norm of the RUL gradient over that of the health gradient by the source (§4.1, §12.4)."""
+
 
 @dataclass(frozen=True)
 class GradientGeometry:

@@ -3,6 +3,7 @@ import pytest
 
 from rulbook.experiments.protocol_on_trees import (
     boosted_by_trees,
+    sensors_against_all_features,
     trees_predictions,
     trees_under_each_choice,
 )
@@ -34,6 +35,15 @@ def test_only_one_window_an_engine_has_an_interval(choices, simulated_fleet):
     assert choices.loc["all windows for the last", "windows"] > len(simulated_fleet.test_rul)
     bounds = choices[last]
     assert ((bounds["low"] < bounds["rmse"]) & (bounds["rmse"] < bounds["high"])).all()
+
+
+@pytest.mark.slow
+def test_features_are_compared_on_the_trees_of_the_table(choices, simulated_fleet):
+    compared = sensors_against_all_features(simulated_fleet, [42], trees=5)
+    rmse = choices["rmse"]
+    gap = rmse["14 sensors for 17 features"] - rmse[PROTOCOL_LABEL]
+    assert compared.difference == pytest.approx(gap)
+    assert compared.engines == len(simulated_fleet.test_rul)
 
 
 @pytest.mark.slow

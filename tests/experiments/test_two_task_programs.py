@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rulbook import toy
 from rulbook.claims.ledger import read_ledger
 from rulbook.experiments import two_task_programs as programs
+from rulbook.gradients import PRINTED_IMBALANCE
 
 PRINTED = (1, 10, 100, 500)
 CHAPTER = "04-what-it-costs"
@@ -29,7 +30,7 @@ def at_half_the_limit():
 
 @pytest.fixture(scope="module")
 def listing_2():
-    return {name: toy.run(programs.IMBALANCE, name) for name in ("sgd", "adam")}
+    return {name: toy.run(PRINTED_IMBALANCE, name) for name in ("sgd", "adam")}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_the_formula_holds_where_the_fixed_points_are_those_that_were_found():
 
 
 def test_the_learning_rate_moves_nothing_where_all_ends_are_the_fixed_point():
-    star = toy.fixed_point(programs.IMBALANCE)
+    star = toy.fixed_point(PRINTED_IMBALANCE)
     assert all(programs.learning_rate_claims([star, star]).values())
     elsewhere = programs.learning_rate_claims([0.5, 0.5])
     assert elsewhere["n12.4-theta-independent-of-lr"]
@@ -88,7 +89,7 @@ def test_claims_on_arrival_turn_with_the_learning_rate(as_printed, at_half_the_l
 
 
 def test_the_path_oscillates_down_only_if_it_comes_nearer(as_printed):
-    rate = 1.9 / (programs.IMBALANCE + 1)  # overshoots at every step, and converges
+    rate = 1.9 / (PRINTED_IMBALANCE + 1)  # overshoots at every step, and converges
     near = as_printed | {500: toy.simulate_two_task(500, lr=rate)}
     assert programs.first_program_claims(near)["n12.4-listing1-oscillates-down"] is True
     assert programs.first_program_claims(as_printed)["n12.4-listing1-oscillates-down"] is False

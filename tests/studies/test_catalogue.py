@@ -2,7 +2,7 @@ import pytest
 
 from rulbook.data import cmapss
 from rulbook.errors import UsageError
-from rulbook.studies import METHODS, SEEDS, STUDIES, method, method_of, study
+from rulbook.studies import METHODS, SEEDS, STUDIES, method, method_of, seeds_from, study
 from rulbook.studies.catalogue import base_config
 from rulbook.studies.methods import AMNL_SWEEP, NAMED_METHODS
 from rulbook.weighting.registry import get_loss
@@ -48,6 +48,15 @@ def test_core_studies_finish_each_seed_before_the_next(name):
     seeds = [config.seed for config in study(name).configs()]
     assert seeds == sorted(seeds, key=SEEDS.index)
     assert set(seeds) == set(SEEDS)
+
+
+@pytest.mark.parametrize("first", [42, 456, 7])
+def test_seeds_begin_with_the_readers_and_go_on_with_the_sources(first):
+    seeds = seeds_from(first, 5)
+    assert seeds[0] == first
+    assert len(set(seeds)) == 5
+    assert set(seeds[1:]) <= set(SEEDS)
+    assert seeds_from(first, 2) == seeds[:2]
 
 
 def test_core_studies_differ_only_in_their_subsets():

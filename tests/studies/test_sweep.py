@@ -12,7 +12,7 @@ import pytest
 
 from rulbook import paths
 from rulbook.errors import RulbookError, UsageError
-from rulbook.studies.run_claims import Claims
+from rulbook.studies.run_locks import RunLocks
 from rulbook.studies.sweep import MAX_TRIES, failures_folder, runs_folder, status, sweep
 from rulbook.training import RunConfig, RunRecord
 
@@ -189,15 +189,15 @@ def test_a_file_in_the_place_of_the_records_is_named(results, name):
         status(configs(1))
 
 
-def test_the_claim_of_a_process_that_is_gone_counts_for_nothing(results):
+def test_the_lock_of_a_process_that_is_gone_counts_for_nothing(results):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    (results / ".claims").mkdir(parents=True)
-    claim = results / ".claims" / configs(1)[0].key()
-    claim.write_text(f"{socket.gethostname()} {ended.pid}")
+    (results / ".locks").mkdir(parents=True)
+    lock = results / ".locks" / configs(1)[0].key()
+    lock.write_text(f"{socket.gethostname()} {ended.pid}")
     sweep(configs(1), jobs=1, run=fake_run())
     assert status(configs(1)).done == 1
-    assert not claim.exists()
+    assert not lock.exists()
 
 
 def _sweep_in_another_process(results, number, jobs, seconds, note):
@@ -231,7 +231,7 @@ def test_two_sweeps_on_one_folder_share_the_work(results, tmp_path):
     ran = [line.split() for line in note.read_text().splitlines()]
     assert sorted(int(seed) for _, seed in ran) == list(range(6))
     assert status(configs(6)).done == 6
-    assert not (results / ".claims").exists()
+    assert not (results / ".locks").exists()
 
 
 @pytest.mark.slow
@@ -258,45 +258,45 @@ def test_records_are_where_the_package_says():
     assert Path(os.path.commonpath([runs_folder(), failures_folder()])) == paths.results()
 
 
-def test_a_claim_that_names_nobody_is_given_up_in_seconds(tmp_path):
-    folder = tmp_path / "claims"
+def test_a_lock_that_names_nobody_is_given_up_in_seconds(tmp_path):
+    folder = tmp_path / "locks"
     folder.mkdir()
     nameless = folder / "key"
     nameless.touch()
-    with Claims(folder) as claims:
-        assert not claims.take("key")
+    with RunLocks(folder) as locks:
+        assert not locks.take("key")
         os.utime(nameless, (0, time.time() - 10))
-        assert claims.take("key")
+        assert locks.take("key")
 
 
 @pytest.mark.parametrize("content", [b"\xff", f"{socket.gethostname()} {10**20}".encode()])
-def test_a_claim_that_nobody_can_have_written_is_given_up(tmp_path, content):
-    folder = tmp_path / "claims"
+def test_a_lock_that_nobody_can_have_written_is_given_up(tmp_path, content):
+    folder = tmp_path / "locks"
     folder.mkdir()
-    claim = folder / "key"
-    claim.write_bytes(content)
-    os.utime(claim, (0, time.time() - 3600))
-    with Claims(folder) as claims:
-        assert claims.take("key")
+    lock = folder / "key"
+    lock.write_bytes(content)
+    os.utime(lock, (0, time.time() - 3600))
+    with RunLocks(folder) as locks:
+        assert locks.take("key")
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
 @pytest.mark.parametrize("host", [socket.gethostname(), "another-machine"])
-def test_a_claim_without_a_sign_of_life_for_an_hour_counts_for_nothing(tmp_path, host, seconds):
-    folder = tmp_path / "claims"
+def test_a_lock_without_a_sign_of_life_for_an_hour_counts_for_nothing(tmp_path, host, seconds):
+    folder = tmp_path / "locks"
     folder.mkdir()
-    claim = folder / "key"
-    claim.write_text(f"{host} {os.getppid()}")  # a process that runs, and no sweep
-    with Claims(folder) as claims:
-        assert not claims.take("key")
-        os.utime(claim, (0, time.time() + seconds))
-        assert claims.take("key")
+    lock = folder / "key"
+    lock.write_text(f"{host} {os.getppid()}")  # a process that runs, and no sweep
+    with RunLocks(folder) as locks:
+        assert not locks.take("key")
+        os.utime(lock, (0, time.time() + seconds))
+        assert locks.take("key")
 
 
-def test_a_claim_is_taken_though_another_sweep_has_removed_the_empty_folder(tmp_path):
-    first, second = Claims(tmp_path / "claims"), Claims(tmp_path / "claims")
+def test_a_lock_is_taken_though_another_sweep_has_removed_the_empty_folder(tmp_path):
+    first, second = RunLocks(tmp_path / "locks"), RunLocks(tmp_path / "locks")
     first.give_all_back()
-    assert not (tmp_path / "claims").exists()
+    assert not (tmp_path / "locks").exists()
     assert second.take("run")
     assert not first.take("run")
     second.give_all_back()

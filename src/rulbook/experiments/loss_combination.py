@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from rulbook import toy
 from rulbook.experiments.batches import FEATURES, Batch
-from rulbook.gradients import task_gradients
+from rulbook.gradients import PRINTED_IMBALANCE, task_gradients
 from rulbook.losses import health_cross_entropy
 from rulbook.models import DualTaskMLP, shared_parameters
 from rulbook.typing import Floats
@@ -32,9 +32,6 @@ SECTION_LOSSES = np.array([12.5, 0.8])
 
 SECTION_LOG_SIGMAS = np.array([1.5, 0.3])
 """The logarithms of the spreads that the section gives its uncertainty sum."""
-
-GABA_RATIO = 500.0
-"""The ratio of gradient norms beside which the section prints its weights for GABA."""
 
 BATCH_SIZE = 64
 """Rows and columns of the section's random inputs."""
@@ -204,8 +201,8 @@ def cross_entropy_claims(wrong: Sequence[float]) -> dict[str, ClaimValue]:
 
 
 def pulls_at_gaba_ratio(weights: Floats) -> Floats:
-    """Return the weighted gradient norms, shape ``(2,)``, at the section's ratio of norms."""
-    pulls: Floats = weights * np.array([GABA_RATIO, 1.0])
+    """Return the weighted gradient norms, shape ``(2,)``, at the source's ratio of norms."""
+    pulls: Floats = weights * np.array([PRINTED_IMBALANCE, 1.0])
     return pulls
 
 
@@ -218,7 +215,7 @@ def gaba_claims(weights: Floats, seed: int) -> dict[str, ClaimValue]:
 
     """
     norms = torch.tensor(np.random.default_rng(seed).lognormal(size=(1000, 2)))
-    at_ratio = torch.tensor([GABA_RATIO, 1.0], dtype=torch.float64)
+    at_ratio = torch.tensor([PRINTED_IMBALANCE, 1.0], dtype=torch.float64)
     return {
         "n4.3-gaba-is-inverse-norm": all(
             torch.allclose(complement_weights(pair), inverse_shares(pair)) for pair in norms

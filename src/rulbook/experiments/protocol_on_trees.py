@@ -1,6 +1,7 @@
 """What each choice of the protocol does to the RMSE of tree ensembles, fitted live."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,12 +10,13 @@ from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from rulbook.data.cmapss import Fleet
 from rulbook.data.prepare import RUL_CAP, Prepared, Recipe, Windows, prepare
 from rulbook.metrics import rmse
-from rulbook.statistics import rmse_over_engines
+from rulbook.statistics import MARGIN, CrossedComparison, compare_crossed, rmse_over_engines
 from rulbook.training.baselines import window_statistics
 from rulbook.training.config import PROTOCOL_LABEL
 from rulbook.typing import Floats
 
 _LAST = "last window of each test engine"
+_SENSORS = Recipe(features="sensors")
 
 
 def trees_under_each_choice(fleet: Fleet, seed: int = 42, trees: int = 20) -> pd.DataFrame:
@@ -43,7 +45,7 @@ def trees_under_each_choice(fleet: Fleet, seed: int = 42, trees: int = 20) -> pd
         return prepared, _fitted(prepared.train, seed, trees)
 
     uncapped, uncapped_model = refitted(Recipe(cap_training_rul=False))
-    sensors, sensors_model = refitted(Recipe(features="sensors"))
+    sensors, sensors_model = refitted(_SENSORS)
     leaky, leaky_model = refitted(Recipe(split_by="window"))
     every = base.test_every_window
     errors = {
@@ -68,6 +70,30 @@ def trees_under_each_choice(fleet: Fleet, seed: int = 42, trees: int = 20) -> pd
         }
         for (choice, scored_on), found in errors.items()
     )
+
+
+def sensors_against_all_features(
+    fleet: Fleet, seeds: Sequence[int], trees: int = 20
+) -> CrossedComparison:
+    """Compare trees on the 14 sensors with trees on all 17 features, under the protocol.
+
+    Args:
+        fleet: the data, real or simulated.
+        seeds: seeds of the trees; each fits one ensemble on either features.
+        trees: how many an ensemble has.
+
+    Returns:
+        RMSE on the last window of each test engine, capped, cycles: sensors minus all features,
+        paired by seed and engine.
+
+    """
+    squared_errors = {
+        recipe: [
+            _errors(_fitted(prepared.train, seed, trees), prepared.test) ** 2 for seed in seeds
+        ]
+        for recipe, prepared in ((each, prepare(fleet, each)) for each in (_SENSORS, Recipe()))
+    }
+    return compare_crossed([(squared_errors[_SENSORS], squared_errors[Recipe()])], margin=MARGIN)[0]
 
 
 def trees_predictions(fleet: Fleet, seed: int = 42, trees: int = 20) -> pd.DataFrame:

@@ -16,11 +16,9 @@ from torch.nn import functional
 
 from rulbook import toy
 from rulbook.errors import UsageError
+from rulbook.gradients import PRINTED_IMBALANCE
 from rulbook.toy import History
 from rulbook.typing import Floats
-
-IMBALANCE = 500.0
-"""ρ of the second program, and of the section's remarks on the first one."""
 
 TABLE_RATIOS = (1, 10, 100, 500, 2000)
 """ρ of the rows of the section's table, and of the slider beside it."""
@@ -32,7 +30,7 @@ FOUR_DECIMALS = 5e-5
 """Half a unit of the fourth decimal."""
 
 STABLE_RATE = 0.0005
-"""A learning rate well inside the stability limit at ``IMBALANCE``."""
+"""A learning rate well inside the stability limit at ``PRINTED_IMBALANCE``."""
 
 _LISTING_1_LINES = 40
 _LISTING_1_EXPLAINED = (1, 4, 13, 14, 16, 17, 18, 19, 21, 23, 24, 25, 27, *range(31, 37))
@@ -51,7 +49,7 @@ Descent = Literal["sgd", "adam", "sign"]
 def stable_run(opt_name: str, n_steps: int = toy.LISTING_STEPS) -> History:
     """Return the second program in double precision, SGD at ``STABLE_RATE``, others as printed."""
     rate = STABLE_RATE if opt_name == "sgd" else toy.LISTING_LEARNING_RATE
-    return toy.run(IMBALANCE, opt_name, n_steps, rate, dtype=torch.float64)
+    return toy.run(PRINTED_IMBALANCE, opt_name, n_steps, rate, dtype=torch.float64)
 
 
 def fixed_point_claims(opposed: ArrayLike, agreeing: ArrayLike) -> dict[str, object]:
@@ -62,12 +60,12 @@ def fixed_point_claims(opposed: ArrayLike, agreeing: ArrayLike) -> dict[str, obj
         agreeing: those of tasks that both want +1.
 
     """
-    star = toy.fixed_point(IMBALANCE)
+    star = toy.fixed_point(PRINTED_IMBALANCE)
     formula = [toy.fixed_point(rho) for rho in TABLE_RATIOS]
     return {
         "n12.4-fixed-point-rho": np.allclose(formula, opposed),
         "n12.4-agreeing-tasks-hide-imbalance": np.allclose(agreeing, 1),
-        "n12.4-gradient-zero-at-fixed-point": IMBALANCE * (star - 1) + star + 1,
+        "n12.4-gradient-zero-at-fixed-point": PRINTED_IMBALANCE * (star - 1) + star + 1,
     }
 
 
@@ -128,8 +126,8 @@ def first_program_claims(histories: Mapping[int, History]) -> dict[str, object]:
         for rho, history in histories.items()
     ]
     first_theta = {rho: history["theta"][0] for rho, history in histories.items()}
-    steep = histories[int(IMBALANCE)]["theta"]
-    distance = np.abs(np.array(steep) - toy.fixed_point(IMBALANCE))
+    steep = histories[int(PRINTED_IMBALANCE)]["theta"]
+    distance = np.abs(np.array(steep) - toy.fixed_point(PRINTED_IMBALANCE))
     arrives_at_a_fiftieth = [
         abs(toy.simulate_two_task(rho, lr=0.001)["theta"][-1] - toy.fixed_point(rho))
         < THREE_DECIMALS
@@ -139,15 +137,15 @@ def first_program_claims(histories: Mapping[int, History]) -> dict[str, object]:
     return {
         "n12.4-listing1-sixty-steps": all(ends_at_rest),
         "n12.4-output-matches-closed-form": all(ends_at_rest),
-        "n12.4-listing1-stable-at-500": abs(toy.contraction(IMBALANCE, rate)) < 1,
+        "n12.4-listing1-stable-at-500": abs(toy.contraction(PRINTED_IMBALANCE, rate)) < 1,
         "n12.4-listing1-stable-or-overshooting": None,
-        "n12.4-listing1-step0-theta": first_theta[int(IMBALANCE)],
+        "n12.4-listing1-step0-theta": first_theta[int(PRINTED_IMBALANCE)],
         "n12.4-listing1-step1-theta": all(
             np.isclose(theta, rate * (rho - 1)) for rho, theta in first_theta.items()
         ),
         "n12.4-listing1-oscillates-down": bool(distance[-1] < distance[0]),
         "n12.4-listing1-step59-theta": steep[59],
-        "n12.4-listing1-lr-0-1": toy.contraction(IMBALANCE, 0.1) < 0,
+        "n12.4-listing1-lr-0-1": toy.contraction(PRINTED_IMBALANCE, 0.1) < 0,
         "n12.4-listing1-lr-0-001": not all(arrives_at_a_fiftieth),
         "n12.4-listing1-rul-at-rounded-theta": toy.rul_loss(0.996),
         "n12.4-listing1-hs-at-rounded-theta": toy.hs_loss(0.996),
@@ -170,7 +168,7 @@ def second_program_claims(
     printed_sgd, printed_adam = (
         np.asarray(as_printed[name]["theta"], dtype=np.float64) for name in ("sgd", "adam")
     )
-    star = toy.fixed_point(IMBALANCE)
+    star = toy.fixed_point(PRINTED_IMBALANCE)
     paths = {name: np.asarray(path, dtype=np.float64) for name, path in in_time.items()}
     adam = paths["adam"]
     defaults = inspect.signature(torch.optim.Adam).parameters
@@ -199,7 +197,7 @@ def second_output_claims(as_printed: Mapping[str, History]) -> dict[str, object]
         as_printed: what the program returns, by optimiser.
 
     """
-    star = toy.fixed_point(IMBALANCE)
+    star = toy.fixed_point(PRINTED_IMBALANCE)
     claims: dict[str, object] = {}
     for name, history in as_printed.items():
         claims |= {
@@ -208,7 +206,7 @@ def second_output_claims(as_printed: Mapping[str, History]) -> dict[str, object]
             f"n12.4-output-{name}-hs": history["L_hs"][-1],
         }
     return claims | {
-        "n12.4-output-rul-at-fixed-point": toy.rul_loss(star, IMBALANCE),
+        "n12.4-output-rul-at-fixed-point": toy.rul_loss(star, PRINTED_IMBALANCE),
         "n12.4-output-same-point-as-printed": all(
             abs(history["theta"][-1] - star) < FOUR_DECIMALS for history in as_printed.values()
         ),
@@ -220,12 +218,12 @@ def learning_rate_claims(ends: ArrayLike) -> dict[str, object]:
     """Return what decides whether the learning rate moves the fixed point.
 
     Args:
-        ends: where runs at ``IMBALANCE`` and different stable rates end.
+        ends: where runs at ``PRINTED_IMBALANCE`` and different stable rates end.
 
     """
     return {
         "n12.4-theta-independent-of-lr": bool(np.ptp(ends) < 1e-9),
-        "n12.4-structural-lr": np.allclose(ends, toy.fixed_point(IMBALANCE)),
+        "n12.4-structural-lr": np.allclose(ends, toy.fixed_point(PRINTED_IMBALANCE)),
     }
 
 
@@ -261,7 +259,7 @@ def turns(path: ArrayLike) -> int:
     return int((np.diff(directions) != 0).sum())
 
 
-def adam_without_epsilon_first_step(gradient: float = 1.0 - IMBALANCE) -> float:
+def adam_without_epsilon_first_step(gradient: float = 1.0 - PRINTED_IMBALANCE) -> float:
     """Return where Adam's first step with ε = 0 leads from zero, in single precision."""
     weight = torch.nn.Parameter(torch.tensor(0.0))
     optimiser = torch.optim.Adam([weight], lr=toy.LISTING_LEARNING_RATE, eps=0.0)
@@ -279,17 +277,19 @@ def weight_decay_shifts(decays: Sequence[float]) -> pd.DataFrame:
         ``AdamW, step 2000``.
 
     """
-    star = toy.fixed_point(IMBALANCE)
+    star = toy.fixed_point(PRINTED_IMBALANCE)
     rows = []
     for decay in decays:
-        sgd = toy.run(IMBALANCE, "sgd", 100, STABLE_RATE, weight_decay=decay, dtype=torch.float64)[
+        sgd = toy.run(
+            PRINTED_IMBALANCE, "sgd", 100, STABLE_RATE, weight_decay=decay, dtype=torch.float64
+        )["theta"]
+        adamw = toy.run(PRINTED_IMBALANCE, "adamw", 2000, weight_decay=decay, dtype=torch.float64)[
             "theta"
         ]
-        adamw = toy.run(IMBALANCE, "adamw", 2000, weight_decay=decay, dtype=torch.float64)["theta"]
         rows.append(
             {
                 "λ": decay,
-                "SGD, derived": toy.fixed_point(IMBALANCE, decay) - star,
+                "SGD, derived": toy.fixed_point(PRINTED_IMBALANCE, decay) - star,
                 "SGD, step 100": sgd[-1] - star,
                 "AdamW, step 240": adamw[239] - star,
                 "AdamW, step 2000": adamw[-1] - star,
@@ -306,7 +306,7 @@ def weight_decay_claims(shifts: pd.DataFrame) -> dict[str, object]:
 
     """
     run = shifts.drop(columns=["λ", "SGD, derived"])
-    by_adamw = toy.fixed_point(IMBALANCE) + shifts["AdamW, step 2000"]
+    by_adamw = toy.fixed_point(PRINTED_IMBALANCE) + shifts["AdamW, step 2000"]
     return {
         "n12.4-theta-under-weight-decay": bool((run.abs() < FOUR_DECIMALS).all(axis=None)),
         "n12.4-pitfall-adamw-no-fix": bool((by_adamw > 0.95).all()),
@@ -314,13 +314,13 @@ def weight_decay_claims(shifts: pd.DataFrame) -> dict[str, object]:
 
 
 def end_under_cosine_schedule(n_steps: int = 200, lr: float = 0.003) -> float:
-    """Return θ after SGD whose learning rate falls along a cosine to zero, at ``IMBALANCE``."""
+    """Return θ after SGD whose learning rate falls along a cosine to zero, at ρ = 500."""
     model = toy.TinyShared(dtype=torch.float64)
     optimiser = torch.optim.SGD(model.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_steps)
     for _ in range(n_steps):
         optimiser.zero_grad()
-        sum(model.losses(IMBALANCE)).backward()  # type: ignore[union-attr]
+        sum(model.losses(PRINTED_IMBALANCE)).backward()  # type: ignore[union-attr]
         optimiser.step()
         schedule.step()
     return float(model.theta.item())
@@ -350,7 +350,8 @@ def pitfall_claims(stable: History, theta_under_schedule: float, seed: int) -> d
     return {
         "n12.4-pitfall-total-loss-drops": bool((np.diff(total) <= 0).all())
         and stable["L_hs"][-1] > stable["L_hs"][0],
-        "n12.4-pitfall-schedule": abs(theta_under_schedule - toy.fixed_point(IMBALANCE)) < 1e-6,
+        "n12.4-pitfall-schedule": abs(theta_under_schedule - toy.fixed_point(PRINTED_IMBALANCE))
+        < 1e-6,
         "n12.4-fixed-weight-fails-or-wins": None,
         "n12.4-pitfall-ce-bound": steepest_cross_entropy_gradient(seed) < 2**0.5 + 1e-9,
         "n12.4-field-sums-losses": None,
@@ -364,9 +365,9 @@ def small_print_claims() -> dict[str, object]:
     """
     start = toy.TinyShared(0.0)
     rul_gradient, health_gradient = (
-        torch.autograd.grad(loss, start.theta)[0].item() for loss in start.losses(IMBALANCE)
+        torch.autograd.grad(loss, start.theta)[0].item() for loss in start.losses(PRINTED_IMBALANCE)
     )
-    rul_loss, health_loss = (loss.item() for loss in start.losses(IMBALANCE))
+    rul_loss, health_loss = (loss.item() for loss in start.losses(PRINTED_IMBALANCE))
 
     elsewhere = toy.TinyShared(0.3, torch.float64)
     (gradient_elsewhere,) = torch.autograd.grad(elsewhere.losses(7.0)[0], elsewhere.theta)
@@ -427,12 +428,12 @@ def hovers_at(
 def _adam_under_seed(seed: int) -> list[float]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return toy.run(IMBALANCE, "adam")["theta"]
+        return toy.run(PRINTED_IMBALANCE, "adam")["theta"]
 
 
 def _refuses_unknown_optimiser() -> bool:
     try:
-        toy.run(IMBALANCE, "no such optimiser")
+        toy.run(PRINTED_IMBALANCE, "no such optimiser")
     except UsageError:
         return True
     return False

@@ -2,7 +2,7 @@
 
 Losses and gradients are held constant, so that every formula has one weight at which it rests, and
 a training's noise hides nothing: 250 cycles² beside 0.35 nats, and gradients on the trunk that are
-orthogonal and as unequal as their ratio.
+orthogonal and as unequal as the source prints.
 """
 
 from collections.abc import Mapping
@@ -12,15 +12,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from rulbook.gradients import PRINTED_IMBALANCE
 from rulbook.training.config import RunConfig
 from rulbook.weighting.base import BaseMTLLoss
 from rulbook.weighting.registry import get_loss
 
 LOSSES = {"rul": 250.0, "health": 0.35}
 """The two losses, of the size that trainings have, cycles² and nats."""
-
-RATIO = 500.0
-"""Norm of the RUL gradient over that of the health gradient."""
 
 LEARNING_RATE: float = RunConfig.model_fields["learning_rate"].default
 """The network's; uncertainty's log-variances learn at it where they have no rate of their own."""
@@ -59,8 +57,8 @@ def shares_called_for() -> dict[str, float]:
     inverse = {task: 1 / loss for task, loss in LOSSES.items()}
     called_for = {
         "uncertainty": inverse["rul"] / sum(inverse.values()),
-        "gradnorm": (1 + 1 / RATIO) / 4,
-        "gradnorm_original": 1 / (1 + RATIO),
+        "gradnorm": (1 + 1 / PRINTED_IMBALANCE) / 4,
+        "gradnorm_original": 1 / (1 + PRINTED_IMBALANCE),
     }
     return {form: called_for[name] for form, (name, _) in FORMS.items()}
 
@@ -89,7 +87,7 @@ def weights_shown(traces: pd.DataFrame, tail: int = 100) -> pd.DataFrame:
     )
 
 
-def trunk_left_by_clipping(head_norm: float = RATIO) -> dict[str, float]:
+def trunk_left_by_clipping(head_norm: float = PRINTED_IMBALANCE) -> dict[str, float]:
     """Return the norm of the trunk's gradient that clipping to one leaves of a step of IMTL-G.
 
     Args:
@@ -101,8 +99,8 @@ def trunk_left_by_clipping(head_norm: float = RATIO) -> dict[str, float]:
 
     """
     clip_norm = 1.0
-    asked = _step(get_loss("imtl_g"), RATIO, head_norm)
-    apart = _step(get_loss("imtl_g", clip_apart=clip_norm), RATIO, head_norm)
+    asked = _step(get_loss("imtl_g"), PRINTED_IMBALANCE, head_norm)
+    apart = _step(get_loss("imtl_g", clip_apart=clip_norm), PRINTED_IMBALANCE, head_norm)
     return {
         "asked": float(asked[0].norm()),
         "together": _clipped_trunk(asked, clip_norm),
@@ -117,7 +115,7 @@ def _shares(method: BaseMTLLoss, steps: int) -> list[float]:
     shares = []
     for _ in range(steps):
         method.zero_grad()
-        _step(method, RATIO)
+        _step(method, PRINTED_IMBALANCE)
         if optimiser:
             optimiser.step()
         weights = method.get_weights()

@@ -1,6 +1,6 @@
 """Named experiments, and the sweep that runs what is missing of them."""
 
-from rulbook.studies.catalogue import SEEDS, STUDIES, Study, base_config, study
+from rulbook.studies.catalogue import SEEDS, STUDIES, Study, base_config, seeds_from, study
 from rulbook.studies.methods import METHODS, Method, method, method_of
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "base_config",
     "method",
     "method_of",
+    "seeds_from",
     "study",
 ]

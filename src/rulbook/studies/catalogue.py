@@ -41,6 +41,11 @@ _NARROWER = replace(
 )
 
 
+def seeds_from(first: int, count: int = len(SEEDS)) -> tuple[int, ...]:
+    """Return so many different seeds: the first one, and then the source's, at most five more."""
+    return (first, *(seed for seed in SEEDS if seed != first))[:count]
+
+
 @dataclass(frozen=True)
 class Study:
     """A named experiment on the real data.

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from rulbook.gradients import PRINTED_IMBALANCE
 from rulbook.studies.catalogue import base_config
 from rulbook.studies.evidence import completed_runs
 from rulbook.training.gradient_bins import QUANTILES, RATIO_BIN_EDGES
@@ -236,7 +237,7 @@ def ratio_summary(records: Iterable[RunRecord]) -> pd.DataFrame:
                 "median, last epoch": medians.iloc[-1],
                 "median of all steps": ratio_quantile(counts, 0.5),
                 "5 % to 95 %": f"{low:.0f} to {high:.0f}",
-                "share above 500": share_above(counts, 500.0),
+                "share above 500": share_above(counts, PRINTED_IMBALANCE),
             }
         )
     return pd.DataFrame(rows, columns=_SUMMARY_COLUMNS)

@@ -13,7 +13,7 @@ from rulbook import paths
 from rulbook.errors import RulbookError
 from rulbook.options import EngineName, RequestedDevice
 from rulbook.studies.engines import Engine, engine_of
-from rulbook.studies.run_claims import Claims
+from rulbook.studies.run_locks import RunLocks
 from rulbook.training import RunConfig, RunRecord
 from rulbook.training.described import check_computable
 from rulbook.training.own_code import OwnCode, run_with
@@ -23,7 +23,7 @@ MAX_TRIES = 3
 """A run that failed this often is recorded as failed and left alone."""
 
 _LOOK_AGAIN = 1.0
-"""Seconds between two looks at runs that another sweep has claimed."""
+"""Seconds between two looks at runs that another sweep has locked."""
 
 _CHECK_EVERY = 5.0
 """Seconds between two looks at whether there are workers still."""
@@ -88,7 +88,7 @@ def sweep(
 
     An interruption of any kind loses at most the runs in flight. When a worker is killed, the runs
     that were in flight are tried again one at a time, so that only the guilty one collects tries.
-    A run is claimed before it starts, so that other sweeps on the same folder do other runs.
+    A run is locked before it starts, so that other sweeps on the same folder do other runs.
 
     Args:
         configs: the runs.
@@ -115,12 +115,12 @@ def sweep(
     with engine_of(engine, jobs, scheduler) as start:
         if not todo:
             return
-        with Claims(paths.own_results() / ".claims") as claims:
+        with RunLocks(paths.own_results() / ".locks") as locks:
             workers = start()
             if run is None:
                 run = partial(run_with, code, device) if code else partial(run_one, device=device)
                 _refuse_workers_that_cannot(workers, device)
-            _Sweep(todo, open_states, claims, workers, start, on_attempt, run).finish()
+            _Sweep(todo, open_states, locks, workers, start, on_attempt, run).finish()
 
 
 def _refuse_workers_that_cannot(workers: Engine, device: RequestedDevice) -> None:
@@ -137,13 +137,13 @@ class _Sweep:
         self,
         todo: dict[str, RunConfig],
         open_states: set[str],
-        claims: Claims,
+        locks: RunLocks,
         workers: Engine,
         start: Callable[[], Engine],
         on_attempt: Callable[[Attempt], None] | None,
         run: Callable[[RunConfig], RunRecord],
     ) -> None:
-        self.todo, self.open_states, self.claims = todo, open_states, claims
+        self.todo, self.open_states, self.locks = todo, open_states, locks
         self.start, self.on_attempt, self.run = start, on_attempt, run
         self.engine = workers
         self.waiting = deque(todo)
@@ -166,7 +166,7 @@ class _Sweep:
                     f"sweep again when that is put right."
                 )
             elif self.todo:
-                time.sleep(_LOOK_AGAIN)  # other sweeps have claimed what is left
+                time.sleep(_LOOK_AGAIN)  # other sweeps have locked what is left
 
     def _submit(self) -> None:
         """Start what there is room for; a run under suspicion runs alone, after the others."""
@@ -185,11 +185,11 @@ class _Sweep:
                 self.suspects.append(key)
 
     def _start(self, key: str) -> bool:
-        """Return whether the run was started, and not done or claimed by another sweep."""
-        if not self.claims.take(key):
+        """Return whether the run was started, and not done or locked by another sweep."""
+        if not self.locks.take(key):
             return False
         if _state(key) not in self.open_states:
-            self.claims.give_back(key)
+            self.locks.give_back(key)
             del self.todo[key]
             return False
         try:
@@ -229,7 +229,7 @@ class _Sweep:
             if alone:
                 self._settle(Attempt(key, None, "its worker process was killed"), tries(death))
             else:
-                self.claims.give_back(key)
+                self.locks.give_back(key)
                 self.suspects.append(key)
 
     def _settle(self, attempt: Attempt, tries: int = 1) -> None:
@@ -247,7 +247,7 @@ class _Sweep:
             _write_failure(self.todo.pop(key), attempt.failure)
         elif not attempt.of_machine:
             self.suspects.append(key)
-        self.claims.give_back(key)
+        self.locks.give_back(key)
         if self.on_attempt:
             self.on_attempt(attempt)
 

@@ -1,10 +1,11 @@
+import numpy as np
 import pandas as pd
 import pytest
 
 from rulbook.data.prepare import Recipe
 from rulbook.display.readings import protocol as readings
 from rulbook.display.results import within
-from rulbook.statistics import Outcome
+from rulbook.statistics import MARGIN, Outcome, compare_crossed
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.comparison import comparison_table, rmse_by_seed
 
@@ -18,6 +19,25 @@ def core(make_record, make_evidence):
         for name in ("single_task", "fixed_050", "dwa")
         for seed in SEEDS
     )
+
+
+@pytest.mark.parametrize(
+    ("other_losses", "words"),
+    [
+        (
+            lambda losses: losses,
+            "0.00 [0.00,\u00a00.00] cycles: not told apart from none, and shown",
+        ),
+        (lambda losses: 4 * losses, "cycles: lower, and not shown"),
+    ],
+    ids=["alike", "twice as large"],
+)
+def test_dropped_settings_are_told_from_none_and_measured(other_losses, words):
+    losses = np.random.default_rng(0).uniform(50.0, 200.0, size=(5, 40))
+    (compared,) = compare_crossed([(losses, other_losses(losses))], margin=MARGIN)
+    said = readings.sensors_reading(compared, "C-MAPSS")
+    assert words in said
+    assert "(5 fits of each, paired by seed and test engine, C-MAPSS)" in said
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from rulbook.display import plots
 from rulbook.display.plots import DescribedFigure
 from rulbook.display.svg import INK
 from rulbook.experiments.trunk_maps import TrunkMaps
-from rulbook.experiments.two_task_programs import IMBALANCE
+from rulbook.gradients import PRINTED_IMBALANCE
 from rulbook.studies.symptoms import RECALLS
 from rulbook.toy import History
 from rulbook.typing import Floats
@@ -63,7 +63,7 @@ def optimisers_in_time(paths: Mapping[str, ArrayLike]) -> DescribedFigure:
             a stable one.
 
     """
-    shown, star = 240, toy.fixed_point(IMBALANCE)
+    shown, star = 240, toy.fixed_point(PRINTED_IMBALANCE)
     figure, axes = plots.panels()
     axes.axhline(star, color=INK, linewidth=0.8)
     axes.annotate(

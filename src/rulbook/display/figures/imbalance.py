@@ -11,12 +11,10 @@ from rulbook.display import plots
 from rulbook.display.explorers import Explorer, Slider, Toggle, explorer
 from rulbook.display.plots import DescribedFigure
 from rulbook.display.results import in_words
+from rulbook.gradients import PRINTED_IMBALANCE
 from rulbook.studies.imbalance import Histograms, binned, ratio_counts, ratio_quantile, share_above
 from rulbook.training.gradient_bins import RATIO_BIN_EDGES
 from rulbook.training.record import RunRecord
-
-PRINTED_RATIO = 500.0
-"""The imbalance that the source names."""
 
 _LAST_EPOCH = 8
 """Epochs that the explorer goes through at most; the shortest trainings end soon after."""
@@ -41,7 +39,7 @@ def unit_of_the_target(traces: Mapping[str, pd.DataFrame]) -> DescribedFigure:
             label=f"target in {unit}",
             linewidth=1.2,
         )
-    for ratio, words, dash in ((1.0, "equal", "-"), (PRINTED_RATIO, "the source's 500", ":")):
+    for ratio, words, dash in ((1.0, "equal", "-"), (PRINTED_IMBALANCE, "the source's 500", ":")):
         axes.axhline(ratio, color=plots.COLOURS["ink"], linewidth=0.8, linestyle=dash)
         axes.annotate(words, (1, ratio), xytext=(0, 3), textcoords="offset points")
     axes.set(xlabel="training step", ylabel="gradient ratio on the trunk")
@@ -88,7 +86,7 @@ def ratio_through_training(
     else:
         figure, axes = plots.panels()
         axes.semilogy(live["step"], live["ratio"], color=plots.COLOURS["rul"])
-        axes.axhline(PRINTED_RATIO, color=plots.COLOURS["ink"], linestyle=":", linewidth=1.0)
+        axes.axhline(PRINTED_IMBALANCE, color=plots.COLOURS["ink"], linestyle=":", linewidth=1.0)
         axes.set(xlabel="training step", ylabel="gradient ratio")
     courses = " ".join(
         f"{row['subset']}: median {row['median, epoch 1']:.0f} in the first epoch, at most "
@@ -211,11 +209,11 @@ def ratio_histogram(counts: np.ndarray, subset: str, kind: str, moment: int) -> 
         axes.axvline(median, color=colour, linewidth=1.6)
         sentence = (
             f"{subset}, {kind} {moment}: median {median:.0f} over {counts.sum()} observed steps, "
-            f"{100 * share_above(counts, PRINTED_RATIO):.0f} % of them above 500."
+            f"{100 * share_above(counts, PRINTED_IMBALANCE):.0f} % of them above 500."
         )
     else:
         sentence = f"{subset}, {kind} {moment}: no recorded training ran that long."
-    axes.axvline(PRINTED_RATIO, color=plots.COLOURS["ink"], linestyle=":", linewidth=1.2)
+    axes.axvline(PRINTED_IMBALANCE, color=plots.COLOURS["ink"], linestyle=":", linewidth=1.2)
     axes.set(
         xscale="log",
         xlim=(0.03, 3e4),
@@ -239,7 +237,7 @@ def _epochs_of(axes: Axes, subset: str, rows: pd.DataFrame) -> None:
         middle.index, middle["ratio_50"], "o-", color=plots.COLOURS["rul"], label="median"
     )
     axes.axhline(
-        PRINTED_RATIO,
+        PRINTED_IMBALANCE,
         color=plots.COLOURS["ink"],
         linestyle=":",
         linewidth=1.0,

@@ -13,7 +13,7 @@ from rulbook import toy
 from rulbook.data import SOURCE_NAMES
 from rulbook.data.prepare import Prepared
 from rulbook.experiments import gradient_norms, trunk_maps
-from rulbook.experiments.two_task_programs import IMBALANCE
+from rulbook.gradients import PRINTED_IMBALANCE
 from rulbook.metrics import majority_share
 from rulbook.models import DualTaskModel
 from rulbook.studies.claim_rules import CHANCE
@@ -32,8 +32,8 @@ def stability_values() -> dict[str, float]:
     rate = toy.LISTING_LEARNING_RATE
     return {
         "printed-lr": rate,
-        "factor-500": abs(toy.contraction(IMBALANCE, rate)),
-        "limit-500": toy.stability_limit(IMBALANCE),
+        "factor-500": abs(toy.contraction(PRINTED_IMBALANCE, rate)),
+        "limit-500": toy.stability_limit(PRINTED_IMBALANCE),
         "largest-rho": 2 / rate - 1,
     }
 
@@ -45,7 +45,7 @@ def adam_values(theta: list[float]) -> dict[str, float | None]:
         theta: after each step, long enough to settle to four decimals.
 
     """
-    star = toy.fixed_point(IMBALANCE)
+    star = toy.fixed_point(PRINTED_IMBALANCE)
     settled: dict[str, float | None] = {
         f"adam-settles-{places}": toy.settling_step(theta, star, 10.0**-places / 2)
         for places in (3, 4)

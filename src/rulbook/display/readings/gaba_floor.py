@@ -12,6 +12,7 @@ from IPython.display import HTML, Markdown
 from rulbook.display.results import number, rows_of, sentences, waiting, within
 from rulbook.display.tables import table
 from rulbook.experiments.gaba_floor import first_bound_step
+from rulbook.gradients import PRINTED_IMBALANCE
 from rulbook.statistics import TOLD_APART, Outcome
 from rulbook.studies.claim_rules import BOOK_SUBSETS, every_seed_in
 from rulbook.studies.comparison import compare_groups, comparisons_of
@@ -63,9 +64,9 @@ def floor_values(ends: pd.DataFrame) -> dict[str, float | None]:
     """
     floor = GABALoss().min_weight
     return {
-        "left-500": float(ends.loc[ends["ratio"] == 500, "weighted_ratio"].item()),
+        "left-500": float(ends.loc[ends["ratio"] == PRINTED_IMBALANCE, "weighted_ratio"].item()),
         "lowest": floor / (1 + floor),
-        "bind-500": floor_binding_step(500),
+        "bind-500": floor_binding_step(PRINTED_IMBALANCE),
     }
 
 

@@ -17,7 +17,7 @@ from rulbook.data.cmapss import SUBSETS
 from rulbook.data.prepare import RUL_CAP, Recipe
 from rulbook.display.results import NOTHING, in_words, number, rows_of, spread, waiting, within
 from rulbook.display.tables import table
-from rulbook.statistics import TOLD_APART, Outcome, over_seeds
+from rulbook.statistics import MARGIN, TOLD_APART, CrossedComparison, Outcome, over_seeds
 from rulbook.studies.claim_rules import BOOK_SUBSETS
 from rulbook.studies.comparison import comparison_table, estimates_table, rmse_by_seed
 from rulbook.studies.evidence import Evidence, completed_runs
@@ -94,7 +94,6 @@ def choice_values(choices: pd.DataFrame, source: str) -> dict[str, object]:
     leaky, engines = rmse["validation windows"], rmse["validation engines"]
     return {
         "protocol": rmse["the protocol"],
-        "sensors": rmse["14 sensors for 17 features"],
         "uncapped": rmse["uncapped test targets"],
         "uncapped-all": rmse["uncapped targets throughout"],
         "every": rmse["all windows for the last"],
@@ -156,6 +155,24 @@ def choices_shown(choices: pd.DataFrame, source: str) -> HTML:
         ),
         "Extremely randomised trees under one choice of the protocol after another, "
         f"{source}, cycles",
+    )
+
+
+def sensors_reading(compared: CrossedComparison, source: str) -> str:
+    """Say how the error of trees on FD002 changes if they see the sensors and not the settings.
+
+    Args:
+        compared: what ``sensors_against_all_features`` returns for FD002.
+        source: what a reader sees for the data.
+
+    """
+    outcome = compared.outcome if compared.outcome in TOLD_APART else "not told apart from none"
+    size = "shown" if compared.is_equivalent else "not shown"
+    return (
+        "If the settings are dropped as features, the RMSE changes by "
+        f"{within(compared.difference, compared.low, compared.high)} cycles: {outcome}, and {size} "
+        f"to be less than {MARGIN} cycles ({compared.seeds} fits of each, paired by seed and test "
+        f"engine, {source})."
     )
 
 

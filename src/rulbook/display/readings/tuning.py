@@ -8,7 +8,8 @@ from IPython.display import HTML
 
 from rulbook.display.results import NOTHING, in_words, number, p_value, rows_of, within
 from rulbook.display.tables import table
-from rulbook.experiments.weights_called_for import LOSSES, RATIO
+from rulbook.experiments.weights_called_for import LOSSES
+from rulbook.gradients import PRINTED_IMBALANCE
 from rulbook.statistics import TOLD_APART, Outcome
 from rulbook.studies.competence_search import (
     COMPETENCE_MARGIN,
@@ -87,7 +88,7 @@ def weights_called_for_shown(rows: pd.DataFrame) -> HTML:
         ),
         "Share of the RUL weight over the last steps. The losses are held at "
         f"{LOSSES['rul']:g} cycles² and {LOSSES['health']:g} nats, the gradients at a ratio of "
-        f"{RATIO:g}",
+        f"{PRINTED_IMBALANCE:g}",
         dict.fromkeys(["called for", "mean", "lowest", "highest"], ".4f"),
     )
 
@@ -102,7 +103,7 @@ def clipping_reading(left: Mapping[str, float]) -> str:
     return (
         "Methods that combine gradients leave the heads unweighted. Here IMTL-G asks the trunk for "
         f"a step of length {left['asked']:.2f}. Suppose the RUL head has a gradient of length "
-        f"{RATIO:g}. If trunk and heads are clipped together to length one, "
+        f"{PRINTED_IMBALANCE:g}. If trunk and heads are clipped together to length one, "
         f"{left['together']:.4f} of the trunk's step is left. If they are clipped separately, "
         f"{left['apart']:.2f} is left. The recorded rows of these methods are clipped together."
     )

@@ -1,4 +1,4 @@
-"""Claims of runs: two sweeps on one folder, on one machine or on many, share the work."""
+"""Locks on runs: two sweeps on one folder, on one machine or on many, share the work."""
 
 import os
 import socket
@@ -11,20 +11,20 @@ from typing import Self
 from rulbook.errors import RulbookError
 
 STALE_AFTER = 600.0
-"""Seconds without a sign of life after which a claim counts for nothing.
+"""Seconds without a sign of life after which a lock counts for nothing.
 
 The number of a process that has ended may be that of another one now.
 """
 
 _WRITTEN_AFTER = 5.0
-"""Seconds after which a claim that names nobody is that of a sweep that was killed."""
+"""Seconds after which a lock that names nobody is that of a sweep that was killed."""
 
 _SIGN_EVERY = 60.0
 """Seconds between two signs of life."""
 
 
-class Claims:
-    """The claims of one sweep: a file a run, made by one process alone.
+class RunLocks:
+    """The locks of one sweep: a file a run, made by one process alone.
 
     While it is used in ``with``, a thread shows other machines that this sweep is still at work,
     however long a run takes.
@@ -62,16 +62,16 @@ class Claims:
 
     def take(self, key: str) -> bool:
         """Return whether the run is this sweep's now."""
-        claim = self._folder / key
+        lock = self._folder / key
         for _ in range(3):
             try:
-                descriptor = os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+                descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
             except FileNotFoundError:  # another sweep has ended and left no folder
                 self._folder.mkdir(parents=True, exist_ok=True)
             except FileExistsError:
-                if not self._is_stale(claim):
+                if not self._is_stale(lock):
                     return False
-                self._remove_stale(claim)
+                self._remove_stale(lock)
             else:
                 with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                     file.write(self._owner)
@@ -80,12 +80,12 @@ class Claims:
         return False
 
     def give_back(self, key: str) -> None:
-        """Let the run be claimed again."""
+        """Let another sweep take the run."""
         self._held.discard(key)
         (self._folder / key).unlink(missing_ok=True)
 
     def give_all_back(self) -> None:
-        """Leave no claim and, if nobody else has one, no folder."""
+        """Leave no lock and, if nobody else has one, no folder."""
         for key in tuple(self._held):
             self.give_back(key)
         with suppress(OSError):  # not empty, or gone already
@@ -97,10 +97,10 @@ class Claims:
                 with suppress(OSError):  # given back meanwhile
                     os.utime(self._folder / key)
 
-    def _is_stale(self, claim: Path) -> bool:
+    def _is_stale(self, lock: Path) -> bool:
         try:
-            age = abs(time.time() - claim.stat().st_mtime)  # the clock may have been put back
-            host, _, process = claim.read_text(encoding="utf-8", errors="replace").partition(" ")
+            age = abs(time.time() - lock.stat().st_mtime)  # the clock may have been put back
+            host, _, process = lock.read_text(encoding="utf-8", errors="replace").partition(" ")
         except FileNotFoundError:
             return True
         if host == socket.gethostname() and process.isdigit() and not _is_alive(int(process)):
@@ -108,11 +108,11 @@ class Claims:
         # Without a name, its sweep was killed before it could write who it is.
         return age > (STALE_AFTER if host else _WRITTEN_AFTER)
 
-    def _remove_stale(self, claim: Path) -> None:
-        """Move the claim away first: of two sweeps that find it stale, one does."""
-        moved = claim.with_name(f"{claim.name}.stale-{os.getpid()}")
+    def _remove_stale(self, lock: Path) -> None:
+        """Move the lock away first: of two sweeps that find it stale, one does."""
+        moved = lock.with_name(f"{lock.name}.stale-{os.getpid()}")
         try:
-            claim.rename(moved)
+            lock.rename(moved)
         except FileNotFoundError:
             return
         moved.unlink()
