@@ -5,7 +5,6 @@ import pytest
 
 from rulbook.studies.imbalance import (
     batches_of_an_epoch,
-    binned,
     gradients_by_epoch,
     last_median_ratio,
     protocol_runs,
@@ -18,7 +17,7 @@ from rulbook.studies.imbalance import (
     typical_cosine,
     weights_by_epoch,
 )
-from rulbook.training.gradient_bins import RATIO_BIN_EDGES
+from rulbook.training.gradient_bins import RATIO_BIN_EDGES, binned
 
 from .conftest import epoch
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from rulbook.gradients import PRINTED_IMBALANCE
 from rulbook.studies.catalogue import base_config
@@ -167,13 +166,6 @@ def share_above(counts: Integers, ratio: float) -> float:
         raise ValueError("a share of no steps")
     cumulative = np.concatenate([[0], np.cumsum(counts)]) / counts.sum()
     return float(1 - np.interp(np.log10(ratio), np.log10(RATIO_BIN_EDGES), cumulative))
-
-
-def binned(ratios: ArrayLike) -> Integers:
-    """Return how many of ``ratios`` fall into each bin of ``RATIO_BIN_EDGES``, (60,)."""
-    inside = np.clip(ratios, RATIO_BIN_EDGES[0], RATIO_BIN_EDGES[-1])
-    counts: Integers = np.histogram(inside, RATIO_BIN_EDGES)[0]
-    return counts
 
 
 def start_summary(records: Iterable[RunRecord]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from rulbook.checked import first_fault
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.errors import RulbookError
 from rulbook.training.config import RunConfig
-from rulbook.training.gradient_bins import QUANTILES, RATIO_BIN_EDGES
+from rulbook.training.gradient_bins import QUANTILES, RATIO_BIN_EDGES, binned
 from rulbook.training.record_checks import faults_of
 
 _SIGNIFICANT_DIGITS = 6
@@ -265,11 +265,10 @@ def summarise_gradients(
     if not len(rul):
         return None
     ratios = rul[health > 0] / health[health > 0]
-    inside = np.clip(ratios, RATIO_BIN_EDGES[0], RATIO_BIN_EDGES[-1])
     return GradientSummary(
         steps=len(rul),
         ratio_quantiles=_quantiles(ratios),
-        ratio_counts=np.histogram(inside, RATIO_BIN_EDGES)[0].tolist(),
+        ratio_counts=binned(ratios).tolist(),
         cosine_quantiles=_quantiles(np.asarray(cosine, float)),
         median_norm_rul=float(np.median(rul)),
         median_norm_health=float(np.median(health)),

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from rulbook.display.figures import imbalance
-from rulbook.studies.imbalance import binned
+from rulbook.training.gradient_bins import binned
 
 STEPS = 60
 

@@ -12,8 +12,8 @@ from rulbook.display.explorers import Explorer, Slider, Toggle, explorer
 from rulbook.display.plots import DescribedFigure
 from rulbook.display.results import in_words
 from rulbook.gradients import PRINTED_IMBALANCE
-from rulbook.studies.imbalance import Histograms, binned, ratio_counts, ratio_quantile, share_above
-from rulbook.training.gradient_bins import RATIO_BIN_EDGES
+from rulbook.studies.imbalance import Histograms, ratio_counts, ratio_quantile, share_above
+from rulbook.training.gradient_bins import RATIO_BIN_EDGES, binned
 from rulbook.training.record import RunRecord
 
 _LAST_EPOCH = 8
