@@ -176,6 +176,15 @@ def sensors_reading(compared: CrossedComparison, source: str) -> str:
     )
 
 
+def sensors_values(compared: CrossedComparison) -> dict[str, float]:
+    """Return what the prose quotes of the same comparison: the difference and its interval."""
+    return {
+        "sensors-difference": compared.difference,
+        "sensors-low": compared.low,
+        "sensors-high": compared.high,
+    }
+
+
 def conventions_shown(core: Evidence) -> HTML | Markdown:
     """Return the test errors of recorded trainings against capped and against uncapped lives."""
     runs = [
