@@ -149,7 +149,7 @@ def test_variants_are_read_by_the_corrected_comparison():
     )
     both = variants_reading(rows)
     assert "*14 sensors under GABA* (+0.50 cycles); *uncapped-targets under GABA* (−8.34" in both
-    assert both.endswith("0 of 2 rows cannot be told from the protocol.")
+    assert "cannot be told" not in both
     rows.loc[2, "p_value"] = 0.06
     assert variants_reading(rows.drop(columns="weights")).endswith(
         "corrected over the rows with five seeds. 2 of 2 rows cannot be told from the protocol."

@@ -103,7 +103,7 @@ def test_under_sgd_two_weightings_train_the_health_head_as_the_front_page_says(f
     assert set(zip(told["subset"], told["method"], strict=True)) >= {
         (subset, method) for subset in ("FD001", "FD003") for method in ("fixed_0002", "gaba")
     }
-    assert "both subsets that were run" in front_page_text
+    assert "both subsets with five seeds" in front_page_text
     assert set(under_sgd["subset"]) == {"FD001", "FD003"}
     plateau = rule_of("n12.4-symptom-hs-plateau")
     assert plateau.by_subset(records["sgd"])["FD001"] is True

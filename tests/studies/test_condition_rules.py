@@ -1,11 +1,14 @@
 """Which records decide a claim, and under which training conditions."""
 
+import numpy as np
 import pytest
 
 from rulbook.claims.ledger import read_ledger
 from rulbook.data.cmapss import SUBSETS
 from rulbook.errors import RulbookError, UsageError
 from rulbook.studies import SEEDS
+from rulbook.studies.by_condition import records_by_condition
+from rulbook.studies.claim_rules import is_near_chance
 from rulbook.studies.condition_rules import (
     CONDITION_RULES,
     adam_and_sgd_agree,
@@ -14,6 +17,8 @@ from rulbook.studies.condition_rules import (
     rule_of,
 )
 from rulbook.studies.conditions import training_condition
+from rulbook.studies.equal_weight_rules import equal_weight_runs
+from rulbook.studies.tuning import selected_validation
 
 from .conftest import BOOK_BATCH, SGD, epoch, validated
 
@@ -126,3 +131,17 @@ def test_records_of_another_condition_or_an_unknown_one_are_refused(on_every_see
         decisions(rule, {"sgd": on_every_seed("fixed_050")})
     with pytest.raises(UsageError, match="nonesuch"):
         decisions(rule, {"nonesuch": on_every_seed("fixed_050")})
+
+
+@pytest.mark.slow
+def test_the_recorded_seeds_all_fail_by_mean_recall_where_they_all_fail_by_accuracy():
+    rule = rule_of("n12.4-symptom-one-to-one-fails")
+    decided = 0
+    for records in records_by_condition().values():
+        for subset, fails in rule.by_subset(records).items():
+            runs = equal_weight_runs(records, subset)
+            if fails is not None:
+                recalls = [np.mean(selected_validation(run).health_recall) for run in runs]
+                assert fails == all(map(is_near_chance, recalls))
+                decided += 1
+    assert decided > len(SUBSETS)

@@ -38,6 +38,7 @@ def test_epochs_are_counted_from_one_and_the_selected_one_is_marked(make_record)
     assert found["selected"].tolist() == [True, False]
     assert found["rmse"].tolist() == [12.0, 14.0]
     assert found[list(RECALLS)].iloc[0].tolist() == [0.9, 0.7, 0.8]
+    assert found["balanced_accuracy"].iloc[0] == pytest.approx(0.8)
 
 
 def test_without_records_there_is_no_selected_epoch():

@@ -270,10 +270,15 @@ def variants_reading(variants: pd.DataFrame) -> str:
         for name, difference in zip(names, beyond["difference"], strict=True)
     ]
     moved = f" The test error is shown to change with {'; '.join(apart)}." if apart else ""
+    untold = len(changed) - len(beyond)
+    alike = (
+        f" {untold} of {in_words(len(changed), 'row')} cannot be told from the protocol."
+        if untold
+        else ""
+    )
     return (
         f"{over} The test counts chance in engines and seeds and is corrected over the rows with "
-        f"five seeds.{moved} {len(changed) - len(beyond)} of {in_words(len(changed), 'row')} "
-        f"cannot be told from the protocol. {no_outcome}"
+        f"five seeds.{moved}{alike} {no_outcome}"
     ).strip()
 
 

@@ -61,8 +61,8 @@ def health_by_epoch(records: Iterable[RunRecord]) -> pd.DataFrame:
 
     Returns:
         ``subset``, ``seed``, ``epoch`` (from 1), ``selected`` (whether it is the epoch with the
-        lowest RMSE), ``rmse`` (cycles), ``health_accuracy``, and ``RECALLS``, shares between 0
-        and 1.
+        lowest RMSE), ``rmse`` (cycles), ``health_accuracy``, ``balanced_accuracy`` and
+        ``RECALLS``, shares between 0 and 1.
 
     """
     rows = [
@@ -73,12 +73,14 @@ def health_by_epoch(records: Iterable[RunRecord]) -> pd.DataFrame:
             "selected": number - 1 == record.selected_epoch,
             "rmse": epoch.validation.rmse,
             "health_accuracy": epoch.validation.health_accuracy,
+            "balanced_accuracy": float(np.mean(epoch.validation.health_recall)),
             **dict(zip(RECALLS, epoch.validation.health_recall, strict=True)),
         }
         for record in records
         for number, epoch in enumerate(record.epochs, start=1)
     ]
-    columns = ["subset", "seed", "epoch", "selected", "rmse", "health_accuracy", *RECALLS]
+    columns = ["subset", "seed", "epoch", "selected", "rmse", "health_accuracy"]
+    columns += ["balanced_accuracy", *RECALLS]
     # Without a row the mask would have no type, and pandas would take it for names of columns.
     return pd.DataFrame(rows, columns=columns).astype({"selected": bool})
 

@@ -116,6 +116,7 @@ def test_an_sgd_that_arrived_stands_beside_adamw(run):
     assert (row["seeds"], row["arrived"]) == ("1", "0")
     assert [row[f"SGD, {epoch} epoch"] for epoch in ("selected", "last")] == ["0.80", "0.80"]
     assert row["AdamW"] == "0.80"
+    assert row["SGD, balanced"] == row["AdamW, balanced"] == "0.80"
     assert by_column(arrived_optimisers_table({})) == []
 
 

@@ -6,7 +6,9 @@ from rulbook.display.readings import training_conditions as readings
 from rulbook.display.results import number, within
 from rulbook.studies.by_condition import condition_table
 from rulbook.studies.by_measure import measure_tables
+from rulbook.studies.catalogue import SEEDS
 
+from ...studies.conftest import validated
 from ..conftest import cells_of
 
 
@@ -15,7 +17,9 @@ def test_conditions_are_read_from_their_table(grid):
     outcomes = compared.set_index("method")["outcome"]
     assert outcomes["gaba"] == outcomes["grace"] == "higher"
     read = readings.conditions_reading(compared)
-    assert read.startswith("Of 3 comparisons with every seed, 2 are told from equal weights: GABA ")
+    assert read.startswith(
+        "Of 3 comparisons of networks with every seed, 2 are told from equal weights: GABA "
+    )
     row = compared.set_index("method").loc["gaba"]
     interval = within(row["difference"], row["difference_low"], row["difference_high"])
     assert f"is higher (difference {interval} cycles); GRACE on FD002" in read
@@ -66,3 +70,19 @@ def test_other_measures_are_told_with_how_many_would_differ_by_chance(on_every_s
     assert shown[0][:3] == ["subset", "training condition", "method"]
     assert "higher" in shown[1][3]
     assert readings.measures_reading(compared.iloc[:0]).startswith("No method has every seed")
+
+
+def test_seeds_whose_head_names_one_state_are_counted_though_its_accuracy_is_high(make_record):
+    constant = validated(health_accuracy=0.6, health_recall=[1.0, 0.0, 0.0])
+    names_two = validated(health_accuracy=0.6, health_recall=[1.0, 0.0, 1.0])
+    records = [
+        make_record(method, "FD001", seed, epochs=(constant if seed in stuck else names_two,))
+        for method, stuck in (("fixed_050", SEEDS), ("gaba", SEEDS[:2]))
+        for seed in SEEDS
+    ]
+    said = readings.heads_near_chance_reading({"sgd": records}, "sgd")
+    assert said.endswith(
+        "always names one state has 0.33: on FD001, 5 of 5 with Fixed 0.5/0.5, 2 of 5 with GABA."
+    )
+    few = {"sgd": records[:4]}
+    assert "No method" in readings.heads_near_chance_reading(few, "sgd")

@@ -263,12 +263,12 @@ def growth_reading(study: Evidence) -> Markdown:
         for subset, factor in growth.items()
     )
     return Markdown(
-        f"{courses} Counted from the first epoch, the weight quadruples in the trainings that stop "
-        "early too. But there the output bias starts at the training mean and the learning rate "
-        "warms up, and both make the first ratio small: the weight grows while the head learns the "
-        "range of lives. It does not grow because the residual decays. From the end of the warm-up "
-        "on, while the residual does decay, the weight falls. So the verdict hangs on the epoch "
-        "from which one counts, which the source does not name."
+        f"{courses} Counted from the first epoch, the weight quadruples in the protocol's "
+        "trainings too, which stop early. But there the output bias starts at the training mean "
+        "and the learning rate warms up, and both make the first ratio small: the weight grows "
+        "while the head learns the range of lives. It does not grow because the residual decays. "
+        "From the end of the warm-up on, while the residual does decay, the weight falls. So the "
+        "verdict hangs on the epoch from which one counts, which the source does not name."
     )
 
 

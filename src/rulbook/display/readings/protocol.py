@@ -289,8 +289,9 @@ def window_split_reading(core: Evidence, recipes: Evidence) -> str:
     return (
         "The split by windows has another effect. When whole engines are held out, the best "
         f"epoch is number {_best_epoch(clean):.0f}. When windows are held out, it is number "
-        f"{_best_epoch(leaky.values()):.0f} of at most {clean[0].config.max_epochs}, because in "
-        "every further epoch the network remembers more of the engines that both parts share. The "
+        f"{_best_epoch(leaky.values()):.0f} of at most {clean[0].config.max_epochs}. A likely "
+        "reason is that in every further epoch the network remembers more of the engines that both "
+        "parts share. The "
         f"validation error that is then reported is {row.validation_rmse:.2f} cycles. That is the "
         "size of the source's figures, but on the test engines the same network has an error of "
         f"{row.rmse:.2f} cycles."

@@ -1,7 +1,10 @@
 """What chapter 07 and the front page say of methods under the training conditions."""
 
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
@@ -10,12 +13,17 @@ from rulbook.data.prepare import HEALTH_STATES
 from rulbook.display.folds import folded
 from rulbook.display.results import NOTHING, in_words, number, rows_of, within
 from rulbook.display.tables import table
-from rulbook.statistics import CONFIDENCE, TOLD_APART, Outcome
+from rulbook.statistics import CONFIDENCE, MINIMUM_SEEDS, TOLD_APART, Outcome
 from rulbook.studies.by_measure import CROSS_ENTROPY
-from rulbook.studies.claim_rules import BOOK_SUBSETS
+from rulbook.studies.claim_rules import BOOK_SUBSETS, CHANCE, NEAR_CHANCE, is_near_chance
 from rulbook.studies.comparison import networks_of
 from rulbook.studies.competence import competence_sentence
+from rulbook.studies.conditions import training_condition
+from rulbook.studies.evidence import completed_runs
 from rulbook.studies.measures import MEASURES
+from rulbook.studies.methods import METHODS
+from rulbook.studies.tuning import selected_validation
+from rulbook.training.record import RunRecord
 
 
 def conditions_reading(compared: pd.DataFrame) -> str:
@@ -36,7 +44,8 @@ def conditions_reading(compared: pd.DataFrame) -> str:
         for row in rows_of(told_apart)
     )
     return (
-        f"Of {in_words(len(decided), 'comparison')} with every seed, {len(told_apart) or 'none'} "
+        f"Of {in_words(len(decided), 'comparison')} of networks with every seed, "
+        f"{len(told_apart) or 'none'} "
         f"{'are' if len(told_apart) > 1 else 'is'} told from equal weights"
         f"{f': {differences}' if differences else ''}. The methods of one condition on one subset "
         "are corrected together. There is no correction over the conditions. By condition and "
@@ -60,6 +69,9 @@ def _by_subset(rows: pd.DataFrame) -> str:
         for subset, of_subset in rows.groupby("subset")
     )
 
+
+TWO_HEADED = ("fixed_050", "fixed_0002", "gaba")
+"""The methods that train both heads and that most training conditions have."""
 
 _NOTHING_DECIDED = "No method has every seed under any training condition yet."
 
@@ -154,6 +166,39 @@ def measures_reading(compared: pd.DataFrame) -> str:
         f"Of {in_words(len(compared), 'such comparison')} with every seed, {len(apart) or 'none'} "
         f"{verb} told from equal weights. Each of {families} families was corrected on its own; of "
         f"so many, about {by_chance} would have such a difference by chance alone.\n{found}"
+    )
+
+
+def heads_near_chance_reading(records: Mapping[str, Sequence[RunRecord]], condition: str) -> str:
+    """Say how many seeds end with a health head that has learned next to nothing.
+
+    Args:
+        records: records by the name of the training condition that they were made under.
+        condition: name of the condition.
+
+    Returns:
+        Counts for ``TWO_HEADED``, by subset, where a method has five seeds.
+
+    """
+    reached = completed_runs(records.get(condition, ()))
+    by_subset: dict[str, list[str]] = {}
+    for subset, method in product(SUBSETS, TWO_HEADED):
+        runs = reached.get((subset, method), {}).values()
+        if len(runs) >= MINIMUM_SEEDS:
+            at_chance = sum(
+                is_near_chance(float(np.mean(selected_validation(run).health_recall)))
+                for run in runs
+            )
+            by_subset.setdefault(subset, []).append(
+                f"{at_chance} of {len(runs)} with {METHODS[method].label}"
+            )
+    if not by_subset:
+        return _NOTHING_DECIDED
+    counts = "; ".join(f"on {subset}, {', '.join(words)}" for subset, words in by_subset.items())
+    return (
+        f"Under *{training_condition(condition).label}*, so many seeds end with a mean recall of "
+        f"the three states of at most {NEAR_CHANCE:.2f}, where a head that always names one state "
+        f"has {CHANCE:.2f}: {counts}."
     )
 
 
