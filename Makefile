@@ -57,7 +57,7 @@ book: $(STAMP)
 	@$(BIN)/rulbook build
 
 lab: $(STAMP)
-	@$(BIN)/jupyter lab --notebook-dir notebooks
+	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
 
 figures: $(STAMP)
 	@$(BIN)/rulbook figures

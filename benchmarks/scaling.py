@@ -20,7 +20,7 @@ from rulbook.data import load
 from rulbook.data.cmapss import Fleet
 from rulbook.data.prepare import prepare
 from rulbook.training import RunConfig
-from rulbook.training.record import read_records
+from rulbook.training.record import read_record
 from rulbook.weighting.base import TASKS
 
 Works = Iterator[tuple[int, Callable[[], object]]]
@@ -67,9 +67,10 @@ def records() -> Works:
     for share in SHARES:
         chosen = files[: round(share * len(files))]
         with tempfile.TemporaryDirectory() as folder:
-            for file in chosen:
-                (Path(folder) / file.name).symlink_to(file)
-            yield len(chosen), lambda folder=folder: list(read_records(Path(folder)))
+            copies = [Path(folder) / file.name for file in chosen]
+            for file, copy in zip(chosen, copies, strict=True):
+                copy.symlink_to(file)
+            yield len(chosen), lambda copies=copies: list(map(read_record, copies))
 
 
 def claims() -> Works:

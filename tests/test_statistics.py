@@ -411,6 +411,11 @@ class TestEstimateCrossed:
         assert restless.high - restless.low > 1.3 * (still.high - still.low)
         assert restless.n == 5
 
+    def test_an_error_is_never_below_zero_though_one_seed_is_far_above_the_others(self) -> None:
+        errors = np.array([[10.0], [10.0], [10.0], [10.0], [40.0]]) * np.ones((1, 50))
+        estimate = estimate_crossed(np.square(errors))
+        assert estimate.low == 0.0 < estimate.value < estimate.high
+
     def test_few_seeds_have_no_interval(self) -> None:
         estimate = estimate_crossed(np.full((4, 10), 4.0))
         assert estimate.value == 2.0

@@ -509,7 +509,7 @@ def records(
     parquet: Annotated[Path | None, typer.Option(help="Write it to this Parquet file.")] = None,
     results: Results = None,
 ) -> None:
-    """List which run each record holds, or write all that the records say as a table."""
+    """List which run each record holds, or write choices and measurements as a table."""
     from rulbook.studies import archive
     from rulbook.studies.evidence import evidence_of
     from rulbook.training.own_code import OwnCode

@@ -57,7 +57,7 @@ def own_results() -> Path:
 
 def refuse_results_of_the_book() -> None:
     """Raise ``UsageError`` where records of a study of one's own would go among ours."""
-    if own_results() == results():
+    if own_results().resolve() == results().resolve():
         raise UsageError(
             "The results/ of a checkout are this companion's: name a folder for your own with "
             f"--results FOLDER or {RESULTS_VARIABLE}."

@@ -224,7 +224,7 @@ def estimate_crossed(losses: npt.ArrayLike, statistic: Statistic = "root_mean") 
 
     Returns:
         The statistic, whose ``n`` is the number of seeds. Interval and standard error are NaN with
-        fewer than ``MINIMUM_SEEDS`` seeds.
+        fewer than ``MINIMUM_SEEDS`` seeds. Where no loss is negative, the interval ends at zero.
 
     Raises:
         ValueError: there is no such statistic; ``losses`` is no matrix of finite numbers of 1e150
@@ -238,6 +238,8 @@ def estimate_crossed(losses: npt.ArrayLike, statistic: Statistic = "root_mean") 
     random = np.random.default_rng(_BOOTSTRAP_SEED)
     (drawn,) = _crossed_differences([(matrix, np.zeros_like(matrix))], statistic, RESAMPLES, random)
     low, high = np.quantile(drawn, _two_sided(1 - CONFIDENCE))
+    if (matrix >= 0).all():
+        low = max(low, 0.0)  # stretched draws can reach beyond it
     return Estimate(value, float(low), float(high), float(drawn.std(ddof=1)), len(matrix))
 
 

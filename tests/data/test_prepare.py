@@ -1,5 +1,6 @@
 import pickle
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from hypothesis.extra import numpy as npst
 from pydantic import ValidationError
 
 from rulbook.data import SUBSETS, Fleet, Prepared, Recipe, Windows, health_state
+from rulbook.data.checks import FleetError
 from rulbook.data.cmapss import SENSORS, SETTINGS
 from rulbook.data.prepare import INFORMATIVE_SENSORS, prepare
 from rulbook.data.simulate import simulate
@@ -266,6 +268,14 @@ class TestSplit:
         prepared = prepare(simulate("FD001"), recipe)
         assert not set(prepared.train.unit) & set(prepared.validation.unit)
         assert set(prepared.train.unit) | set(prepared.validation.unit) == set(range(1, 41))
+
+    @pytest.mark.parametrize("split_by", ["unit", "window"])
+    def test_a_split_that_leaves_nothing_for_training_is_one_sentence(
+        self, simulated_fleet: Fleet, split_by: Literal["unit", "window"]
+    ) -> None:
+        recipe = Recipe(validation_fraction=0.99999, split_by=split_by)
+        with pytest.raises(FleetError, match="leaves none for training: give a smaller fraction"):
+            prepare(simulated_fleet, recipe)
 
     def test_nothing_of_held_out_engines_reaches_training(
         self, simulated_fleet: Fleet, prepared: Prepared

@@ -315,9 +315,14 @@ def _cells_joined(notebook):
     notebook.cells.remove(last)
 
 
+def _made_raw(notebook):
+    _prose(notebook, "It is 2.5 long.").cell_type = "raw"
+
+
 @pytest.mark.parametrize(
     ("change", "place"),
     [
+        (_made_raw, r"no longer has the cell that begins “"),
         (_other_value, r"Cell \d+ of the notebook .*“It is 2\.5 long\.”.*\{glue:text\}`x:\.1f`"),
         (_role_in_a_notebook, r"Cell \d+ of the notebook .* it would look different afterwards"),
         (_cell_gone, r"no longer has the cell that begins “"),

@@ -257,6 +257,21 @@ def test_a_readers_file_among_the_pages_is_moved_and_named(tmp_path):
     assert kept[0].read_text() == "notes before the third"
 
 
+def test_hidden_files_of_a_reader_among_the_pages_are_kept_too(tmp_path):
+    place = tmp_path / "html"
+    for content in ("first", "second"):
+        made = tmp_path / "made"
+        made.mkdir()
+        (made / "index.html").write_text(content)
+        if place.is_dir():
+            (place / ".nojekyll").touch()
+            (place / "notes.txt~").write_text("notes")
+        kept = replace_folder(made, place)
+    assert {path.name for path in kept} == {".nojekyll", "notes.txt~"}
+    assert [path.name for path in place.iterdir()] == ["index.html"]
+    assert not (tmp_path / "html.old").exists()
+
+
 def test_files_in_the_way_are_not_staged(executed, tmp_path):
     (executed.book / ".#index.md").symlink_to("nobody@nowhere.1234")
     (executed.book / ".#claims.yml").symlink_to("nobody@nowhere.1234")

@@ -27,6 +27,24 @@ def carried(results, tmp_path, monkeypatch):
     return results / "runs", own / "runs"
 
 
+@pytest.mark.parametrize("name", [".#{}", "._{}", ".{}.swp.json", "#{}"])
+def test_files_in_the_way_are_no_records(carried, name):
+    ours, _ = carried
+    record = committed_record("FD001")
+    path = record.write(ours)
+    (ours / name.format(path.name)).write_text("an editor's or the system's")
+    assert [one.config for one in archive.all_records()] == [record.config]
+
+
+def test_an_emptied_record_of_ones_own_does_not_hide_the_carried_one(carried):
+    ours, own = carried
+    record = committed_record("FD001")
+    path = record.write(ours)
+    own.mkdir(parents=True)
+    (own / path.name).touch()
+    assert [one.config for one in archive.all_records()] == [record.config]
+
+
 def test_every_choice_is_a_column_with_its_value(make_record):
     records = [
         make_record(seed=7),

@@ -107,6 +107,17 @@ def test_the_summary_has_the_first_the_highest_and_the_last_median(make_record):
     assert math.isnan(last_median_ratio([record], "FD001"))
 
 
+def test_the_last_median_is_over_the_last_epoch_of_each_seed_however_long_it_trained(make_record):
+    courses = {42: (10.0, 90.0, 40.0), 123: (12.0, 70.0), 456: (11.0, 60.0)}
+    records = [
+        make_record(seed=seed, epochs=tuple(epoch(14.0, [ratio] * 3) for ratio in course))
+        for seed, course in courses.items()
+    ]
+    (row,) = ratio_summary(records).to_dict("records")
+    assert row["median, last epoch"] == pytest.approx(60.0)
+    assert row["highest median of an epoch"] == pytest.approx(70.0)
+
+
 def test_dead_seeds_are_counted_apart_from_the_measured_ones(make_record):
     living = make_record(epochs=(epoch(14.0, [100.0] * 4),))
     dead = make_record(seed=123, epochs=(epoch(14.0, [0.001] * 4),), starts_dead=True)

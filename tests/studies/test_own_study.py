@@ -269,6 +269,11 @@ def test_records_of_code_that_is_not_loaded_say_what_is_missing(make_record):
 def test_a_study_of_ones_own_does_not_write_among_the_records_of_the_book(monkeypatch, capsys):
     with pytest.raises(UsageError, match="--results"):
         paths.refuse_results_of_the_book()
+    way_round = paths.results() / ".." / paths.results().name
+    monkeypatch.setenv(paths.RESULTS_VARIABLE, str(way_round))
+    with pytest.raises(UsageError, match="--results"):
+        paths.refuse_results_of_the_book()
+    monkeypatch.delenv(paths.RESULTS_VARIABLE)
     monkeypatch.setattr("sys.argv", ["rulbook", "sweep", "--set", "seed=7"])
     with pytest.raises(SystemExit) as end:
         cli.main()

@@ -1,8 +1,11 @@
 """Each comparison against records in which it is known what they show."""
 
+import numpy as np
 import pytest
 
+from rulbook.statistics import MARGIN
 from rulbook.studies import SEEDS
+from rulbook.studies.comparison import comparison_table
 from rulbook.studies.shown import (
     exceeds_by_factor,
     is_lower,
@@ -35,6 +38,30 @@ def test_a_tie_is_no_proof_of_keeping_pace(on_every_seed, make_record):
         [*base, *tied, *same, *worse], "FD002", "fixed_050", ["gaba", "dwa", "grace"]
     )
     assert found == {"gaba": None, "dwa": True, "grace": False}
+
+
+def test_a_method_that_is_higher_but_perhaps_within_the_margin_is_open(on_every_seed):
+    base = on_every_seed("gaba", noise=10.0)
+
+    def moved(record, squared):
+        errors = np.asarray(record.test.predicted_rul) - np.minimum(record.test.true_rul, 125)
+        further = np.sign(errors) * np.sqrt(errors**2 + squared)
+        predicted = np.minimum(record.test.true_rul, 125) + further
+        return record.test.model_copy(update={"predicted_rul": predicted.tolist()})
+
+    for squared, holds in ((11.0, None), (400.0, False)):
+        higher = [
+            record.model_copy(update={"config": twin.config, "test": moved(record, squared)})
+            for record, twin in zip(base, on_every_seed("fixed_050"), strict=True)
+        ]
+        records = [*base, *higher]
+        (compared,) = comparison_table(
+            records, "FD002", reference="gaba", methods=["fixed_050"]
+        ).itertuples()
+        assert compared.outcome == "higher"
+        assert compared.high > MARGIN
+        assert (compared.low < MARGIN) is (holds is None)
+        assert is_no_worse(records, "FD002", "fixed_050", ["gaba"]) == {"gaba": holds}
 
 
 def test_near_is_shown_refuted_or_open(on_every_seed):

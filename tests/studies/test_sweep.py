@@ -293,6 +293,32 @@ def test_a_lock_without_a_sign_of_life_for_an_hour_counts_for_nothing(tmp_path, 
         assert locks.take("key")
 
 
+def test_a_lock_that_another_sweep_has_made_meanwhile_is_put_back(tmp_path, monkeypatch):
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    lock = folder / "key"
+    lock.write_text(f"another-machine {os.getpid()}")
+    rename = Path.rename
+
+    def another_is_first(path, target):
+        path.write_text("a-third-machine 7")  # it has found the lock stale too, and made its own
+        return rename(path, target)
+
+    with RunLocks(folder) as locks:
+        os.utime(lock, (0, time.time() - 3600))
+        monkeypatch.setattr(Path, "rename", another_is_first)
+        assert not locks.take("key")
+    assert lock.read_text() == "a-third-machine 7"
+    assert list(folder.iterdir()) == [lock]
+
+
+def test_a_lock_that_is_another_sweeps_by_now_is_left(tmp_path):
+    with RunLocks(tmp_path / "locks") as locks:
+        assert locks.take("key")
+        (tmp_path / "locks" / "key").write_text("another-machine 7")
+    assert (tmp_path / "locks" / "key").read_text() == "another-machine 7"
+
+
 def test_a_lock_is_taken_though_another_sweep_has_removed_the_empty_folder(tmp_path):
     first, second = RunLocks(tmp_path / "locks"), RunLocks(tmp_path / "locks")
     first.give_all_back()

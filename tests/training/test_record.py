@@ -13,7 +13,6 @@ from rulbook.training.gradient_bins import RATIO_BIN_EDGES
 from rulbook.training.loop import watch_first_steps
 from rulbook.training.record import (
     read_record,
-    read_records,
     summarise_gradients,
 )
 from rulbook.weighting.fixed import FixedWeightLoss
@@ -30,14 +29,6 @@ def test_a_record_is_read_back_as_it_was_written(record, tmp_path):
     again = read_record(path)
     assert again.config == record.config
     np.testing.assert_equal(again.write(tmp_path).read_bytes(), path.read_bytes())
-    assert [r.config for r in read_records(tmp_path)] == [record.config]
-
-
-@pytest.mark.parametrize("name", [".#{}", "._{}", ".{}.swp.json", "#{}"])
-def test_files_in_the_way_are_no_records(record, tmp_path, name):
-    path = record.write(tmp_path)
-    (tmp_path / name.format(path.name)).write_text("an editor's or the system's")
-    assert [r.config for r in read_records(tmp_path)] == [record.config]
 
 
 def test_a_record_is_a_few_kilobytes(record, tmp_path):
@@ -76,6 +67,11 @@ LIES = {
     "no predictions": (("test",), None, "predictions"),
     "a prediction that is not a number": (("test", "predicted_rul", 0), math.nan, "finite"),
     "a list cut": (("test", "predicted_health"), [0], "length"),
+    "no engine": (
+        ("test",),
+        {"unit": [], "true_rul": [], "predicted_rul": [], "predicted_health": []},
+        "predicts no engine",
+    ),
     "an engine twice": (("test", "unit", 1), 1, "twice"),
     "an impossible state": (("test", "predicted_health", 0), 3, "health state"),
     "no epochs": (("epochs",), [], "no epochs"),

@@ -4,6 +4,7 @@ The defaults of ``Recipe`` are the project's locked protocol; every deviation is
 number that comes from a validation or test engine enters the training windows.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
@@ -390,9 +391,20 @@ def _validation_units(engines: pd.DataFrame, recipe: Recipe) -> Integers:
 
 
 def _split(numbers: Integers, recipe: Recipe) -> tuple[Integers, Integers]:
-    """Return the numbers kept for training and those drawn for validation."""
+    """Return the numbers kept for training and those drawn for validation.
+
+    Raises:
+        FleetError: one of the two parts would be empty.
+
+    """
     from sklearn.model_selection import train_test_split  # takes long to import
 
+    if math.ceil(recipe.validation_fraction * len(numbers)) >= len(numbers):
+        raise FleetError(
+            f"Of {len(numbers)} {recipe.split_by}s to split, a validation fraction of "
+            f"{recipe.validation_fraction} leaves none for training: give a smaller fraction, or "
+            "more data."
+        )
     kept, drawn = train_test_split(
         numbers, test_size=recipe.validation_fraction, random_state=recipe.split_seed
     )

@@ -282,10 +282,11 @@ def _with_prose_of_text(
         for key in _VOLATILE_METADATA:
             taken.metadata.pop(key, None)
         # Some editors give cells new ids; where the words are the same it is the same cell.
-        known = prose.pop(cell.get("id"), None) or prose.pop(by_words.get(cell.source), None)
-        if cell.cell_type == "markdown" and known is not None:
+        if cell.cell_type == "markdown":
+            known = prose.pop(cell.get("id"), None) or prose.pop(by_words.get(cell.source), None)
             try:
-                taken.source = plain_markdown.take_back(known, cell.source)
+                if known is not None:
+                    taken.source = plain_markdown.take_back(known, cell.source)
             except plain_markdown.ProseChangeError as fault:
                 raise _not_taken(chapter, position, str(fault)) from fault
         notebook.cells.append(taken)
@@ -295,7 +296,7 @@ def _with_prose_of_text(
             raise RulbookError(
                 f"The notebook of {chapter.name} no longer has the cell that begins “{first}”, and "
                 f"the text has roles or directives there: delete it in '{chapter.text}', or undo "
-                "the deletion, joining or splitting of cells."
+                "the deletion, joining, splitting or conversion of cells."
             )
     return notebook
 

@@ -31,8 +31,8 @@ _MAKERS = ("jupyter-book", "sphinx", "sphinx-book-theme", "myst-nb", "myst-parse
 def build_site(layout: Layout, *, console: Console | None = None) -> bool:
     """Build the pages from the executed chapters, unless they are up to date.
 
-    The finished pages are replaced in one move, and only by pages built without a warning. Another
-    build of the same checkout is waited for.
+    The finished pages are moved aside for the new ones, and only for pages built without a warning.
+    Another build of the same checkout is waited for.
 
     Returns:
         Whether they had to be built.
@@ -141,16 +141,20 @@ def replace_folder(made: Path, place: Path) -> list[Path]:
     kept = []
     if place.is_dir() and listing.is_file():
         known = set(listing.read_text(encoding="utf-8").splitlines())
-        for file in list(paths.files_below(place)):
+        for file in [path for path in sorted(place.rglob("*")) if path.is_file()]:
             name = file.relative_to(place)
             if name.as_posix() not in known:
                 safe = _unused(place.with_name(f"{place.name}.kept") / name)
                 safe.parent.mkdir(parents=True, exist_ok=True)
                 kept.append(file.rename(safe))
-    shutil.rmtree(place, ignore_errors=True)
     names = (file.relative_to(made).as_posix() for file in made.rglob("*") if file.is_file())
     paths.write_atomically(listing, "\n".join(sorted(names)) + "\n")
+    old = place.with_name(f"{place.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        place.rename(old)
     made.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
     return kept
 
 

@@ -47,9 +47,9 @@ def carried_records() -> list[RunRecord]:
 def _records_in(*folders: Path) -> list[RunRecord]:
     files: dict[str, Path] = {}
     for folder in folders:
-        files |= {file.stem: file for file in paths.files_in(folder, "*.json")}
-    there = (files[key] for key in sorted(files))
-    return [read_record(file) for file in there if file.stat().st_size]
+        found = paths.files_in(folder, "*.json")
+        files |= {file.stem: file for file in found if file.stat().st_size}
+    return [read_record(files[key]) for key in sorted(files)]
 
 
 def studies_by_run() -> dict[str, tuple[str, ...]]:

@@ -234,6 +234,10 @@ def health_loss_table(
     return table.assign(outcome=pd.Series(outcomes, index=table.index, dtype=object))
 
 
+class NoCommonSeedError(ValueError):
+    """Methods cannot be compared: there is no seed for which all of them have a completed run."""
+
+
 def compare_groups(
     records: Iterable[RunRecord], subset: str, group: Collection[str], others: Collection[str]
 ) -> CrossedComparison:
@@ -246,7 +250,8 @@ def compare_groups(
         RMSE of ``group`` minus RMSE of ``others``, capped, cycles, compared alone.
 
     Raises:
-        ValueError: a method has no completed run on ``subset``, or they have no seed in common.
+        NoCommonSeedError: there is no seed for which all of them have a completed run on
+            ``subset``.
 
     """
     first, second = losses_of_groups(records, subset, (group, others))
@@ -260,17 +265,17 @@ def losses_of_groups(
     """Return each group's squared errors, averaged over its methods, shape (seeds, engines).
 
     Raises:
-        ValueError: as for ``compare_groups``.
+        NoCommonSeedError: as for ``compare_groups``.
 
     """
     runs = completed_runs(record for record in records if record.config.subset == subset)
     groups = [list(group) for group in groups]
     names = [name for group in groups for name in group]
     if absent := [name for name in names if (subset, name) not in runs]:
-        raise ValueError(f"no completed run of {', '.join(absent)} on {subset}")
+        raise NoCommonSeedError(f"no completed run of {', '.join(absent)} on {subset}")
     seeds = sorted(set.intersection(*(set(runs[subset, name]) for name in names)))
     if not seeds:
-        raise ValueError(f"{', '.join(names)} have no seed in common on {subset}")
+        raise NoCommonSeedError(f"{', '.join(names)} have no seed in common on {subset}")
     losses = MEASURES["rmse"].losses
     return [
         np.mean([losses([runs[subset, name][seed] for seed in seeds]) for name in group], axis=0)

@@ -208,8 +208,9 @@ def ratio_summary(records: Iterable[RunRecord]) -> pd.DataFrame:
 
     Returns:
         ``subset``, ``seeds``, ``steps`` (observed), the median over seeds of the median ratio in
-        the first epoch, in the epoch where it is highest and in the last one, ``median of all
-        steps``, ``5 % to 95 %`` of the steps in words, and ``share above 500``.
+        the first epoch, in the epoch where it is highest (of those that every seed trained for)
+        and in each seed's own last one, ``median of all steps``, ``5 % to 95 %`` of the steps in
+        words, and ``share above 500``.
 
     """
     records = list(records)
@@ -217,7 +218,9 @@ def ratio_summary(records: Iterable[RunRecord]) -> pd.DataFrame:
     rows = []
     for subset, runs in epochs.groupby("subset"):
         counts = ratio_counts(r for r in records if r.config.subset == subset)
-        medians = runs.groupby("epoch")["ratio_50"].median()
+        by_epoch = runs.groupby("epoch")["ratio_50"]
+        medians = by_epoch.median()[by_epoch.size() == runs["seed"].nunique()]
+        last = runs.sort_values("epoch").groupby("seed")["ratio_50"].last()
         low, high = (ratio_quantile(counts, quantile) for quantile in (0.05, 0.95))
         rows.append(
             {
@@ -226,7 +229,7 @@ def ratio_summary(records: Iterable[RunRecord]) -> pd.DataFrame:
                 "steps": int(runs["steps"].sum()),
                 "median, epoch 1": medians.iloc[0],
                 "highest median of an epoch": medians.max(),
-                "median, last epoch": medians.iloc[-1],
+                "median, last epoch": last.median(),
                 "median of all steps": ratio_quantile(counts, 0.5),
                 "5 % to 95 %": f"{low:.0f} to {high:.0f}",
                 "share above 500": share_above(counts, PRINTED_IMBALANCE),

@@ -19,7 +19,7 @@ from rulbook.studies.claim_rules import (
     every_seed_in,
     lowest_error,
 )
-from rulbook.studies.comparison import compare_groups, comparison_table
+from rulbook.studies.comparison import NoCommonSeedError, compare_groups, comparison_table
 from rulbook.studies.evidence import completed_runs
 from rulbook.studies.fixed_weights import best_weights
 from rulbook.studies.holds import Holds, all_of, any_of, decided_in_each, opposite
@@ -98,7 +98,7 @@ def dynamic_beats_static(records: Records, subset: str) -> Holds:
     groups = claim_rules.DYNAMIC_METHODS, claim_rules.STATIC_METHODS
     try:
         compared = compare_groups(records, subset, *groups)
-    except ValueError:  # a run is missing
+    except NoCommonSeedError:
         return None
     said = {Outcome.LOWER: True, Outcome.HIGHER: False, Outcome.EQUIVALENT: False}
     return said.get(compared.outcome)
@@ -127,9 +127,10 @@ def weights_serving_both(records: Records, subset: str) -> dict[str, Holds]:
     """Return, for each fixed weight, whether it is shown to serve both tasks.
 
     A weight serves the RUL task if it is no worse than the single task, by non-inferiority, and the
-    health task if its mean recall over the states is the highest of all. It fails the health task
-    if its recall is shown to be lower than the highest, by the paired t over seeds, corrected over
-    the weights.
+    health task if its mean recall over the states is the highest of all, once all have their seeds.
+    It fails the health task if its recall is shown to be lower than the highest so far, by the
+    paired t over seeds. The correction is Holm's over the weights, times their number, since any of
+    them could have been the highest.
     """
     runs = completed_runs(record for record in records if record.config.subset == subset)
     recall = {
@@ -152,8 +153,13 @@ def weights_serving_both(records: Records, subset: str) -> dict[str, Holds]:
         ]
     )
     health: dict[str, Holds] = dict.fromkeys(FIXED_SWEEP)
-    health |= {name: False for name, p in zip(others, p_values, strict=True) if p < 1 - CONFIDENCE}
-    health[best] = True
+    health |= {
+        name: False
+        for name, p in zip(others, p_values, strict=True)
+        if p * len(trained) < 1 - CONFIDENCE
+    }
+    if len(trained) == len(FIXED_SWEEP):
+        health[best] = True
     return {
         name: False
         if served is False
@@ -171,8 +177,9 @@ def another_subsets_best_is_beaten(records: Records, subset: str) -> Holds:
     """Return whether the best fixed weights here are shown to be below those of another subset.
 
     The best ones are those with the lowest mean error. Holm's correction is over the others' best
-    weights, and what it gives is multiplied by the number of subsets on which this is asked. They
-    are not where the best weights of one subset are shown to be no worse than the best everywhere.
+    weights, and what it gives is multiplied by the number of subsets on which this is asked, and by
+    that of the weights, since any of them could have been the best here. They are not where the
+    best weights of one subset are shown to be no worse than the best everywhere.
     """
     if not every_seed_in(records, cmapss.SUBSETS, FIXED_METHODS):
         return None
@@ -180,7 +187,7 @@ def another_subsets_best_is_beaten(records: Records, subset: str) -> Holds:
     others = set(best.values()) - {best[subset]}
     compared = comparison_table(records, subset, reference=best[subset], methods=others)
     shown = (compared["difference"] > 0) & (
-        compared["p_holm"] * len(cmapss.SUBSETS) < 1 - CONFIDENCE
+        compared["p_holm"] * len(cmapss.SUBSETS) * len(FIXED_METHODS) < 1 - CONFIDENCE
     )
     if shown.any():
         return True

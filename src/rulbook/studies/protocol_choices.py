@@ -29,7 +29,7 @@ def selection_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     rows = []
     for record in records:
         watched = [epoch for epoch in record.epochs if epoch.test is not None]
-        method = method_of(record.config.with_changes(watch_test=False))
+        method = method_of(record.config)
         if record.selected_epoch is None or not watched or method is None:
             continue
         chosen = record.epochs[record.selected_epoch]

@@ -69,9 +69,10 @@ class RunLocks:
             except FileNotFoundError:  # another sweep has ended and left no folder
                 self._folder.mkdir(parents=True, exist_ok=True)
             except FileExistsError:
-                if not self._is_stale(lock):
+                stale = self._stale_content(lock)
+                if stale is None:
                     return False
-                self._remove_stale(lock)
+                self._remove_stale(lock, stale)
             else:
                 with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                     file.write(self._owner)
@@ -82,7 +83,11 @@ class RunLocks:
     def give_back(self, key: str) -> None:
         """Let another sweep take the run."""
         self._held.discard(key)
-        (self._folder / key).unlink(missing_ok=True)
+        lock = self._folder / key
+        with suppress(FileNotFoundError):
+            # After a long sleep of this process the lock can be another sweep's.
+            if lock.read_text(encoding="utf-8", errors="replace") == self._owner:
+                lock.unlink()
 
     def give_all_back(self) -> None:
         """Leave no lock and, if nobody else has one, no folder."""
@@ -97,24 +102,32 @@ class RunLocks:
                 with suppress(OSError):  # given back meanwhile
                     os.utime(self._folder / key)
 
-    def _is_stale(self, lock: Path) -> bool:
+    def _stale_content(self, lock: Path) -> str | None:
+        """Return what a lock says that counts for nothing, ``None`` for one that counts."""
         try:
             age = abs(time.time() - lock.stat().st_mtime)  # the clock may have been put back
-            host, _, process = lock.read_text(encoding="utf-8", errors="replace").partition(" ")
+            content = lock.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
-            return True
+            return ""
+        host, _, process = content.partition(" ")
         if host == socket.gethostname() and process.isdigit() and not _is_alive(int(process)):
-            return True
+            return content
         # Without a name, its sweep was killed before it could write who it is.
-        return age > (STALE_AFTER if host else _WRITTEN_AFTER)
+        return content if age > (STALE_AFTER if host else _WRITTEN_AFTER) else None
 
-    def _remove_stale(self, lock: Path) -> None:
-        """Move the lock away first: of two sweeps that find it stale, one does."""
+    def _remove_stale(self, lock: Path, content: str) -> None:
+        """Move the lock away first: of two sweeps that find it stale, one does.
+
+        A lock that another sweep has made meanwhile says something else, and is put back.
+        """
         moved = lock.with_name(f"{lock.name}.stale-{os.getpid()}")
         try:
             lock.rename(moved)
         except FileNotFoundError:
             return
+        if moved.read_text(encoding="utf-8", errors="replace") != content:
+            with suppress(FileExistsError):
+                os.link(moved, lock)
         moved.unlink()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 
 from rulbook.statistics import MARGIN, MINIMUM_SEEDS, Outcome, compare_crossed, over_seeds
-from rulbook.studies.comparison import comparison_table, losses_of_groups
+from rulbook.studies.comparison import NoCommonSeedError, comparison_table, losses_of_groups
 from rulbook.studies.holds import Holds
 from rulbook.training.record import RunRecord
 
@@ -32,18 +32,19 @@ def is_no_worse(
     """Return, for each other method, whether ``method`` has an RMSE at most the margin above it.
 
     That it has is tested against each one alone, without a correction, since a claim needs it of
-    all of them. That it has not is shown where its RMSE is higher, corrected over the others.
+    all of them. That it has not is shown where its RMSE is higher, corrected over the others, and
+    the crossed interval of the difference lies beyond the margin.
     """
 
-    def is_within_margin(other: str) -> bool:
+    def stays_within_margin(other: str, outcome: Outcome) -> Holds:
         table = comparison_table(records, subset, reference=other, methods=[method])
-        return any(shown is True for shown in table["is_no_worse"])
+        if any(shown is True for shown in table["is_no_worse"]):
+            return True
+        is_beyond = (table["low"] > MARGIN).any()
+        return False if outcome is Outcome.LOWER and is_beyond else None
 
     outcomes = _outcomes_against(records, subset, method, others)
-    return {
-        other: True if is_within_margin(other) else False if outcome is Outcome.LOWER else None
-        for other, outcome in outcomes.items()
-    }
+    return {other: stays_within_margin(other, outcome) for other, outcome in outcomes.items()}
 
 
 def is_near(records: Records, subset: str, method: str, other: str) -> Holds:
@@ -65,7 +66,7 @@ def exceeds_by_factor(
     """Return whether a method's RMSE is shown to be above ``factor`` times that of the other."""
     try:
         of_method, of_other = losses_of_groups(records, subset, ([method], [other]))
-    except ValueError:  # a run is missing
+    except NoCommonSeedError:
         return None
     (scaled,) = compare_crossed([(of_method, factor**2 * of_other)])
     return {Outcome.HIGHER: True, Outcome.LOWER: False}.get(scaled.outcome)

@@ -2,7 +2,6 @@
 
 import hashlib
 import platform
-from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -246,12 +245,6 @@ def _first_fault_of(record: RunRecord, key: str) -> str:
 
 def _unbelievable(path: Path, fault: str) -> RulbookError:
     return RulbookError(f"The record '{path}' {fault}: delete it and run its sweep again.")
-
-
-def read_records(folder: Path) -> Iterable[RunRecord]:
-    """Yield the records in ``folder``, in the order of their names."""
-    for path in paths.files_in(folder, "*.json"):
-        yield read_record(path)
 
 
 def summarise_gradients(

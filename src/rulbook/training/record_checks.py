@@ -103,10 +103,10 @@ def _faults_of_the_divergence(record: "RunRecord") -> Iterator[str]:
 
 
 def _faults_of_predictions(test: "TestPredictions") -> Iterator[str]:
-    if _faulty_lengths(test):
-        yield "has lists of predictions that differ in length"
     if not test.unit:
         yield "predicts no engine"
+    if _differ_in_length(test):
+        yield "has lists of predictions that differ in length"
     if len(set(test.unit)) < len(test.unit):
         yield "predicts an engine twice"
     if min(test.true_rul, default=0) < 0:
@@ -117,9 +117,9 @@ def _faults_of_predictions(test: "TestPredictions") -> Iterator[str]:
         yield f"has a predicted health state that is none of 0 to {len(HEALTH_STATES) - 1}"
 
 
-def _faulty_lengths(test: "TestPredictions") -> bool:
+def _differ_in_length(test: "TestPredictions") -> bool:
     lists = (test.unit, test.true_rul, test.predicted_rul, test.predicted_health)
-    return not test.unit or len({len(values) for values in lists}) > 1
+    return len({len(values) for values in lists}) > 1
 
 
 def _faults_of_epochs(record: "RunRecord") -> Iterator[str]:
@@ -219,7 +219,7 @@ def _faults_of_the_end(record: "RunRecord", selected: int) -> Iterator[str]:
     if n_epochs < config.max_epochs and not out_of_patience:
         yield f"ends after epoch {n_epochs}, where its configuration goes on"
     watched = record.epochs[selected].test
-    if watched is not None and record.test is not None and not _faulty_lengths(record.test):
+    if watched is not None and record.test is not None and not _differ_in_length(record.test):
         cap = config.recipe.rul_cap or math.inf
         errors = [
             predicted - min(true, cap)

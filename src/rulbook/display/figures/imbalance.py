@@ -97,7 +97,7 @@ def ratio_through_training(
         figure,
         alt="Gradient ratio through training on a logarithmic axis, with a dotted line at 500. "
         f"{courses}",
-        caption=f"Median over seeds of each epoch's quantiles. {study}",
+        caption=f"Each epoch's quantiles, median over the seeds that trained for so long. {study}",
     )
 
 
