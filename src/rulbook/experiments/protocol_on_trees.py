@@ -87,13 +87,14 @@ def sensors_against_all_features(
         paired by seed and engine.
 
     """
-    squared_errors = {
-        recipe: [
-            _errors(_fitted(prepared.train, seed, trees), prepared.test) ** 2 for seed in seeds
-        ]
-        for recipe, prepared in ((each, prepare(fleet, each)) for each in (_SENSORS, Recipe()))
-    }
-    return compare_crossed([(squared_errors[_SENSORS], squared_errors[Recipe()])], margin=MARGIN)[0]
+
+    def squared_errors(recipe: Recipe) -> list[Floats]:
+        prepared = prepare(fleet, recipe)
+        models = _fitted_from(prepared.train, seeds, trees)
+        return [_errors(model, prepared.test) ** 2 for model in models]
+
+    pair = squared_errors(_SENSORS), squared_errors(Recipe())
+    return compare_crossed([pair], margin=MARGIN)[0]
 
 
 def trees_predictions(fleet: Fleet, seed: int = 42, trees: int = 20) -> pd.DataFrame:
@@ -142,9 +143,18 @@ def boosted_by_trees(fleet: Fleet, seed: int = 42, trees: int = 200) -> pd.DataF
     )
 
 
+def _fitted_from(train: Windows, seeds: Sequence[int], trees: int) -> list[ExtraTreesRegressor]:
+    """Return an ensemble a seed; the statistics of the windows, which take long, are shared."""
+    statistics = window_statistics(train)
+    return [
+        ExtraTreesRegressor(trees, max_features=0.3, random_state=seed).fit(statistics, train.rul)
+        for seed in seeds
+    ]
+
+
 def _fitted(train: Windows, seed: int, trees: int) -> ExtraTreesRegressor:
-    model = ExtraTreesRegressor(trees, max_features=0.3, random_state=seed)
-    return model.fit(window_statistics(train), train.rul)
+    (model,) = _fitted_from(train, [seed], trees)
+    return model
 
 
 def _errors(model: ExtraTreesRegressor, windows: Windows, *, capped: bool = True) -> Floats:

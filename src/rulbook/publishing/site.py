@@ -141,13 +141,13 @@ def replace_folder(made: Path, place: Path) -> list[Path]:
     kept = []
     if place.is_dir() and listing.is_file():
         known = set(listing.read_text(encoding="utf-8").splitlines())
-        for file in [path for path in sorted(place.rglob("*")) if path.is_file()]:
+        for file in _every_file(place):
             name = file.relative_to(place)
             if name.as_posix() not in known:
                 safe = _unused(place.with_name(f"{place.name}.kept") / name)
                 safe.parent.mkdir(parents=True, exist_ok=True)
                 kept.append(file.rename(safe))
-    names = (file.relative_to(made).as_posix() for file in made.rglob("*") if file.is_file())
+    names = (file.relative_to(made).as_posix() for file in _every_file(made))
     paths.write_atomically(listing, "\n".join(sorted(names)) + "\n")
     old = place.with_name(f"{place.name}.old")
     shutil.rmtree(old, ignore_errors=True)
@@ -156,6 +156,11 @@ def replace_folder(made: Path, place: Path) -> list[Path]:
     made.rename(place)
     shutil.rmtree(old, ignore_errors=True)
     return kept
+
+
+def _every_file(folder: Path) -> list[Path]:
+    """Return every file below ``folder``, hidden ones and those of editors too."""
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
 def _unused(path: Path) -> Path:

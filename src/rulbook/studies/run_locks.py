@@ -86,7 +86,7 @@ class RunLocks:
         lock = self._folder / key
         with suppress(FileNotFoundError):
             # After a long sleep of this process the lock can be another sweep's.
-            if lock.read_text(encoding="utf-8", errors="replace") == self._owner:
+            if _content(lock) == self._owner:
                 lock.unlink()
 
     def give_all_back(self) -> None:
@@ -106,7 +106,7 @@ class RunLocks:
         """Return what a lock says that counts for nothing, ``None`` for one that counts."""
         try:
             age = abs(time.time() - lock.stat().st_mtime)  # the clock may have been put back
-            content = lock.read_text(encoding="utf-8", errors="replace")
+            content = _content(lock)
         except FileNotFoundError:
             return ""
         host, _, process = content.partition(" ")
@@ -125,10 +125,14 @@ class RunLocks:
             lock.rename(moved)
         except FileNotFoundError:
             return
-        if moved.read_text(encoding="utf-8", errors="replace") != content:
+        if _content(moved) != content:
             with suppress(FileExistsError):
                 os.link(moved, lock)
         moved.unlink()
+
+
+def _content(lock: Path) -> str:
+    return lock.read_text(encoding="utf-8", errors="replace")
 
 
 def _is_alive(process: int) -> bool:

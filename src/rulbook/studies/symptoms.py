@@ -73,7 +73,7 @@ def health_by_epoch(records: Iterable[RunRecord]) -> pd.DataFrame:
             "selected": number - 1 == record.selected_epoch,
             "rmse": epoch.validation.rmse,
             "health_accuracy": epoch.validation.health_accuracy,
-            "balanced_accuracy": float(np.mean(epoch.validation.health_recall)),
+            "balanced_accuracy": epoch.validation.balanced_accuracy,
             **dict(zip(RECALLS, epoch.validation.health_recall, strict=True)),
         }
         for record in records

@@ -66,6 +66,11 @@ class RulHealthMetrics(_Strict):
     health_accuracy: Number
     health_recall: _Recalls
 
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean of the recalls of the health states; NaN if one of them does not occur."""
+        return float(np.mean(self.health_recall))
+
 
 class GradientSummary(_Strict):
     """Gradients of the two tasks on the shared parameters over the observed steps of one epoch.

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
@@ -186,8 +185,7 @@ def heads_near_chance_reading(records: Mapping[str, Sequence[RunRecord]], condit
         runs = reached.get((subset, method), {}).values()
         if len(runs) >= MINIMUM_SEEDS:
             at_chance = sum(
-                is_near_chance(float(np.mean(selected_validation(run).health_recall)))
-                for run in runs
+                is_near_chance(selected_validation(run).balanced_accuracy) for run in runs
             )
             by_subset.setdefault(subset, []).append(
                 f"{at_chance} of {len(runs)} with {METHODS[method].label}"
