@@ -193,6 +193,14 @@ def test_the_theme_switches_and_stays(page: Page, served: str) -> None:
     assert paper() < 150
 
 
+def test_the_theme_is_that_of_the_system(page: Page, served: str) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"{served}/index.html")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.emulate_media(color_scheme="light")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+
+
 FOLDED = ".rulbook-fold [id^=claim-]"
 
 VERDICTS = ".cell:not(.rulbook-section *) .rulbook-fold:has([id^=claim-])"
