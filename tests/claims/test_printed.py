@@ -51,10 +51,6 @@ def test_two_columns_are_alike_if_they_rise_between_the_same_rows():
     assert not printed.shoots_up_above(errors("6", "7", "8", "9", "15"), 0.85)
 
 
-def test_neither_loss_is_tiny_early():
-    assert not any(map(printed.is_tiny_early, ("rul", "health")))
-
-
 @pytest.mark.parametrize("methods", [printed.PLAIN_METHODS, printed.LABELLED_METHODS])
 def test_printed_errors_are_those_of_the_ledger(methods):
     found = printed.printed_errors("FD002", methods)

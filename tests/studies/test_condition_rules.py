@@ -17,7 +17,8 @@ from rulbook.studies.condition_rules import (
 )
 from rulbook.studies.conditions import training_condition
 from rulbook.studies.equal_weight_rules import equal_weight_runs
-from rulbook.studies.tuning import selected_validation
+from rulbook.studies.holds import PARTLY, those_decided
+from rulbook.studies.tuning import last_validation, selected_validation
 
 from .conftest import BOOK_BATCH, SGD, epoch, validated
 
@@ -64,6 +65,14 @@ def by_optimiser(on_every_seed, sgd, late=False, seeds=SEEDS):
 )
 def test_adam_and_sgd_agree_within_a_hundredth_on_every_subset(on_every_seed, sgd, agrees):
     assert adam_and_sgd_agree(by_optimiser(on_every_seed, sgd)) == {"sgd": agrees}
+
+
+def test_what_agrees_at_the_selected_epoch_alone_agrees_in_part(on_every_seed):
+    records = by_optimiser(on_every_seed, dict.fromkeys(SUBSETS, 0.8))
+    for runs in records.values():
+        at_last = validated(health_accuracy=0.8 if runs is records["protocol"] else 0.3)
+        runs[:] = [run.model_copy(update={"epochs": [*run.epochs, at_last]}) for run in runs]
+    assert adam_and_sgd_agree(records) == {"sgd": PARTLY}
 
 
 def test_an_sgd_that_did_not_arrive_or_lacks_seeds_says_nothing(on_every_seed):
@@ -140,7 +149,10 @@ def test_the_recorded_seeds_all_fail_by_mean_recall_where_they_all_fail_by_accur
         for subset, fails in rule.by_subset(records).items():
             runs = equal_weight_runs(records, subset)
             if fails is not None:
-                recalls = [selected_validation(run).balanced_accuracy for run in runs]
-                assert fails == all(map(is_near_chance, recalls))
+                by_recall = those_decided(
+                    all(is_near_chance(epoch_of(run).balanced_accuracy) for run in runs)
+                    for epoch_of in (selected_validation, last_validation)
+                )
+                assert fails == by_recall
                 decided += 1
     assert decided > len(SUBSETS)

@@ -67,6 +67,22 @@ def test_equal_weights_fail_reproducibly_only_if_every_seed_fails(make_record, l
     assert rule_of("n12.4-symptom-one-to-one-fails").holds(records) is holds
 
 
+@pytest.mark.parametrize(
+    ("late", "plateau", "fails"),
+    [([0.1] * 5, True, True), ([0.1] * 3 + [0.9] * 2, True, PARTLY), ([0.9] * 5, PARTLY, PARTLY)],
+)
+def test_a_head_that_learns_after_the_selected_epoch_counts_too(make_record, late, plateau, fails):
+    """In the second case the mean of the last epoch is open, and says nothing of a plateau."""
+    records = [
+        make_record(
+            seed=seed, epochs=(health_epoch(12.0, 0.1, 0.0), health_epoch(13.0, accuracy, 0.0))
+        )
+        for seed, accuracy in zip(SEEDS, late, strict=True)
+    ]
+    assert rule_of("n12.4-symptom-hs-plateau").holds(records) == plateau
+    assert rule_of("n12.4-symptom-one-to-one-fails").holds(records) == fails
+
+
 def course(rul_losses, health_losses, ratios=None, cosine=0.25):
     """Return epochs with these losses and gradient ratios, one value of each an epoch."""
     ratios = ratios or [3.0] * len(rul_losses)
@@ -114,12 +130,19 @@ def test_a_claim_about_trainings_holds_in_part_where_subsets_disagree(on_every_s
 
 
 @pytest.mark.parametrize(
-    ("lowest", "highest", "within"),
-    [(81.0, 11_999.0, True), (79.0, 11_999.0, False), (81.0, 12_001.0, False)],
+    ("claim", "lowest", "highest", "within"),
+    [
+        ("l9.1-mse-scale", 81.0, 11_999.0, True),
+        ("l9.1-mse-scale", 79.0, 11_999.0, False),
+        ("l9.1-mse-scale", 81.0, 12_001.0, False),
+        ("n4.3-mse-scale", 11.0, 999.0, True),
+        ("n4.3-mse-scale", 9.0, 999.0, False),
+        ("n4.3-mse-scale", 11.0, 1001.0, False),
+    ],
 )
-def test_either_end_of_a_scale_counts(on_every_seed, lowest, highest, within):
+def test_either_end_of_a_scale_counts(on_every_seed, claim, lowest, highest, within):
     records = trained_by(on_every_seed, course([highest, lowest], [1.0, 1.0]))
-    assert rule_of("l9.1-mse-scale").holds(records) is within
+    assert rule_of(claim).holds(records) is within
 
 
 def test_what_is_said_of_cycles_is_not_about_caps(on_every_seed):

@@ -128,17 +128,6 @@ def shoots_up_above(errors: pd.Series, rul_weight: float) -> bool:
     return bool(at_single_task > 2 * at_weight)
 
 
-def is_tiny_early(task: str) -> bool:
-    """Return whether a loss is smallest at the first epoch of the legacy edition's progression.
-
-    Args:
-        task: ``"rul"`` or ``"health"``.
-
-    """
-    first, *later = printed_progression()[task]
-    return bool(first <= min(later))
-
-
 def _logarithms(errors: pd.Series) -> Floats:
     return np.log(errors.astype(float).to_numpy())
 

@@ -502,6 +502,11 @@ def is_about_ten_percent(shares: pd.Series) -> bool:
     return _is_about(shares, 10)
 
 
+def is_less_than_a_tenth(shares: pd.Series) -> bool:
+    """Return whether a row of ``health_shares`` is below a tenth of the gradient throughout."""
+    return bool((shares.filter(like="share") < 10).all())
+
+
 def is_equal_contribution(shares: pd.Series) -> bool:
     """Return whether a row of ``health_shares`` has about half of the gradient throughout."""
     return _is_about(shares, 50)

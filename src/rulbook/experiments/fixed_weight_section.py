@@ -19,6 +19,9 @@ _LISTING_LINES = 23
 _LISTING_EXPLAINED = (1, 3, 6, 7, 10, 19, 21)
 """Lines of the listing that the page explains."""
 
+BALANCED = 2
+"""Two terms count as balanced where the larger is at most so many times the smaller."""
+
 
 def formulation_claims(
     of_sum: Tensor, sum_of: Tensor, rul: Tensor, shifted: Tensor
@@ -52,7 +55,7 @@ def scheme_claims(rows: pd.DataFrame, loss_ratios: pd.Series) -> dict[str, objec
     return {
         "l9.1-scheme-normalised-sum": 0.5 + 0.5,
         "l9.1-scheme-normalised-ignores-scale": bool(ratio["equal"] == ratio["normalised"]),
-        "l9.1-scheme-scale-balanced": bool(balanced.between(1 / 2.05, 2.05).all()),
+        "l9.1-scheme-scale-balanced": bool(balanced.between(1 / BALANCED, BALANCED).all()),
         "l9.1-tuned-or-half": None,
         "l9.1-no-principled-selection": None,
     }
@@ -122,10 +125,11 @@ def drift_claims(progression: pd.DataFrame) -> dict[str, object]:
 
     """
     ratio = progression["rul"] / progression["health"]
+    share = share_at_last_epoch(progression)
     return {
         **{f"l9.1-progression-{epoch}-ratio": value for epoch, value in ratio.items()},
         "l9.1-ratio-shrinks": bool(ratio.iloc[-1] < ratio.iloc[0]),
-        "l9.1-balance-drifts": not np.isclose(share_at_last_epoch(progression), 0.5, atol=0.1),
+        "l9.1-balance-drifts": not 1 / (1 + BALANCED) <= share <= BALANCED / (1 + BALANCED),
     }
 
 

@@ -411,7 +411,6 @@ def listing_claims() -> dict[str, ClaimValue]:
         "n4.3-listing1-unexplained-lines": first,
         "n4.3-listing1-line-numbers": _GABA_LINES_EXPLAINED == _GABA_LINES_LISTED,
         "n4.3-listing2-unexplained-lines": second,
-        "n4.3-mse-scale": None,
     }
 
 

@@ -12,10 +12,10 @@ from rulbook.statistics import MINIMUM_SEEDS
 from rulbook.studies import claim_rules
 from rulbook.studies.evidence import completed_runs
 from rulbook.studies.fixed_weights import change_of_balance, course_of
-from rulbook.studies.holds import Holds, all_of, decided_in_each, opposite
+from rulbook.studies.holds import Holds, all_of, decided_in_each, opposite, those_decided
 from rulbook.studies.imbalance import required_weight_growth, typical_cosine
 from rulbook.studies.shown import HoldsOn, Records, mean_is_at_most
-from rulbook.studies.tuning import selected_validation
+from rulbook.studies.tuning import last_validation, selected_validation
 from rulbook.training.record import RunRecord
 
 QUADRUPLED_BY = 30
@@ -36,26 +36,42 @@ def rul_error_halves(records: Records, subset: str) -> Holds:
     return mean_is_at_most(ratios, 0.5)
 
 
-def _selected_accuracies(records: Records, subset: str) -> list[float]:
+def _accuracies_at_either_end(records: Records, subset: str) -> tuple[list[float], list[float]]:
+    """Return the health accuracy of each run at its selected epoch, and at its last one.
+
+    The selected epoch is the one with the lowest RUL error. Where a training goes on, the health
+    head may learn after it.
+    """
     runs = equal_weight_runs(records, subset)
-    return [selected_validation(run).health_accuracy for run in runs]
+    return (
+        [selected_validation(run).health_accuracy for run in runs],
+        [last_validation(run).health_accuracy for run in runs],
+    )
 
 
 def plateau_at_chance(records: Records, subset: str) -> Holds:
-    """Return whether the health accuracy at the selected epoch is no better than near chance.
+    """Return whether the health accuracy is no better than near chance, at the end of a training.
 
+    Both the selected epoch and the last one are looked at; one at which it is open says nothing.
     An accuracy below chance counts as at chance: the source's diagnostic has no lower bound.
     """
-    accuracies = _selected_accuracies(records, subset)
-    return mean_is_at_most(accuracies, claim_rules.NEAR_CHANCE)
+    return those_decided(
+        mean_is_at_most(accuracies, claim_rules.NEAR_CHANCE)
+        for accuracies in _accuracies_at_either_end(records, subset)
+    )
 
 
 def fails_on_every_seed(records: Records, subset: str) -> Holds:
-    """Return whether every seed ends with a health accuracy that is no better than near chance."""
-    accuracies = _selected_accuracies(records, subset)
-    if len(accuracies) < MINIMUM_SEEDS:
-        return None
-    return all(accuracy <= claim_rules.NEAR_CHANCE for accuracy in accuracies)
+    """Return whether every seed has a health accuracy that is no better than near chance.
+
+    Both the selected epoch and the last one are looked at.
+    """
+    return those_decided(
+        all(accuracy <= claim_rules.NEAR_CHANCE for accuracy in accuracies)
+        if len(accuracies) >= MINIMUM_SEEDS
+        else None
+        for accuracies in _accuracies_at_either_end(records, subset)
+    )
 
 
 def health_accuracy_at_epoch(number: int) -> HoldsOn:

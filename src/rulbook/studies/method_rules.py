@@ -3,10 +3,11 @@
 Each says whether a statement holds on one subset, by records under one training condition.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import pairwise
 
 import numpy as np
+from scipy import stats
 
 from rulbook.data import cmapss
 from rulbook.data.prepare import HEALTH_STATES
@@ -37,6 +38,9 @@ from rulbook.training.record import RunRecord
 
 FIXED_SWEEP = tuple(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS)
 """The fixed weights among which one that serves both tasks is looked for."""
+
+RECALL_MARGIN = 0.05
+"""Mean recall of the health states by which a weight may be below an adaptive method."""
 
 Reading = Mapping[str, str]
 """The method that is taken for each row of ``BOOK_SWEEP``."""
@@ -127,20 +131,17 @@ def weights_serving_both(records: Records, subset: str) -> dict[str, Holds]:
     """Return, for each fixed weight, whether it is shown to serve both tasks.
 
     A weight serves the RUL task if it is no worse than the single task, by non-inferiority, and the
-    health task if its mean recall over the states is the highest of all, once all have their seeds.
-    It fails the health task if its recall is shown to be lower than the highest so far, by the
-    paired t over seeds. The correction is Holm's over the weights, times their number, since any of
-    them could have been the highest.
+    health task if its mean recall over the states is the highest of all, once all have their seeds,
+    and is shown to be no more than ``RECALL_MARGIN`` below that of the best adaptive method. It
+    fails the health task if its recall is shown to be lower than the highest so far, by the paired
+    t over seeds. The correction is Holm's over the weights, times their number, since any of them
+    could have been the highest.
     """
-    runs = completed_runs(record for record in records if record.config.subset == subset)
-    recall = {
-        name: {seed: _mean_recall(run) for seed, run in runs.get((subset, name), {}).items()}
-        for name in FIXED_SWEEP
-    }
-    trained = {name: values for name, values in recall.items() if len(values) >= MINIMUM_SEEDS}
+    recall = _recall_by_seed(records, subset, (*FIXED_SWEEP, *ADAPTIVE_METHODS))
+    trained = {name: recall[name] for name in FIXED_SWEEP if name in recall}
     if not trained:
         return dict.fromkeys(FIXED_SWEEP)
-    best = max(trained, key=lambda name: float(np.mean(list(trained[name].values()))))
+    best = _highest(trained, trained)
     others = [name for name in trained if name != best]
     common = {name: sorted(set(trained[name]) & set(trained[best])) for name in others}
     p_values = holm(
@@ -158,14 +159,43 @@ def weights_serving_both(records: Records, subset: str) -> dict[str, Holds]:
         for name, p in zip(others, p_values, strict=True)
         if p * len(trained) < 1 - CONFIDENCE
     }
-    if len(trained) == len(FIXED_SWEEP):
-        health[best] = True
+    if len(recall) == len(FIXED_SWEEP) + len(ADAPTIVE_METHODS):
+        adaptive = _highest(recall, ADAPTIVE_METHODS)
+        health[best] = _keeps_up(trained[best], recall[adaptive], tests=len(trained))
     return {
         name: False
         if served is False
         else all_of([served, is_no_worse(records, subset, name, ["single_task"])["single_task"]])
         for name, served in health.items()
     }
+
+
+def _recall_by_seed(
+    records: Records, subset: str, methods: Collection[str]
+) -> dict[str, dict[int, float]]:
+    """Return the mean recall on the test engines, by method with every seed, and by seed."""
+    runs = completed_runs(record for record in records if record.config.subset == subset)
+    return {
+        name: {seed: _mean_recall(run) for seed, run in by_seed.items()}
+        for name in methods
+        if len(by_seed := runs.get((subset, name), {})) >= MINIMUM_SEEDS
+    }
+
+
+def _highest(recall: Mapping[str, Mapping[int, float]], methods: Iterable[str]) -> str:
+    return max(methods, key=lambda name: float(np.mean(list(recall[name].values()))))
+
+
+def _keeps_up(recall: Mapping[int, float], of_other: Mapping[int, float], *, tests: int) -> Holds:
+    """Return whether a recall is at most the margin below another one, or is further below it."""
+    gaps = [recall[seed] - of_other[seed] for seed in sorted(set(recall) & set(of_other))]
+    if len(gaps) < MINIMUM_SEEDS:
+        return None
+    for answer, alternative in ((True, "greater"), (False, "less")):
+        p_value = stats.ttest_1samp(gaps, -RECALL_MARGIN, alternative=alternative).pvalue
+        if p_value * tests < 1 - CONFIDENCE:
+            return answer
+    return None
 
 
 def no_weight_serves_both(records: Records, subset: str) -> Holds:

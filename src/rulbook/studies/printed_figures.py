@@ -25,7 +25,7 @@ FIGURE_CONDITIONS = tuple(
 """The training conditions that a printed figure is held against: AdamW, a target in cycles."""
 
 RATIO_SUBSET = "FD001"
-"""The subset of which the source describes the batches that its ratio was measured over (§18.4)."""
+"""The subset of which the source describes the batches that its ratio was measured over (§12.3)."""
 
 
 def errors_by_condition(

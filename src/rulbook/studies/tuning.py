@@ -32,6 +32,16 @@ def selected_validation(record: RunRecord) -> RulHealthMetrics:
     return record.epochs[record.selected_epoch].validation
 
 
+def last_validation(record: RunRecord) -> RulHealthMetrics:
+    """Return the metrics of the last epoch on the validation windows.
+
+    Raises:
+        IndexError: there is no epoch.
+
+    """
+    return record.epochs[-1].validation
+
+
 def chosen_config(tried: Iterable[RunConfig]) -> RunConfig | None:
     """Return which of the runs tried has the lowest validation RMSE, ``None`` while one is missing.
 

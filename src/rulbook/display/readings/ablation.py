@@ -53,7 +53,7 @@ _ABOUT_FIXED_WEIGHTS = (
 )
 
 _ABOUT_ADAPTIVE_METHODS = (
-    "n24.1-keeps-pace-with-adaptive",
+    "n24.1-keeps-pace-measured",
     "n4.1-gradient-aware-measured",
     "n4.3-gaba-beats-sweep",
     "n4.3-dynamic-beats-static-measured",
@@ -112,7 +112,8 @@ def adaptive_claims(by_condition: Mapping[str, Sequence[RunRecord]]) -> dict[str
     """
     arrives_at = "n4.3-gaba-converged-weights"
     return decide_all(_ABOUT_ADAPTIVE_METHODS, by_condition) | {
-        arrives_at: answer_of_figure(arrives_at, gaba_weights(by_condition))
+        arrives_at: answer_of_figure(arrives_at, gaba_weights(by_condition)),
+        "n24.1-keeps-pace-with-adaptive": None,
     }
 
 

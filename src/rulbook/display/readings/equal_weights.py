@@ -195,7 +195,7 @@ def amnl_fixed_claims(above_floors: pd.DataFrame) -> dict[str, object]:
         "n24.1-amnl-fixed-health-floor": floors.s_health,
         "n24.1-amnl-fixed-formula": None,
         "n24.1-amnl-fixed-comparable": np.allclose(*terms),
-        "n24.1-amnl-fixed-tiny-early": any(map(printed.is_tiny_early, ("rul", "health"))),
+        "n24.1-amnl-fixed-tiny-early": None,
     }
 
 
@@ -299,6 +299,7 @@ def share_claims(
     in_cycles, in_caps = rul_mse(y_pred, y_rul), _in_caps(y_pred, y_rul)
     return {
         "n24.1-equal-contribution": tried.is_equal_contribution(shares.iloc[0]),
+        "n4.3-equal-weights-dominate-gradient": tried.is_less_than_a_tenth(shares.iloc[0]),
         "n24.1-pitfall-ten-percent": tried.is_about_ten_percent(shares.iloc[-1]),
         "n24.1-pitfall-larger-dominates": bool(totals["RUL term, %"][0] > 90),
         "n24.1-pitfall-comparable-losses": None,

@@ -365,7 +365,10 @@ def ratio_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answe
         for claim in ("n12.4-gradient-ratio-median", "n4.1-imbalance-500")
     }
     tenfold = "n4.1-imbalance-wild"
-    return answers | {tenfold: Answer(conditions=decide_all([tenfold], records)[tenfold])}
+    return answers | {
+        "n12.4-ratio-near-init": Answer(),
+        tenfold: Answer(conditions=decide_all([tenfold], records)[tenfold]),
+    }
 
 
 def ratio_range(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:

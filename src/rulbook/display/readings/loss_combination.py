@@ -50,6 +50,8 @@ SMALL_WEIGHTS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 DECIDING_WEIGHTS = (1e-4, 1e-2)
 """The ends of the range over which a frontier is looked for."""
 
+_SCALES = ("n4.3-mse-scale", "n4.3-ce-scale")
+
 LONGER_STEPS = 3000
 """Steps of the trainings that ask whether the frontier is still there after a longer training."""
 
@@ -134,7 +136,7 @@ def listing_claims(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, obje
         records: records by the name of the training condition that they were made under.
 
     """
-    return {**combination.listing_claims(), **decide_all(["n4.3-ce-scale"], records)}
+    return {**combination.listing_claims(), **decide_all(_SCALES, records)}
 
 
 def frontier_values(

@@ -35,6 +35,7 @@ from rulbook.studies.symptoms import (
     share_of_clipped_steps,
     stopped_while_improving,
 )
+from rulbook.studies.tuning import last_validation
 from rulbook.training.record import RunRecord
 
 
@@ -278,7 +279,7 @@ def arrived_optimisers_table(records: Mapping[str, Sequence[RunRecord]]) -> HTML
             sgd = completed_runs(records.get(name, ())).get((subset, "fixed_050"), {})
             seeds = [seed for seed in reference if seed in sgd]
             if seeds:
-                last = [sgd[seed].epochs[-1].validation.health_accuracy for seed in seeds]
+                last = [last_validation(sgd[seed]).health_accuracy for seed in seeds]
                 of_sgd, of_adamw = (_selected(runs, seeds) for runs in (sgd, reference))
                 rows.append(
                     {

@@ -194,9 +194,9 @@ def heads_near_chance_reading(records: Mapping[str, Sequence[RunRecord]], condit
         return _NOTHING_DECIDED
     counts = "; ".join(f"on {subset}, {', '.join(words)}" for subset, words in by_subset.items())
     return (
-        f"Under *{training_condition(condition).label}*, so many seeds end with a mean recall of "
-        f"the three states of at most {NEAR_CHANCE:.2f}, where a head that always names one state "
-        f"has {CHANCE:.2f}: {counts}."
+        f"Under *{training_condition(condition).label}*, so many seeds have, at the selected "
+        f"epoch, a mean recall of the three states of at most {NEAR_CHANCE:.2f}, where a head that "
+        f"always names one state has {CHANCE:.2f}: {counts}."
     )
 
 
