@@ -157,6 +157,7 @@ def size_claims(health_loss: float, in_bits: float, totals: pd.Series) -> dict[s
         "n24.1-total-lowest-at-half": bool(at_half == totals.min()),
         "n24.1-total-largest-and-lowest": None,
         "n24.1-two-minima": None,
+        "n24.1-validation-errors": None,
     }
 
 
