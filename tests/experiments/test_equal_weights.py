@@ -224,6 +224,12 @@ def test_a_tenth_is_a_tenth_before_and_after(at_end, is_about):
     assert tried.is_about_ten_percent(row) is is_about
 
 
+@pytest.mark.parametrize(("at_end", "is_less"), [(9.0, True), (12.0, False)])
+def test_less_than_a_tenth_is_so_before_and_after(at_end, is_less):
+    row = pd.Series({"λ": 0.5, "share at the start": 9.0, "share at the end": at_end})
+    assert tried.is_less_than_a_tenth(row) is is_less
+
+
 def test_the_end_points_are_those_of_every_seed_and_weight(rows):
     ends = tried.end_points(rows.train, [(0.5, 0.5), (0.7, 0.7)], UpdateRule(), SEEDS, steps=1)
     numbers = sum(p.numel() for p in DualTaskMLP().parameters())

@@ -198,7 +198,8 @@ def test_the_theme_is_that_of_the_system(page: Page, served: str) -> None:
     page.goto(f"{served}/index.html")
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.emulate_media(color_scheme="light")
-    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    told_late = 120_000  # ms: a page that is open hears of it with the next picture that is drawn
+    expect(page.locator("html")).to_have_attribute("data-theme", "light", timeout=told_late)
 
 
 FOLDED = ".rulbook-fold [id^=claim-]"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rulbook.data.prepare import health_state
-from rulbook.studies import SEEDS
+from rulbook.studies import SEEDS, method_rules
 from rulbook.studies.claim_rules import ADAPTIVE_METHODS, AS_LABELLED, BOOK_SUBSETS, BOOK_SWEEP
 from rulbook.studies.condition_rules import rule_of
 from rulbook.studies.method_rules import FIXED_SWEEP
@@ -153,3 +153,36 @@ def test_the_best_weights_differ_where_a_subset_has_other_ones_beyond_chance(
     ]
     assert rule.holds(records) is (other_best == "fixed_0002")
     assert rule.holds(records[1:]) is None
+
+
+@pytest.mark.parametrize(
+    ("ahead", "fails"),
+    [
+        ({}, False),
+        ({"gaba": 0.03, "grace": 0.03}, False),
+        ({"gaba": 0.03, "grace": 0.05}, None),
+        ({"gaba": 0.03, "grace": 0.07}, True),
+    ],
+)
+def test_a_weight_that_serves_health_keeps_up_with_every_adaptive_method(
+    on_every_seed, monkeypatch, ahead, fails
+):
+    """0.002 has the highest recall of the weights by far, and an error as low as the single task's.
+
+    So it alone may serve both tasks, and the claim that none does hangs on it.
+    """
+    rule = rule_of("n12.4-symptom-no-fixed-weight")
+    jitter = dict(zip(SEEDS, (0.002, -0.002, 0.001, -0.001, 0.0), strict=True))
+
+    def mean_recall(run):
+        name = method_of(run.config).name
+        recall = 0.9 if name == "fixed_0002" else 0.9 + ahead.get(name, -0.2)
+        return recall + jitter[run.config.seed] * (name == "fixed_0002")
+
+    monkeypatch.setattr(method_rules, "_mean_recall", mean_recall)
+    records = [
+        record
+        for name in rule.methods
+        for record in on_every_seed(name, "FD002", noise=5.0 if name == "single_task" else 1.0)
+    ]
+    assert rule.holds_on(records, "FD002") is fails

@@ -391,7 +391,7 @@ def few_engines_summary(
         gap_difference: the same of test minus training error.
 
     Returns:
-        ``excluded``, the largest fall of the error that an interval leaves room for, from eight
+        ``excluded``, the largest fall of the error that an interval leaves room for, from four
         engines on with labels of the same rows, and ``gap-excluded``, the same of the gap;
         ``excluded-two``, that of the error with two engines; ``comparisons``, how many there are of
         the error; ``closest``, the smallest corrected p-value; ``largest-equal``, the largest
@@ -400,7 +400,7 @@ def few_engines_summary(
 
     """
     same_rows = error_difference["training"].isin(LABELLINGS[1:3])
-    many, two = error_difference["engines"] >= 8, error_difference["engines"] == 2
+    many, two = error_difference["engines"] >= 4, error_difference["engines"] == 2
     at_equal = error_difference.query("training == 'equal'")
     gap = trainings.query("training == 'single task'").groupby("engines")["gap"].mean()
     return {

@@ -36,7 +36,7 @@ def rul_error_halves(records: Records, subset: str) -> Holds:
     return mean_is_at_most(ratios, 0.5)
 
 
-def _accuracies_at_either_end(records: Records, subset: str) -> tuple[list[float], list[float]]:
+def _accuracies_selected_and_last(records: Records, subset: str) -> tuple[list[float], list[float]]:
     """Return the health accuracy of each run at its selected epoch, and at its last one.
 
     The selected epoch is the one with the lowest RUL error. Where a training goes on, the health
@@ -50,14 +50,15 @@ def _accuracies_at_either_end(records: Records, subset: str) -> tuple[list[float
 
 
 def plateau_at_chance(records: Records, subset: str) -> Holds:
-    """Return whether the health accuracy is no better than near chance, at the end of a training.
+    """Return whether the health accuracy is no better than near chance, late in a training.
 
-    Both the selected epoch and the last one are looked at; one at which it is open says nothing.
-    An accuracy below chance counts as at chance: the source's diagnostic has no lower bound.
+    The source names no epoch, as it names no subset. So the selected epoch and the last one count
+    as two subsets do: where one of them is open the other decides. An accuracy below chance counts
+    as at chance: the source's diagnostic has no lower bound.
     """
     return those_decided(
         mean_is_at_most(accuracies, claim_rules.NEAR_CHANCE)
-        for accuracies in _accuracies_at_either_end(records, subset)
+        for accuracies in _accuracies_selected_and_last(records, subset)
     )
 
 
@@ -66,11 +67,12 @@ def fails_on_every_seed(records: Records, subset: str) -> Holds:
 
     Both the selected epoch and the last one are looked at.
     """
+    selected, last = _accuracies_selected_and_last(records, subset)
+    if len(selected) < MINIMUM_SEEDS:
+        return None
     return those_decided(
         all(accuracy <= claim_rules.NEAR_CHANCE for accuracy in accuracies)
-        if len(accuracies) >= MINIMUM_SEEDS
-        else None
-        for accuracies in _accuracies_at_either_end(records, subset)
+        for accuracies in (selected, last)
     )
 
 
