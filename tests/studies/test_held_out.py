@@ -8,9 +8,11 @@ from rulbook.display.figures.protocol import leak_courses
 from rulbook.display.readings import protocol as readings
 from rulbook.studies import study
 from rulbook.studies.conditions import training_condition
+from rulbook.studies.evidence import records_under
 from rulbook.studies.methods import method_of
 from rulbook.studies.protocol_choices import (
     first_epoch_within,
+    held_out_by_seed,
     held_out_courses,
     held_out_ends,
     split_and_selection_table,
@@ -64,6 +66,25 @@ def test_the_order_is_held_against_the_printed_one(make_record, order, tau):
     assert "within 0.40 cycles" in first
     assert second.startswith("* On FD004, 5 methods of the source's 5 rows are not recorded yet")
     assert str(printed["amnl"]) in readings.leak_shown(records).data
+    values = readings.leak_values(records, "FD002")
+    ends = sorted((6.0, 6.0 + order * 0.4))
+    assert [values["leak-lowest"], values["leak-highest"]] == pytest.approx(ends)
+    assert values["leak-order"] == pytest.approx(order)
+
+
+@pytest.mark.slow
+def test_the_recorded_trainings_lead_to_the_sources_size_and_not_to_its_order():
+    """What chapter 08 says of them."""
+    printed = printed_errors("FD002", LABELLED_METHODS)
+    records = records_under("window-split")
+    assert "mean over 3 seeds" in readings.leak_reading(records)
+    values = readings.leak_values(records, "FD002")
+    assert values["leak-highest"] < float(min(printed.values())), "every row reaches every figure"
+    assert 3 * values["leak-highest"] < float(printed["single_task"])
+    assert values["leak-test-lowest"] > 2 * float(min(printed.values()))
+    by_seed = held_out_by_seed(records, "FD002")
+    assert (by_seed.idxmin(axis=1) != "amnl").all()
+    assert values["leak-order"] < 0
 
 
 def test_an_order_is_read_on_the_seeds_that_every_row_has(make_record):

@@ -375,6 +375,31 @@ def leak_reading(records: Sequence[RunRecord]) -> str:
     return "\n".join(lines)
 
 
+def leak_values(records: Sequence[RunRecord], subset: str) -> dict[str, float]:
+    """Return between what the source's rows end where windows are held out, in cycles.
+
+    Args:
+        records: as for ``leak_shown``.
+        subset: one on which the source's rows are recorded.
+
+    Returns:
+        ``leak-lowest`` and ``leak-highest`` mean error of a row on held-out windows;
+        ``leak-test-lowest`` and ``leak-test-highest``, the same on the test engines; and
+        ``leak-order``, the rank correlation of the first with the printed errors.
+
+    """
+    printed = printed_errors(subset, LABELLED_METHODS)
+    ends = held_out_ends(records).query("subset == @subset and method in @printed")
+    held_out = ends.set_index("method")["held_out"]
+    return {
+        "leak-lowest": held_out.min(),
+        "leak-highest": held_out.max(),
+        "leak-test-lowest": ends["test"].min(),
+        "leak-test-highest": ends["test"].max(),
+        "leak-order": _agreement(held_out, printed),
+    }
+
+
 def _agreement(errors: pd.Series, printed: Mapping[str, Decimal]) -> float:
     """Return Kendall's rank correlation of errors by method with the printed ones."""
     theirs = [float(printed[str(name)]) for name in errors.index]
