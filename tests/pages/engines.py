@@ -37,7 +37,9 @@ NOTING = """
   window.addEventListener("unhandledrejection", (event) => note("promise", event.reason));
   document.addEventListener("securitypolicyviolation", (event) =>
     note("policy", `${event.violatedDirective} ${event.blockedURI}`));
-  window.addEventListener("error", (event) =>
+  // Firefox fetches the next page ahead, and may drop that at any time.
+  const isAhead = ({ target }) => target.rel === "next";
+  window.addEventListener("error", (event) => isAhead(event) ||
     note("error", event.message ?? event.target.src ?? event.target.href), true);
 """
 """Notes what goes wrong on a page; it must run before all other scripts."""
