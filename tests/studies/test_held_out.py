@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from rulbook.claims.printed import LABELLED_METHODS, printed_errors
@@ -46,6 +47,7 @@ def test_without_records_every_part_waits():
     assert "Nothing is recorded yet" in readings.leak_shown([]).data
     read = readings.leak_reading([])
     assert read.count("5 methods of the source's 5 rows are not recorded yet") == 2
+    assert np.isnan(list(readings.leak_values([], "FD002").values())).all()
     printed = {name: printed_errors(name, LABELLED_METHODS) for name in ("FD002", "FD004")}
     figure, alt, _ = leak_courses(held_out_courses([]), printed)
     assert alt.count("not recorded yet") == 2

@@ -51,11 +51,10 @@ def scheme_claims(rows: pd.DataFrame, loss_ratios: pd.Series) -> dict[str, objec
 
     """
     ratio = rows.set_index("scheme")["ratio"]
-    balanced = 0.001 * loss_ratios
     return {
         "l9.1-scheme-normalised-sum": 0.5 + 0.5,
         "l9.1-scheme-normalised-ignores-scale": bool(ratio["equal"] == ratio["normalised"]),
-        "l9.1-scheme-scale-balanced": bool(balanced.between(1 / BALANCED, BALANCED).all()),
+        "l9.1-scheme-scale-balanced": bool(_are_balanced(0.001 * loss_ratios).all()),
         "l9.1-tuned-or-half": None,
         "l9.1-no-principled-selection": None,
     }
@@ -117,6 +116,11 @@ def share_at_last_epoch(progression: pd.DataFrame) -> float:
     return float(rul_term / (rul_term + (1 - weight) * last["health"]))
 
 
+def _are_balanced(ratios: pd.Series) -> "pd.Series[bool]":
+    """Return whether two terms are balanced, by the ratio of the first to the second."""
+    return ratios.between(1 / BALANCED, BALANCED)
+
+
 def drift_claims(progression: pd.DataFrame) -> dict[str, object]:
     """Return what decides the printed ratios and what the section makes of them.
 
@@ -125,11 +129,10 @@ def drift_claims(progression: pd.DataFrame) -> dict[str, object]:
 
     """
     ratio = progression["rul"] / progression["health"]
-    share = share_at_last_epoch(progression)
     return {
         **{f"l9.1-progression-{epoch}-ratio": value for epoch, value in ratio.items()},
         "l9.1-ratio-shrinks": bool(ratio.iloc[-1] < ratio.iloc[0]),
-        "l9.1-balance-drifts": not 1 / (1 + BALANCED) <= share <= BALANCED / (1 + BALANCED),
+        "l9.1-balance-drifts": not _are_balanced(ratio / ratio.iloc[0]).iloc[-1],
     }
 
 

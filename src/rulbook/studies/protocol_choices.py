@@ -12,6 +12,7 @@ from rulbook.studies.comparison import rmse_by_seed
 from rulbook.studies.evidence import completed_runs, errors_by_engine
 from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import NAMED_METHODS, method_of
+from rulbook.studies.tuning import last_validation
 from rulbook.training.config import PROTOCOL_LABEL
 from rulbook.training.record import RunRecord
 
@@ -190,7 +191,7 @@ def held_out_by_seed(records: Iterable[RunRecord], subset: str) -> pd.DataFrame:
 
 def _last_errors(by_seed: Mapping[int, RunRecord]) -> "pd.Series[float]":
     """Return the validation error of the last epoch, cycles, by seed."""
-    last = {seed: run.epochs[-1].validation.rmse for seed, run in by_seed.items()}
+    last = {seed: last_validation(run).rmse for seed, run in by_seed.items()}
     return pd.Series(last, dtype=float)
 
 

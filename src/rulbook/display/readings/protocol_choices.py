@@ -20,6 +20,7 @@ from rulbook.studies.evidence import Evidence, completed_runs, errors_by_engine,
 from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import METHODS, method_of
 from rulbook.studies.protocol_choices import sizing_table, variants_table
+from rulbook.studies.tuning import last_validation, selected_validation
 from rulbook.training.config import RunConfig
 from rulbook.training.record import RunRecord
 
@@ -209,7 +210,7 @@ def default_bias_reading(bias: Evidence) -> str:
     ends = [
         f"{_label(run.config.model_copy(update={'rul_bias': 'training_mean'}))}, seed "
         f"{run.config.seed}: validation RMSE "
-        f"{run.epochs[run.selected_epoch].validation.rmse:.0f} cycles at the end."
+        f"{selected_validation(run).rmse:.0f} cycles at the end."
         for run in shut
         if run.selected_epoch is not None
     ]
@@ -258,7 +259,7 @@ def paper_size_shown(paper: Evidence, evidence_of: Mapping[str, Evidence]) -> HT
 def paper_size_reading(paper: Evidence) -> str:
     """Say by how much the source's network gets worse after its best epoch, if it always does."""
     after_best = [
-        run.epochs[-1].validation.rmse - run.epochs[run.selected_epoch].validation.rmse
+        last_validation(run).rmse - selected_validation(run).rmse
         for run in paper.records
         if run.selected_epoch is not None
     ]
