@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable, Iterable
+from html import unescape
 
 import pytest
 from IPython.display import HTML
@@ -22,7 +23,8 @@ EvidenceMaker = Callable[..., Evidence]
 def cells_of(html: HTML) -> list[list[str]]:
     """Return the text of each cell, row by row, the head first."""
     rows = re.findall(r"<tr.*?</tr>", html.data, re.DOTALL)
-    return [[re.sub(r"<[^>]+>", "", c) for c in re.findall(r"<t[dh].*?</t[dh]>", r)] for r in rows]
+    cells = [re.findall(r"<t[dh].*?</t[dh]>", row) for row in rows]
+    return [[unescape(re.sub(r"<[^>]+>", "", cell)) for cell in of_row] for of_row in cells]
 
 
 def lines_by_label(axes: Axes) -> dict[str, Line2D]:

@@ -2,7 +2,6 @@ import math
 import re
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -23,46 +22,26 @@ from rulbook.display.results import (
     within,
 )
 from rulbook.studies.by_condition import condition_table
-from rulbook.studies.catalogue import base_config
+from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.comparison import comparison_table, estimates_table
-from rulbook.studies.evidence import Evidence
-from rulbook.studies.methods import METHODS, method
-from rulbook.studies.sweep import Status
-from rulbook.training import RunRecord
-from rulbook.training.record import TestPredictions
+from rulbook.studies.methods import METHODS
 
 from .conftest import cells_of
 
 
-def record(name: str, seed: int, noise: float) -> RunRecord:
-    true = np.random.default_rng(0).integers(5, 190, 30)
-    random = np.random.default_rng([seed, len(name)])
-    return RunRecord(
-        config=method(name).applied_to(base_config("FD002", seed)),
-        status="completed",
-        test=TestPredictions(
-            unit=list(range(30)),
-            true_rul=true.tolist(),
-            predicted_rul=(np.minimum(true, 125) + noise * random.standard_normal(30)).tolist(),
-            predicted_health=random.integers(0, 3, 30).tolist(),
-        ),
-        wall_seconds=0.0,
-        device="cpu",
-        versions={},
-        source_digest="",
+@pytest.fixture
+def evidence(make_record, make_evidence):
+    spreads = {"fixed_050": 10.0, "single_task": 10.5, "gaba": 25.0}
+    return make_evidence(
+        make_record(name, seed=seed, noise=noise)
+        for seed in (42, 123)
+        for name, noise in spreads.items()
     )
 
 
-@pytest.fixture(scope="module")
-def evidence() -> Evidence:
-    spreads = {"fixed_050": 10.0, "single_task": 10.5, "gaba": 25.0}
-    records = tuple(record(name, seed, s) for seed in (42, 123) for name, s in spreads.items())
-    return Evidence("core-a", records, Status(6, 0, 254), (), (42, 123))
-
-
 @pytest.fixture
-def nothing() -> Evidence:
-    return Evidence("core-a", (), Status(0, 0, 260), (), ())
+def nothing(make_evidence):
+    return make_evidence()
 
 
 def test_one_is_singular():
@@ -91,7 +70,7 @@ def test_every_table_says_what_it_rests_on(evidence, nothing):
         quality_table(nothing, "FD002"),
     ):
         assert "Study core-a:" in html.data
-        assert re.search(r"[0-9] of 260 runs recorded", html.data)
+        assert re.search(r"[0-9] of 300 runs recorded", html.data)
 
 
 def test_the_error_table_holds_what_the_records_give(evidence):
@@ -115,9 +94,20 @@ def test_the_error_table_holds_what_the_records_give(evidence):
             assert cells["could have seen"] == number(other["smallest_detectable"])
 
 
-def test_rows_that_are_asked_for_are_compared_as_a_family_of_their_own(evidence):
-    _, *rows = cells_of(error_table(evidence, "FD002", ["gaba"]))
-    assert [row[0] for row in rows] == ["Fixed 0.5/0.5", "GABA"]
+def test_rows_that_are_asked_for_are_compared_as_a_family_of_their_own(
+    on_every_seed, make_evidence
+):
+    spreads = {"fixed_050": 10.0, "gaba": 7.5, "dwa": 10.0, "grace": 10.0}
+    records = [run for name, noise in spreads.items() for run in on_every_seed(name, noise=noise)]
+    p_values = []
+    for methods in (["gaba"], ["gaba", "dwa"], None):
+        header, *rows = cells_of(error_table(make_evidence(records), "FD002", methods))
+        cells = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+        assert len(cells) == len(methods or ["gaba", "dwa", "grace"]) + 1
+        compared = comparison_table(records, "FD002", methods=methods).set_index("label")
+        p_values.append(compared.loc["GABA", "p_holm"])
+        assert cells["GABA"]["p"] == p_value(p_values[-1])
+    assert p_values[0] < p_values[1] < p_values[2]
 
 
 def test_an_untrained_health_head_shows_dashes(evidence):
@@ -133,8 +123,8 @@ def test_nothing_recorded_names_the_command(nothing):
 
 def test_the_evidence_table_has_a_row_a_study(evidence, nothing):
     _, first, second = cells_of(evidence_table(evidence, nothing))
-    assert first[2:4] == ["6 of 260", "254"]
-    assert second[2:4] == ["0 of 260", "260"]
+    assert first[2:4] == ["6 of 300", "294"]
+    assert second[2:4] == ["0 of 300", "300"]
 
 
 def test_variants_are_read_by_the_corrected_comparison():
@@ -172,12 +162,16 @@ def test_several_studies_are_named_once_each_by_name(evidence, nothing):
     assert sentences([other, evidence, other]) == f"{evidence.sentence()} {other.sentence()}"
 
 
-def test_the_error_table_compares_with_engines_and_seeds_left_to_chance():
-    spreads = {"fixed_050": 10.0, "gaba": 3.0}
-    seeds = (42, 123, 456, 789, 1024)
-    records = tuple(record(name, seed, s) for seed in seeds for name, s in spreads.items())
-    few = tuple(record("dwa", seed, 3.0) for seed in seeds[:4])
-    evidence = Evidence("core-a", records + few, Status(14, 0, 246), (), seeds)
+def test_the_error_table_compares_with_engines_and_seeds_left_to_chance(
+    on_every_seed, make_evidence
+):
+    evidence = make_evidence(
+        [
+            *on_every_seed("fixed_050", noise=10.0),
+            *on_every_seed("gaba", noise=3.0),
+            *on_every_seed("dwa", noise=3.0, seeds=SEEDS[:4]),
+        ]
+    )
     header, *rows = cells_of(error_table(evidence, "FD002"))
     cells = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
     crossed = comparison_table(evidence.records, "FD002").set_index("label").loc["GABA"]
@@ -191,9 +185,9 @@ def test_the_error_table_compares_with_engines_and_seeds_left_to_chance():
     assert cells["Fixed 0.5/0.5"]["outcome"] == NOTHING
 
 
-def test_conditions_and_competence_are_shown_with_their_words():
+def test_conditions_and_competence_are_shown_with_their_words(make_record):
     names = ("fixed_050", "gaba", "gradient_boosting")
-    records = [record(name, seed, 10.0) for name in names for seed in (42, 123)]
+    records = [make_record(name, seed=seed) for name in names for seed in (42, 123)]
     html = condition_results(condition_table({"protocol": records}, "FD002"), "By condition")
     _, *rows = cells_of(html)
     assert [(row[1], row[2], row[7]) for row in rows[:2]] == [

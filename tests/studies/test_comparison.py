@@ -75,7 +75,7 @@ def test_a_whole_study_is_complete(results, make_record):
     evidence = records_of("long")
     assert evidence.complete
     assert evidence.seeds == (42,)
-    assert "missing" not in evidence.sentence()
+    assert evidence.sentence().startswith("Study long: all 2 runs recorded (")
 
 
 def test_an_unknown_study_and_a_broken_record_are_named(results):

@@ -20,9 +20,9 @@ def health_epoch(rmse, accuracy, critical):
 @pytest.mark.parametrize(
     ("accuracy", "critical", "probe", "expected"),
     [
-        (0.30, 0.1, 0.33, {"plateau": True, "five": True, "recall": True, "probe": True}),
-        (0.80, 0.9, 0.85, {"plateau": False, "five": False, "recall": False, "probe": False}),
-        (0.15, 0.1, 0.85, {"plateau": True, "five": True, "recall": True, "probe": False}),
+        (0.30, 0.1, 0.33, {"plateau": True, "recall": True, "rare": True, "probe": True}),
+        (0.80, 0.9, 0.85, {"plateau": False, "recall": False, "rare": False, "probe": False}),
+        (0.15, 0.32, 0.85, {"plateau": True, "recall": False, "rare": True, "probe": False}),
     ],
 )
 def test_symptoms(make_record, accuracy, critical, probe, expected):
@@ -43,16 +43,42 @@ def test_symptoms(make_record, accuracy, critical, probe, expected):
     ]
     claims = {
         "plateau": "n12.4-symptom-hs-plateau",
-        "five": "n12.4-symptom-hs-after-five-epochs",
         "recall": "n12.4-symptom-critical-recall",
+        "rare": "n12.4-rare-class-below-guessing",
         "probe": "n12.4-symptom-probe-at-chance",
     }
     assert {short: rule_of(claim).holds(records) for short, claim in claims.items()} == expected
-    assert rule_of("n12.4-symptom-rul-trains").holds(records) is False
     three = [record for record in records if record.config.subset != "FD004"]
-    after_five = rule_of("n12.4-symptom-hs-after-five-epochs")
-    assert after_five.holds(three) is expected["five"]
-    assert after_five.holds(three[: len(SEEDS) - 1]) is None
+    plateau = rule_of("n12.4-symptom-hs-plateau")
+    assert plateau.holds(three) is expected["plateau"]
+    assert plateau.holds(three[: len(SEEDS) - 1]) is None
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "holds"),
+    [
+        ([0.9, 0.9, 0.9, 0.9, 0.3, 0.9], True),
+        ([0.3, 0.3, 0.3, 0.3, 0.9, 0.3], False),
+        ([0.3, 0.3, 0.3, 0.3, 0.36], False),
+        ([0.3, 0.3, 0.3, 0.3], None),
+    ],
+)
+def test_after_five_epochs_means_at_the_fifth(on_every_seed, accuracies, holds):
+    course = tuple(health_epoch(12.0, accuracy, 0.5) for accuracy in accuracies)
+    records = on_every_seed("fixed_050", epochs=course)
+    assert rule_of("n12.4-symptom-hs-after-five-epochs").holds(records) is holds
+
+
+@pytest.mark.parametrize(("selected", "holds"), [(19.0, True), (21.0, False)])
+def test_the_rul_task_trains_where_its_error_halves_by_the_selected_epoch(
+    on_every_seed, selected, holds
+):
+    course = tuple(epoch(rmse) for rmse in (40.0, selected, 90.0))
+    records = [
+        record.model_copy(update={"selected_epoch": 1})
+        for record in on_every_seed("fixed_050", epochs=course)
+    ]
+    assert rule_of("n12.4-symptom-rul-trains").holds(records) is holds
 
 
 @pytest.mark.parametrize(
@@ -118,7 +144,63 @@ def test_remarks_on_a_training_turn_with_its_course(on_every_seed, epochs, is_st
         assert rule_of(claim).holds(records) is is_steady
         assert rule_of(claim).holds(records[: len(SEEDS) - 1]) is None
     for claim in ("l9.1-balance-drifts-measured", "l9.1-conflict-occurs"):
-        assert rule_of(claim).holds(records) is not is_steady
+        assert rule_of(claim).holds(records) is (not is_steady)
+
+
+@pytest.mark.parametrize(
+    ("claim", "lowest", "highest", "within"),
+    [
+        ("l9.1-ce-scale", 0.11, 2.9, True),
+        ("l9.1-ce-scale", 0.09, 2.9, False),
+        ("l9.1-ce-scale", 0.11, 3.1, False),
+        ("n4.3-ce-scale", 0.01, 1.9, True),
+        ("n4.3-ce-scale", 0.01, 2.1, False),
+    ],
+)
+def test_either_end_of_a_scale_of_the_cross_entropy_counts(
+    on_every_seed, claim, lowest, highest, within
+):
+    records = trained_by(on_every_seed, course([1000.0, 500.0], [highest, lowest]))
+    assert rule_of(claim).holds(records) is within
+
+
+def with_cosines(*cosines):
+    """Return epochs of twenty steps each; the ``cosines`` are those of an epoch."""
+    return tuple(
+        epoch(12.0).model_copy(
+            update={"gradients": summarise_gradients(np.full(20, 3.0), np.ones(20), of_steps)}
+        )
+        for of_steps in cosines
+    )
+
+
+AT_EASE, AT_ODDS, AT_TIMES = np.full(20, 0.5), np.full(20, -0.5), np.r_[[-0.5] * 2, [0.5] * 18]
+
+
+@pytest.mark.parametrize(
+    ("cosines", "conflict"),
+    [
+        ((AT_EASE, AT_TIMES, AT_TIMES), True),
+        ((AT_ODDS, AT_EASE, AT_EASE), False),
+        ((AT_ODDS, AT_EASE, AT_ODDS, AT_EASE), False),
+        ((AT_EASE, AT_ODDS, AT_ODDS, AT_EASE), True),
+    ],
+)
+def test_gradients_conflict_where_a_twentieth_of_a_typical_epochs_steps_do(
+    on_every_seed, cosines, conflict
+):
+    """The first epoch is no typical one."""
+    records = trained_by(on_every_seed, with_cosines(*cosines))
+    assert rule_of("l9.1-conflict-occurs").holds(records) is conflict
+
+
+@pytest.mark.parametrize(
+    ("rul_losses", "drifts"),
+    [([1000.0, 450.0], True), ([1000.0, 2200.0], True), ([1000.0, 550.0], False)],
+)
+def test_the_balance_drifts_beyond_a_factor_of_two_either_way(on_every_seed, rul_losses, drifts):
+    records = trained_by(on_every_seed, course(rul_losses, [1.0, 1.0]))
+    assert rule_of("l9.1-balance-drifts-measured").holds(records) is drifts
 
 
 def test_a_claim_about_trainings_holds_in_part_where_subsets_disagree(on_every_seed):
@@ -138,6 +220,9 @@ def test_a_claim_about_trainings_holds_in_part_where_subsets_disagree(on_every_s
         ("n4.3-mse-scale", 11.0, 999.0, True),
         ("n4.3-mse-scale", 9.0, 999.0, False),
         ("n4.3-mse-scale", 11.0, 1001.0, False),
+        ("l9.1-mse-scale-three-values", 101.0, 999.0, True),
+        ("l9.1-mse-scale-three-values", 99.0, 999.0, False),
+        ("l9.1-mse-scale-three-values", 101.0, 1001.0, False),
     ],
 )
 def test_either_end_of_a_scale_counts(on_every_seed, claim, lowest, highest, within):

@@ -63,9 +63,11 @@ def test_a_weight_that_is_best_twice_by_chance_is_not_shown_to_serve(family):
 
 
 def test_differences_that_are_not_told_from_zero_move_nothing(family):
-    records = family(early={0.25: LEVEL}, last={0.25: LEVEL, 0.9: LEVEL - 1e-4})
+    records = family(early={0.25: LEVEL}, last={0.25: LEVEL, 0.9: LEVEL - 0.02})
     best = best_weights(records, "FD002")
-    assert best.last in (0.25, 0.9)
+    assert (best.early, best.last) == (0.25, 0.9)
+    assert best.last_gap.is_tie
+    assert not best.early_gap.is_tie
     assert best.serves_throughout == 0.25
     assert not best.differ
 

@@ -18,6 +18,7 @@ from rulbook.studies.imbalance import (
     weights_by_epoch,
 )
 from rulbook.training.gradient_bins import RATIO_BIN_EDGES, binned
+from rulbook.training.record import summarise_gradients
 
 from .conftest import epoch
 
@@ -127,8 +128,17 @@ def test_dead_seeds_are_counted_apart_from_the_measured_ones(make_record):
 
 
 def test_the_typical_cosine_is_that_of_the_steps(make_record):
-    record = make_record(epochs=(epoch(14.0, [10.0] * 3), epoch(14.0, [10.0])))
-    assert typical_cosine([record]) == pytest.approx(0.25)
+    epochs = [
+        epoch(14.0).model_copy(
+            update={
+                "gradients": summarise_gradients(
+                    np.ones(steps), np.ones(steps), np.full(steps, cosine)
+                )
+            }
+        )
+        for steps, cosine in ((3, -0.5), (1, 0.5), (1, 0.5))
+    ]
+    assert typical_cosine([make_record(epochs=tuple(epochs))]) == pytest.approx(-0.5)
 
 
 def test_weights_by_epoch_are_a_range_over_the_seeds_that_came_so_far(make_record):

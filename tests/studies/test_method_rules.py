@@ -5,8 +5,17 @@ import pytest
 
 from rulbook.data.prepare import health_state
 from rulbook.studies import SEEDS, method_rules
-from rulbook.studies.claim_rules import ADAPTIVE_METHODS, AS_LABELLED, BOOK_SUBSETS, BOOK_SWEEP
+from rulbook.studies.claim_rules import (
+    ADAPTIVE_METHODS,
+    AS_LABELLED,
+    BOOK_SUBSETS,
+    BOOK_SWEEP,
+    DYNAMIC_METHODS,
+    SMALL_RUL_WEIGHTS,
+    STATIC_METHODS,
+)
 from rulbook.studies.condition_rules import rule_of
+from rulbook.studies.holds import PARTLY
 from rulbook.studies.method_rules import FIXED_SWEEP
 from rulbook.studies.methods import method_of
 
@@ -24,19 +33,102 @@ def book_order(on_every_seed, subsets, names=BOOK_SWEEP, **changes):
     ]
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-def test_rules_about_the_sources_table(on_every_seed, reverse):
-    names = BOOK_SWEEP[::-1] if reverse else BOOK_SWEEP
-    records = book_order(on_every_seed, ("FD002", "FD004"), names)
-    for claim in ("n24.1-empirical-winner", "n24.1-clear-margins", "n24.1-table-order"):
-        assert rule_of(claim).holds(records) is not reverse
-    assert rule_of("n4.1-fd002-drop-measured").holds(records) is not reverse
-    on_one = [record for record in records if record.config.subset == "FD002"]
-    if reverse:
-        assert rule_of("n24.1-empirical-winner").holds(on_one) is False
-    else:
-        assert rule_of("n24.1-empirical-winner").holds(on_one) is None
-        assert rule_of("n24.1-empirical-winner").by_subset(on_one) == {"FD002": True}
+@pytest.mark.parametrize(
+    ("rising_error", "is_winner", "has_clear_margins", "is_in_order"),
+    [
+        (BOOK_SWEEP, True, True, True),
+        (BOOK_SWEEP[::-1], False, False, False),
+        (("fixed_050", "fixed_060", "fixed_090", "fixed_075", "single_task"), True, True, False),
+        (("fixed_060", "fixed_050", "fixed_075", "fixed_090", "single_task"), False, True, False),
+    ],
+)
+def test_rules_about_the_sources_table(
+    on_every_seed, rising_error, is_winner, has_clear_margins, is_in_order
+):
+    records = book_order(on_every_seed, BOOK_SUBSETS, rising_error)
+    assert rule_of("n24.1-empirical-winner").holds(records) is is_winner
+    assert rule_of("n24.1-clear-margins").holds(records) is has_clear_margins
+    assert rule_of("n24.1-table-order").holds(records) is is_in_order
+
+
+def test_a_row_that_leads_on_one_subset_leaves_the_other_open(on_every_seed):
+    rule = rule_of("n24.1-empirical-winner")
+    for names, leads in ((BOOK_SWEEP, True), (BOOK_SWEEP[::-1], False)):
+        records = book_order(on_every_seed, ["FD002"], names)
+        assert rule.by_subset(records) == {"FD002": leads}
+        assert rule.holds(records) is (None if leads else False)
+
+
+def with_noise(on_every_seed, claim, noise, others):
+    """Return records of every method that a claim is about, on its subsets, by their noise."""
+    rule = rule_of(claim)
+    return [
+        record
+        for subset in rule.subsets
+        for name in dict.fromkeys(rule.methods)
+        for record in on_every_seed(name, subset, noise=noise.get(name, others))
+    ]
+
+
+SMALL_LOW = dict.fromkeys(SMALL_RUL_WEIGHTS, 2.0)
+
+DYNAMIC_LOW = dict.fromkeys(DYNAMIC_METHODS, 2.0)
+
+HEAVY = ("fixed_090", "amnl_090")
+"""The row of 0.9, by the table's text and by its label."""
+
+
+@pytest.mark.parametrize(
+    ("claim", "noise", "others", "holds"),
+    [
+        ("n4.1-fd002-drop-measured", {"fixed_050": 2.0}, 30.0, True),
+        ("n4.1-fd002-drop-measured", {"single_task": 2.0}, 30.0, False),
+        ("n4.1-gradient-aware-measured", {"fixed_050": 30.0}, 2.0, True),
+        ("n4.1-gradient-aware-measured", {"fixed_050": 10.0, "gaba": 2.0}, 40.0, False),
+        ("n4.1-gradient-aware-measured", {"fixed_050": 10.0, "grace": 2.0}, 40.0, False),
+        ("n4.3-gaba-beats-sweep", {"gaba": 2.0}, 30.0, True),
+        ("n4.3-gaba-beats-sweep", {"gaba": 8.0, "fixed_0002": 1.0}, 30.0, False),
+        ("n4.3-gaba-beats-sweep", {"gaba": 10.0}, 10.0, None),
+        ("n4.3-dynamic-beats-static-measured", DYNAMIC_LOW, 30.0, True),
+        ("n4.3-dynamic-beats-static-measured", dict.fromkeys(STATIC_METHODS, 2.0), 30.0, False),
+        ("n4.3-dynamic-beats-static-measured", {}, 0.1, False),
+        ("n4.3-dynamic-beats-static-measured", {}, 10.0, None),
+        ("n24.1-too-much-health-measured", {"fixed_050": 2.0}, 30.0, True),
+        ("n24.1-too-much-health-measured", SMALL_LOW, 30.0, False),
+        ("n24.1-too-much-health-measured", {"fixed_050": 2.0, "fixed_0002": 0.1}, 30.0, False),
+        ("n24.1-cliff", {"single_task": 40.0}, 8.0, True),
+        ("n24.1-cliff", dict.fromkeys(HEAVY, 8.0), 40.0, True),
+        ("n24.1-cliff", {"single_task": 16.0}, 8.0, False),
+        ("n24.1-cliff", {"single_task": 24.0}, 8.0, None),
+        ("n24.1-cliff", {"single_task": 8.0}, 40.0, False),
+        ("n24.1-cliff", {"single_task": 40.0, "amnl_090": 40.0}, 8.0, PARTLY),
+        ("n24.1-heavy-rul-near-single-measured", {}, 0.1, True),
+        ("n24.1-heavy-rul-near-single-measured", {"single_task": 30.0}, 2.0, False),
+        ("n24.1-heavy-rul-near-single-measured", {"single_task": 2.0}, 30.0, False),
+        ("n24.1-heavy-rul-near-single-measured", {"amnl_090": 30.0}, 0.1, PARTLY),
+        ("l9.1-scheme-tuned", {"fixed_legacy": 2.0}, 30.0, True),
+        ("l9.1-scheme-tuned", {"fixed_legacy": 8.0, "fixed_025": 1.0}, 30.0, False),
+    ],
+)
+def test_rules_about_which_error_is_lower(on_every_seed, claim, noise, others, holds):
+    """A noise of 0.1 is within the margin of another of 0.1."""
+    records = with_noise(on_every_seed, claim, noise, others)
+    assert rule_of(claim).holds(records) is holds
+    assert rule_of(claim).holds(records[: len(SEEDS) - 1]) is None
+
+
+def test_a_claim_about_the_books_subsets_holds_on_both(on_every_seed):
+    for claim, low in (
+        ("n4.3-gaba-beats-sweep", {"gaba": 2.0}),
+        ("n4.3-dynamic-beats-static-measured", DYNAMIC_LOW),
+        ("n24.1-too-much-health-measured", {"fixed_050": 2.0}),
+    ):
+        records = with_noise(on_every_seed, claim, low, 30.0)
+        swapped = with_noise(on_every_seed, claim, dict.fromkeys(low, 30.0), 2.0)
+        on_one = [r for r in records if r.config.subset == "FD002"]
+        on_other = [r for r in swapped if r.config.subset == "FD004"]
+        assert rule_of(claim).holds([*on_one, *on_other]) is False
+        assert rule_of(claim).holds(on_one) is None
 
 
 def test_keeping_pace_needs_every_method_on_both_subsets(on_every_seed):

@@ -26,6 +26,15 @@ def test_lower_is_shown_refuted_or_open(on_every_seed):
     assert found == {"dwa": True, "grace": False, "amnl": None, "pcgrad": None}
 
 
+def test_what_is_shown_to_differ_by_less_than_the_margin_is_not_lower(on_every_seed):
+    base = on_every_seed("gaba")
+    same = [
+        record.model_copy(update={"config": twin.config})
+        for record, twin in zip(base, on_every_seed("dwa"), strict=True)
+    ]
+    assert is_lower([*base, *same], "FD002", "gaba", ["dwa"]) == {"dwa": False}
+
+
 def test_a_tie_is_no_proof_of_keeping_pace(on_every_seed, make_record):
     base = on_every_seed("fixed_050", noise=10.0)
     tied = on_every_seed("gaba", noise=10.0)
