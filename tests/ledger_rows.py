@@ -19,3 +19,7 @@ ROW: Mapping[str, Any] = {
 def make_row(**changes: Any) -> dict[str, Any]:
     """Return a sound row of the ledger with some fields changed; ``...`` takes a field out."""
     return {key: value for key, value in (ROW | changes).items() if value is not ...}
+
+
+WAITING = {"expected": None, "waiting": "records", "needs": "records", "tier": "statistical"}
+"""What makes of a sound row one that waits for records."""

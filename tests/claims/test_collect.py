@@ -12,11 +12,10 @@ from rulbook.claims.collect import METADATA_KEY, Decided, claims_table, collect,
 from rulbook.claims.decision import Decision
 from rulbook.errors import RulbookError
 
-from ..ledger_rows import make_row
+from ..ledger_rows import WAITING, make_row
 
 CHAPTER = "06-equal-weights"
 UNDECIDABLE = {"expected": "undecidable", "reason": "so", "missing": "that"}
-WAITING = {"expected": None, "waiting": "records", "needs": "records", "tier": "statistical"}
 
 
 def decided(claim: str, verdict: str | None = "reproduced", chapter: str = CHAPTER) -> Decided:

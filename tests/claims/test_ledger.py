@@ -22,9 +22,7 @@ from rulbook.claims.ledger import (
 )
 from rulbook.errors import RulbookError, UsageError
 
-from ..ledger_rows import make_row
-
-WAITING = {"expected": None, "waiting": "records", "needs": "records", "tier": "statistical"}
+from ..ledger_rows import WAITING, make_row
 
 _ANYTHING = st.recursive(
     st.none()

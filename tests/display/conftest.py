@@ -1,23 +1,22 @@
 import re
-from collections.abc import Callable, Iterable
 from html import unescape
 
-import pytest
 from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from rulbook.studies.catalogue import SEEDS
-from rulbook.studies.evidence import Evidence
-from rulbook.studies.sweep import Status
-from rulbook.training import RunRecord
-
 from ..ledger_fixtures import make_claim, use_ledger, write_ledger
-from ..studies.conftest import epoch, make_record, on_every_seed
+from ..studies.conftest import epoch, make_evidence, make_record, on_every_seed
 
-__all__ = ["epoch", "make_claim", "make_record", "on_every_seed", "use_ledger", "write_ledger"]
-
-EvidenceMaker = Callable[..., Evidence]
+__all__ = [
+    "epoch",
+    "make_claim",
+    "make_evidence",
+    "make_record",
+    "on_every_seed",
+    "use_ledger",
+    "write_ledger",
+]
 
 
 def cells_of(html: HTML) -> list[list[str]]:
@@ -43,14 +42,3 @@ def contrast(first: str, second: str) -> float:
     """Return the contrast ratio of WCAG 2.2 of two colours, ``#rrggbb``."""
     low, high = sorted([_luminance(first), _luminance(second)])
     return (high + 0.05) / (low + 0.05)
-
-
-@pytest.fixture(scope="session")
-def make_evidence() -> EvidenceMaker:
-    """Return a maker of what is recorded of a study: these records, of 300 runs."""
-
-    def make(records: Iterable[RunRecord] = (), study: str = "core-a") -> Evidence:
-        records = tuple(records)
-        return Evidence(study, records, Status(len(records), 0, 300 - len(records)), (), SEEDS)
-
-    return make

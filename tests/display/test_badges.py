@@ -22,7 +22,7 @@ from rulbook.errors import RulbookError, UsageError
 from rulbook.publishing import recorded_values
 from rulbook.studies.conditions import training_condition
 
-from ..ledger_rows import make_row
+from ..ledger_rows import WAITING, make_row
 from .conftest import contrast
 
 UseLedger = Callable[..., Any]
@@ -31,7 +31,6 @@ CONTRADICTION = {
     "reason": "so",
     "other": {"where": "there", "statement": "It is 708.", "printed": "708"},
 }
-WAITING = {"expected": None, "waiting": "records", "needs": "records", "tier": "statistical"}
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -8,7 +8,9 @@ import pytest
 from rulbook import paths
 from rulbook.studies.catalogue import SEEDS, base_config
 from rulbook.studies.conditions import training_condition
+from rulbook.studies.evidence import Evidence
 from rulbook.studies.methods import method
+from rulbook.studies.sweep import Status
 from rulbook.training import EpochRecord, RunConfig, RunRecord
 from rulbook.training.record import (
     RulHealthMetrics,
@@ -25,9 +27,13 @@ COMMITTED = Path(__file__).parents[2] / "results" / "runs"
 
 BOOK_BATCH = dict(training_condition("book-batch").changes)
 
+WINDOW_SPLIT = dict(training_condition("window-split").changes)
+
 SGD = {**training_condition("sgd").changes, "learning_rate": 0.1}
 
 RecordMaker = Callable[..., RunRecord]
+
+EvidenceMaker = Callable[..., Evidence]
 
 
 def metrics(rmse: float) -> RulHealthMetrics:
@@ -101,6 +107,20 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(paths, "results", lambda: folder)
     monkeypatch.delenv(paths.RESULTS_VARIABLE, raising=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_evidence() -> EvidenceMaker:
+    """Return a maker of what is recorded of a study: by default, these records of 300 runs."""
+
+    def make(
+        records: Iterable[RunRecord] = (), study: str = "core-a", *, missing: int | None = None
+    ) -> Evidence:
+        records = tuple(records)
+        missing = 300 - len(records) if missing is None else missing
+        return Evidence(study, records, Status(len(records), 0, missing), (), SEEDS)
+
+    return make
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ import numpy as np
 from rulbook.studies.by_measure import CROSS_ENTROPY, measure_tables
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.comparison import comparison_table
-from rulbook.studies.conditions import training_condition
 from rulbook.studies.measures import MEASURES
 
-from .conftest import BOOK_BATCH, SGD, epoch
+from .conftest import BOOK_BATCH, SGD, WINDOW_SPLIT, epoch
 
 TRAINED = (epoch(12.0),)
 
@@ -52,8 +51,7 @@ def test_families_are_those_of_a_condition(on_every_seed):
 
 
 def test_what_cannot_have_an_outcome_is_left_out(on_every_seed):
-    leak = dict(training_condition("window-split").changes)
-    forensic = [*on_every_seed("fixed_050", **leak), *on_every_seed("amnl", **leak)]
+    forensic = [*on_every_seed("fixed_050", **WINDOW_SPLIT), *on_every_seed("amnl", **WINDOW_SPLIT)]
     too_long = {**SGD, "epochs": TRAINED * SGD["max_epochs"]}
     not_arrived = [*on_every_seed("fixed_050", **too_long), *on_every_seed("gaba", **too_long)]
     assert measure_tables({"window-split": forensic, "sgd": not_arrived}).empty

@@ -20,14 +20,13 @@ from rulbook.studies.comparison import (
 )
 from rulbook.studies.evidence import (
     METRICS,
-    Evidence,
     completed_runs,
     errors_by_engine,
     records_of,
     runs_table,
 )
 from rulbook.studies.printed_figures import mean_test_rmse
-from rulbook.studies.sweep import Status, runs_folder
+from rulbook.studies.sweep import runs_folder
 
 from .conftest import believable
 
@@ -279,8 +278,10 @@ def test_groups_are_compared_over_all_of_their_runs(some_records):
         compare_groups(other, "FD002", ["gaba"], ["dwa"])
 
 
-def test_evidence_gives_the_tables_of_its_records_and_a_copy_to_each_reader(some_records):
-    evidence = Evidence("core-a", tuple(some_records), Status(20, 0, 240), SEEDS, ())
+def test_evidence_gives_the_tables_of_its_records_and_a_copy_to_each_reader(
+    some_records, make_evidence
+):
+    evidence = make_evidence(some_records)
     first = estimates_of(evidence, "FD002")
     pd.testing.assert_frame_equal(first, estimates_table(some_records, "FD002"))
     first["rmse"] = 0.0
@@ -291,9 +292,9 @@ def test_evidence_gives_the_tables_of_its_records_and_a_copy_to_each_reader(some
     )
 
 
-def test_the_sweep_is_read_by_weight_with_the_single_task_at_one(make_record):
+def test_the_sweep_is_read_by_weight_with_the_single_task_at_one(make_record, make_evidence):
     records = [make_record(name) for name in ("single_task", "fixed_0002", "fixed_legacy", "gaba")]
-    evidence = Evidence("core-a", tuple(records), Status(4, 0, 256), (), (42,))
+    evidence = make_evidence(records)
     rows = estimates_by_rul_weight(evidence, "FD002")
     assert dict(rows["method"]) == {1.0: "single_task", 0.002: "fixed_0002"}
     assert estimates_by_rul_weight(evidence, "FD001").empty

@@ -15,14 +15,11 @@ from rulbook.studies.condition_rules import (
     decisions,
     rule_of,
 )
-from rulbook.studies.conditions import training_condition
 from rulbook.studies.equal_weight_rules import equal_weight_runs
 from rulbook.studies.holds import PARTLY, those_decided
 from rulbook.studies.tuning import last_validation, selected_validation
 
-from .conftest import BOOK_BATCH, SGD, epoch, validated
-
-WINDOW_SPLIT = dict(training_condition("window-split").changes)
+from .conftest import BOOK_BATCH, SGD, WINDOW_SPLIT, epoch, validated
 
 
 def test_every_rule_is_of_a_statistical_claim_of_the_ledger():

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from rulbook.studies.catalogue import SEEDS
-from rulbook.studies.evidence import Evidence
 from rulbook.studies.fixed_weights import (
     EARLY_EPOCH,
     FIRST_COURSE,
@@ -12,7 +11,6 @@ from rulbook.studies.fixed_weights import (
     courses_of,
 )
 from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name
-from rulbook.studies.sweep import Status
 
 from .conftest import epoch
 
@@ -79,27 +77,23 @@ def test_the_best_weight_waits_for_every_seed_of_every_weight(family):
     assert best_weights(records, "FD004") is None
 
 
-def long_study(records, missing=0):
-    return Evidence("long", tuple(records), Status(len(records), 0, missing), (), ())
-
-
 @pytest.fixture
 def recorded(make_record):
     epochs = tuple(epoch(rmse, [5.0, 7.0, 9.0]) for rmse in (40.0, 20.0))
     return [make_record(subset=subset, epochs=epochs) for subset in ("FD001", "FD002")]
 
 
-def test_a_course_has_a_row_an_epoch_and_waits_for_the_whole_study(recorded):
-    courses = courses_of(long_study(recorded))
+def test_a_course_has_a_row_an_epoch_and_waits_for_the_whole_study(recorded, make_evidence):
+    courses = courses_of(make_evidence(recorded, "long", missing=0))
     assert list(courses) == ["compact network, FD001", "compact network, FD002"]
     course = courses[FIRST_COURSE]
     assert course["progress"].tolist() == [50.0, 100.0]
     assert course["rul_loss"].tolist() == [1600.0, 400.0]
     assert course["norm_ratio"].tolist() == [7.0, 7.0]
     assert course["cosine"].tolist() == [0.25, 0.25]
-    assert courses_of(long_study(recorded, missing=1)) == {}
+    assert courses_of(make_evidence(recorded, "long", missing=1)) == {}
 
 
-def test_a_run_that_diverged_has_no_course(recorded, make_record):
+def test_a_run_that_diverged_has_no_course(recorded, make_record, make_evidence):
     diverged = make_record(subset="FD003", diverged=True)
-    assert len(courses_of(long_study([*recorded, diverged]))) == 2
+    assert len(courses_of(make_evidence([*recorded, diverged], "long", missing=0))) == 2

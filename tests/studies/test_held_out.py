@@ -8,7 +8,6 @@ from rulbook.data.prepare import Recipe
 from rulbook.display.figures.protocol import leak_courses
 from rulbook.display.readings import protocol as readings
 from rulbook.studies import study
-from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import records_under
 from rulbook.studies.methods import method_of
 from rulbook.studies.protocol_choices import (
@@ -19,14 +18,13 @@ from rulbook.studies.protocol_choices import (
     split_and_selection_table,
 )
 
-from .conftest import epoch
+from .conftest import WINDOW_SPLIT, epoch
 
-LEAK = dict(training_condition("window-split").changes)
 IN_PRINTED_ORDER = ("amnl", "amnl_060", "fixed_075", "amnl_090", "single_task")
 
 
 def leaky(make_record, name, *errors, subset="FD002", seed=42):
-    return make_record(name, subset, seed, epochs=tuple(map(epoch, errors)), **LEAK)
+    return make_record(name, subset, seed, epochs=tuple(map(epoch, errors)), **WINDOW_SPLIT)
 
 
 def test_courses_are_every_epoch_of_every_run(make_record):

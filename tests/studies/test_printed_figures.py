@@ -8,7 +8,6 @@ from rulbook.claims.verdict import figure_over_conditions
 from rulbook.studies import SEEDS
 from rulbook.studies.claim_rules import BOOK_SUBSETS
 from rulbook.studies.comparison import rmse_by_seed
-from rulbook.studies.evidence import Evidence
 from rulbook.studies.printed_figures import (
     errors_by_condition,
     gaba_last_rul_weight,
@@ -17,7 +16,6 @@ from rulbook.studies.printed_figures import (
     mean_test_rmse,
     median_ratios,
 )
-from rulbook.studies.sweep import Status
 from rulbook.training.record import summarise_gradients
 
 from .conftest import BOOK_BATCH, SGD, epoch, validated
@@ -88,13 +86,11 @@ def test_median_ratios_are_those_of_the_conditions_with_every_seed(on_every_seed
     }
 
 
-def test_seeds_are_averaged_before_subsets(make_record):
+def test_seeds_are_averaged_before_subsets(make_record, make_evidence):
     def run(subset, accuracy, seed=SEEDS[0]):
         return make_record(subset=subset, seed=seed, epochs=(validated(health_accuracy=accuracy),))
 
-    def study_of(*records, missing=0):
-        return Evidence("any", records, Status(len(records), 0, missing), (), ())
-
     evenly = run("FD001", 0.2), run("FD001", 0.44, seed=SEEDS[1])
-    assert health_accuracy_reached(study_of(*evenly, run("FD002", 0.44))) == pytest.approx(38.0)
-    assert health_accuracy_reached(study_of(*evenly, missing=1)) is None
+    both = make_evidence([*evenly, run("FD002", 0.44)], missing=0)
+    assert health_accuracy_reached(both) == pytest.approx(38.0)
+    assert health_accuracy_reached(make_evidence(evenly, missing=1)) is None

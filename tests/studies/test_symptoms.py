@@ -4,8 +4,6 @@ import pytest
 from rulbook.data.prepare import health_state
 from rulbook.metrics import recall_per_class
 from rulbook.studies.catalogue import SEEDS
-from rulbook.studies.evidence import Evidence
-from rulbook.studies.sweep import Status
 from rulbook.studies.symptoms import (
     RECALLS,
     confusion,
@@ -76,11 +74,6 @@ def test_probes_are_listed_for_runs_that_have_both(make_record):
     assert found.loc[0, ["balanced", "balanced_at_start"]].tolist() == [0.8, 0.5]
 
 
-def study_of(records):
-    records = tuple(records)
-    return Evidence("any", records, Status(len(records), 0, 0), (), ())
-
-
 @pytest.fixture
 def run(make_record):
     """Return a maker of runs under the protocol of which the last epoch is the selected one."""
@@ -92,17 +85,22 @@ def run(make_record):
     return make
 
 
-def test_the_protocol_stands_beside_the_other_optimisers_on_their_subset(run):
+def test_the_protocol_stands_beside_the_other_optimisers_on_their_subset(run, make_evidence):
     protocol = [run(subset, epoch(10.0)) for subset in ("FD001", "FD002")]
     sgd = run("FD002", epoch(10.0), optimiser="sgd")
-    runs = runs_by_optimiser(protocol, study_of([sgd]))
+    runs = runs_by_optimiser(protocol, make_evidence([sgd]))
     assert runs == {"adamw": [protocol[1]], "sgd": [sgd]}
 
 
-def test_runs_of_the_plain_sum_are_the_completed_ones_of_the_protocol(run, make_record):
+def test_runs_of_the_plain_sum_are_the_completed_ones_of_the_protocol(
+    run, make_record, make_evidence
+):
     first, second = run("FD001", epoch(1.0)), run("FD002", epoch(1.0))
     others = [make_record("gaba"), make_record(seed=123, diverged=True)]
-    assert plain_sum_runs(study_of([first, *others]), study_of([second])) == [first, second]
+    assert plain_sum_runs(make_evidence([first, *others]), make_evidence([second])) == [
+        first,
+        second,
+    ]
 
 
 def test_a_run_that_was_stopped_while_improving_has_its_best_epoch_last(run):

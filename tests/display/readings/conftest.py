@@ -5,7 +5,7 @@ import pytest
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.evidence import Evidence
 
-from ..conftest import EvidenceMaker, epoch
+from ...studies.conftest import EvidenceMaker, epoch
 
 
 @pytest.fixture

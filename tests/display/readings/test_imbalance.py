@@ -15,13 +15,13 @@ from ..conftest import epoch
 WAITING = Evidence("imbalance", (), Status(0, 0, 2), (), ())
 
 
-def complete(records, study="imbalance"):
-    records = tuple(records)
-    return Evidence(study, records, Status(len(records), 0, 0), (), SEEDS)
+@pytest.fixture
+def complete(make_evidence):
+    return lambda records, study="imbalance": make_evidence(records, study, missing=0)
 
 
 @pytest.fixture
-def every_step(make_record):
+def every_step(make_record, complete):
     ratios = [100.0, 300.0, 700.0]
     return complete(make_record(seed=seed, epochs=(epoch(12.0, ratios),)) for seed in SEEDS)
 
@@ -73,7 +73,7 @@ def test_starts_are_quoted_over_all_subsets():
         ({42, 123}, "2 of 5 initialisations, each on one subset at least, start"),
     ],
 )
-def test_initialisations_are_counted_once_over_subsets(make_record, shut, said):
+def test_initialisations_are_counted_once_over_subsets(make_record, shut, said, complete):
     runs = [
         make_record(
             "fixed_050", subset, seed, starts_dead=seed in dead, epochs=(epoch(12.0, [9.0]),)
@@ -99,7 +99,7 @@ def test_the_size_of_the_ratio_is_decided_on_fd001_where_it_was_trained(equal_we
     assert answers["n4.1-imbalance-wild"].conditions == {"protocol": True}
 
 
-def test_ratios_are_shown_by_training_network_and_length(make_record, equal_weights):
+def test_ratios_are_shown_by_training_network_and_length(make_record, equal_weights, complete):
     records = equal_weights(epoch(12.0, [500.0]), epoch(11.0, [500.0]))
     long = complete([make_record(epochs=(epoch(12.0, [500.0]),))], "long")
     html = readings.ratio_by_training_table(records, long).data
@@ -139,7 +139,7 @@ def test_the_cosine_decides_whether_the_tasks_disagree(equal_weights):
     assert decided["n12.4-tasks-disagree-cosine"].conditions == {"protocol": False}
 
 
-def test_growth_is_that_of_the_balancing_weight(make_record, equal_weights):
+def test_growth_is_that_of_the_balancing_weight(make_record, equal_weights, complete):
     epochs = tuple(epoch(12.0, [100.0 * min(number, 20)]) for number in range(1, 31))
     long = complete([make_record(epochs=epochs)], "long")
     records = equal_weights(*epochs)
