@@ -106,7 +106,7 @@ lock: $(STAMP)
 	  --python-platform x86_64-manylinux_2_28 --format pylock.toml --output-file _build/pylock.newest.toml
 	@$(BIN)/python -m rulbook.publishing.dependencies _build/pylock.newest.toml
 
-links: $(STAMP)
+links: book
 	@$(BIN)/jupyter-book build _build/staged --path-output _build/links --builder linkcheck
 
 doctor: $(STAMP)

@@ -1,10 +1,14 @@
 """What processes that start often do not import, because it takes long and they need it not."""
 
 import json
+import pkgutil
+import re
 import subprocess
 import sys
 
 import pytest
+
+from rulbook.paths import checkout
 
 ORDER = """
 import json, sys
@@ -23,3 +27,12 @@ def test_builders_of_pages_and_workers_of_sweeps_start_without_what_they_do_not_
     assert not building & {"torch", "sklearn", "scipy", "matplotlib", "lark"}
     assert "torch" in working
     assert not working & {"sklearn", "scipy", "matplotlib", "optuna"}
+
+
+def test_where_the_changelog_says_that_something_moved_it_is():
+    _, moved = (checkout() / "CHANGELOG.md").read_text(encoding="utf-8").split("### Moved\n")
+    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \|$", moved, re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`(rulbook[.\w]+)`", row)]
+    assert len(names) > 50
+    for name in names:
+        assert pkgutil.resolve_name(name) is not None

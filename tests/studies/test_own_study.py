@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 import threading
 from contextlib import suppress
@@ -239,6 +240,32 @@ def on_epoch(config, index, epoch):
     with open(NOTE, "a") as file:
         print(config.seed, index, epoch.validation.rmse, file=file)
 '''
+
+
+def blocks_of_the_page():
+    text = (paths.checkout() / "book" / "own-studies.md").read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_file_of_the_page_is_a_study():
+    configs = list(study_of(OwnCode("my_study.py", blocks_of_the_page()[0])).configs())
+    assert [(c.network, c.recipe.window, c.seed) for c in configs] == [
+        ("small", 30, 1),
+        ("small", 50, 1),
+        ("small", 30, 2),
+        ("small", 50, 2),
+    ]
+
+
+@pytest.mark.slow
+def test_the_page_trains_from_python(real_data, capsys):
+    (block,) = [block for block in blocks_of_the_page() if "train_network(\n" in block]
+    session: dict = {}
+    exec(compile(block, "own-studies.md", "exec"), session)
+    record = session["trained"].record
+    printed = [float(line) for line in capsys.readouterr().out.splitlines()]
+    assert printed == [epoch.validation.rmse for epoch in record.epochs]
+    assert len(printed) == record.config.max_epochs
 
 
 @pytest.mark.slow

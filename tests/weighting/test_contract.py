@@ -92,8 +92,11 @@ def test_the_geometry_is_that_of_the_unweighted_losses(name, network):
     assert info.geometry.tolist() == pytest.approx(measured_geometry(network).tolist(), rel=1e-12)
 
 
+@pytest.mark.parametrize("frozen", [None, 0, 2])
 @pytest.mark.parametrize("name", WEIGHTED_SUMS)
-def test_the_books_way_gives_the_same_weights_and_gradients(name, network):
+def test_the_books_way_gives_the_same_weights_and_gradients(name, frozen, network):
+    if frozen is not None:
+        network.trunk[frozen].requires_grad_(False)
     loss, other = warmed_up(name), warmed_up(name)
     for _ in range(4):
         info = network.step(loss)

@@ -57,6 +57,16 @@ def test_shares_approach_what_a_zero_gets():
     assert near.tolist() == pytest.approx([1.0, 0.0], abs=1e-15)
 
 
+def test_before_a_step_of_training_a_running_average_is_the_losses_themselves():
+    method = LegacyAMNLLoss("ema").eval()
+    rul, health = leaves((300.0, 0.05))
+    assert method(rul, health).item() == pytest.approx(1.0)
+    assert method.step_count == 0
+    method.train()
+    assert method(rul, health).item() == pytest.approx(1.0)
+    assert method.eval()(2 * rul, health).item() == pytest.approx(1.5)
+
+
 def test_the_books_demo():
     """§4.3: weights 0.060 and 0.940, total 1.504 to the printed digits."""
     loss = InverseMagnitudeLoss()

@@ -3,8 +3,10 @@
 import re
 
 import pytest
+import torch
 
 from rulbook.paths import checkout
+from rulbook.weighting import registry
 
 PAGE = "in-your-own-project"
 
@@ -18,7 +20,8 @@ def blocks():
 @pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.. is deprecated:FutureWarning")
 @pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers")
 @pytest.mark.slow
-def test_every_block_runs_after_those_before_it(capsys):
+def test_every_block_runs_after_those_before_it(capsys, monkeypatch):
+    monkeypatch.setattr(registry, "_OWN", {})
     session: dict = {}
     found = blocks()
     assert len(found) >= 8
@@ -31,6 +34,10 @@ def test_every_block_runs_after_those_before_it(capsys):
     assert sum(session["records"][-1][f"{task}_weight"] for task in session["heads"]) == (
         pytest.approx(3.0)
     )
+    losses = torch.tensor([300.0, 0.7, 0.2], requires_grad=True)
+    product = session["product"]
+    (gradient,) = torch.autograd.grad(product(*losses), losses)
+    assert gradient.tolist() == pytest.approx(list(product.get_weights().values()))
 
 
 def test_the_page_is_in_the_table_of_contents():

@@ -42,7 +42,7 @@ _NARROWER = replace(
 
 
 def seeds_from(first: int, count: int = len(SEEDS)) -> tuple[int, ...]:
-    """Return so many different seeds: the first one, and then the source's, at most five more."""
+    """Return ``count`` distinct seeds, or as many as there are: ``first``, then the source's."""
     return (first, *(seed for seed in SEEDS if seed != first))[:count]
 
 

@@ -151,7 +151,7 @@ def gradients_differ_tenfold(records: Records, subset: str) -> Holds:
 
 
 def balancing_weight_quadruples(records: Records, subset: str) -> Holds:
-    """Return whether the weight that balances the gradients is four times its value in time.
+    """Return whether the weight that balances the gradients has grown fourfold by epoch 30.
 
     The source does not say since when. Both readings are taken: since the first epoch, and since
     the last one of the warm-up, from when on the residual decays, which is the source's reason. One

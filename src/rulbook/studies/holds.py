@@ -71,6 +71,6 @@ def decided_in_each(parts: Iterable[Holds]) -> Holds:
 
 
 def opposite(part: Holds) -> Holds:
-    """Return whether a part does not hold; what holds in part does not hold in part."""
+    """Return whether a part does not hold; ``PARTLY`` stays ``PARTLY``, and open stays open."""
     answer = as_holds(part)
     return not answer if isinstance(answer, bool) else answer

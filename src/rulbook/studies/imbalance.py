@@ -247,10 +247,16 @@ def typical_cosine(records: Iterable[RunRecord]) -> float:
 def required_weight_growth(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Return by what factor the weight that balances has grown since the first epoch.
 
+    Args:
+        records: at most one run on each subset.
+
     Returns:
         One column a subset, indexed by epoch; a health loss weighted by the gradient ratio has a
         gradient as long as that of the RUL loss, so the weight that balances grows as the median
         ratio of an epoch does.
+
+    Raises:
+        ValueError: a subset has two runs.
 
     """
     epochs = gradients_by_epoch(records)
@@ -259,7 +265,7 @@ def required_weight_growth(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 
 def last_median_ratio(records: Iterable[RunRecord], subset: str) -> float:
-    """Return the median ratio of the last epoch on ``subset``; NaN without a record."""
+    """Return the median ratio of the last epoch of the one run on ``subset``; NaN without one."""
     epochs = gradients_by_epoch(r for r in records if r.config.subset == subset)
     return math.nan if epochs.empty else float(epochs["ratio_50"].iloc[-1])
 

@@ -18,7 +18,7 @@ EXPERIMENTS = 335
 """How many experiments the programme is taken to have; the five sections print no count."""
 
 EPOCHS = 190
-"""How long one of them trains: the one length that the source prints, of at most 500 (§22.4)."""
+"""How long one of them trains: as the one run whose length is printed, of at most 500 (§22.4)."""
 
 MINUTES_ON_A_GPU = 30.0
 """What the source prints for one of them on one A100 (§22.4)."""

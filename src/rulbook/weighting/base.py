@@ -111,7 +111,9 @@ class BaseMTLLoss(nn.Module, ABC):
     def get_weights(self) -> dict[str, float]:
         """Return the current weights as ``{"rul_weight": …, "health_weight": …}``.
 
-        They are the weights of the last step, NaN before the first one where they depend on it.
+        They are the weights of the last step, NaN before the first one where they depend on it. A
+        method that trains under the weights of before a step and then moves them gives the moved
+        ones.
         """
 
     @abstractmethod
@@ -408,8 +410,9 @@ class GradientWeightedLoss(GradientBasedLoss):
     ``torch.autograd.grad(retain_graph=True)`` and leaves one more pass to the caller; it gives the
     same weights and the same gradients as ``backward``. Where nothing is to be trained (in
     evaluation mode, under ``torch.no_grad()``, with losses that have no graph) ``forward`` measures
-    nothing, moves no state, and combines under the weights of the last step; so does ``backward``
-    in evaluation mode.
+    nothing, moves no state, and combines under the weights of the last step. In evaluation mode
+    ``backward`` still measures, for its report, but moves no state and combines under those weights
+    too.
     """
 
     @abstractmethod
@@ -440,7 +443,8 @@ class GradientWeightedLoss(GradientBasedLoss):
                 f"method.backward({given}, shared_params=…, task_params=…), or "
                 f"method({given}, shared_params=…).backward()."
             )
-        shared = _listed("shared_params", kwargs["shared_params"])
+        listed = _listed("shared_params", kwargs["shared_params"])
+        shared = [parameter for parameter in listed if parameter.requires_grad]
         _check_once([[id(p) for p in shared]])
         detached = mean_over_processes([loss.detach() for loss in values])
         self._check_losses(torch.stack(detached))

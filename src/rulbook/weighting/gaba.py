@@ -100,11 +100,10 @@ class GABALoss(GradientWeightedLoss):
     Args:
         beta: decay of the average, 0.99; ``None`` or 0 switches smoothing off.
         warmup_steps: 100; ``None`` or 0 switches warm-up off.
-        min_weight: floor, 0.05; ``None`` or 0 switches it off. Without all three the trunk's
-            update direction is that of IMTL-G.
-
-        tasks: names of the K tasks; the source's fourth setting, ``n_tasks``, is their number. At
-            three or more the floor must be below 1/K, and step 1 no longer makes the weighted
+        min_weight: floor, 0.05; ``None`` or 0 switches it off. At two tasks, without all three,
+            the trunk's update direction is that of IMTL-G.
+        tasks: names of the K tasks; the source's fourth setting, ``n_tasks``, is their number. The
+            floor may be at most 1/K. At three tasks or more step 1 no longer makes the weighted
             norms equal (see ``complement_weights``).
 
     State: buffers ``ema_weights`` (K,) and ``step_count``.

@@ -73,7 +73,8 @@ class GradNormLoss(GradientWeightedLoss):
       step, by up to K times the rate. ``descent="proximal"`` takes the implicit step in place of
       the explicit one: the same move, which ends at :math:`t_k/g_k` where it would pass it.
       ``descent="adam"`` is what Chen et al. ran: Adam with their rate on the gradient as written,
-      and the network trained under the weights of before the step.
+      and the network trained under the weights of before the step; ``get_weights`` then gives
+      those of the next one.
     * ``weight_lr = 0.025`` is the paper's rate, there for Adam; neither edition's visible text
       gives one.
     * :math:`L_k(0)`: the loss of the first batch seen, as in the paper, which for cross-entropy

@@ -169,7 +169,7 @@ class LegacyAMNLLoss(_LossWeightedLoss):
     At K tasks each part has the share 1/K.
 
     State: ``ema_losses`` (K,) and ``step_count``, buffers of the ``"ema"`` form. They move in
-    training mode only.
+    training mode only; before the first step of training the losses are divided by themselves.
 
     >>> LegacyAMNLLoss()(torch.tensor(300.0), torch.tensor(0.05))
     tensor(1.)
@@ -216,6 +216,7 @@ class LegacyAMNLLoss(_LossWeightedLoss):
         # 1 - beta^t without cancellation, in the precision of the average.
         steps = self.step_count.to(self.ema_losses)
         averages = self.ema_losses / -torch.expm1(steps * math.log(self.beta))
+        averages = averages.where(steps > 0, losses.to(averages))
         # An average over many zeros is so small that its weight would blow up what rounding leaves.
         return averages.where(losses != 0, 0.0)
 

@@ -17,7 +17,8 @@ class WeightingMethod:
         title: name in prose and tables.
         build: constructor; its keyword arguments are the options of ``get_loss``.
         formula: the trunk weights in LaTeX, without dollar signs; :math:`g_k` is the norm of the
-            gradient of :math:`L_k` on the shared parameters, :math:`c` their cosine.
+            gradient of :math:`L_k` on the shared parameters, :math:`c` their cosine. Of surgery
+            methods it is the form at two tasks.
         source: section of the source, or paper.
         needs: what the weights are computed from at a step.
         weight_sum: what the trunk weights add up to at two tasks.

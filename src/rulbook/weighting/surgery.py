@@ -231,10 +231,11 @@ def upgrad(*, tasks: Sequence[str] = TASKS, clip_apart: float | None = None) -> 
 
 
 def pcgrad(*, tasks: Sequence[str] = TASKS, clip_apart: float | None = None) -> SurgeryLoss:
-    """Return PCGrad: each gradient loses its part against the others (Yu et al. 2020).
+    """Return PCGrad: gradients lose what conflicts with the others, and add up (Yu et al. 2020).
 
-    At three tasks or more the order of the others matters and is drawn at random at every step,
-    from PyTorch's global generator, as in TorchJD.
+    Each is projected on the normal plane of every other one that it conflicts with, in turn. At
+    three tasks or more the order of the others matters and is drawn at random at every step, from
+    PyTorch's global generator, as in TorchJD.
     """
     with torchjd_for("PCGrad"):
         from torchjd.aggregation import PCGrad
@@ -280,7 +281,11 @@ def mgda(*, tasks: Sequence[str] = TASKS, clip_apart: float | None = None) -> Su
 
 
 def imtl_g(*, tasks: Sequence[str] = TASKS, clip_apart: float | None = None) -> SurgeryLoss:
-    """Return IMTL-G: equal projections on every task gradient (Liu et al. 2021)."""
+    r"""Return IMTL-G: a sum that projects equally on every task gradient (Liu et al. 2021).
+
+    With the norms :math:`g` and the gradients as the rows of :math:`J`, the weights are
+    proportional to :math:`(JJ^\top)^{-1} g` and add up to 1; at two tasks that is :math:`1/g_k`.
+    """
     with torchjd_for("IMTL-G"):
         from torchjd.aggregation import IMTLG
 

@@ -31,7 +31,7 @@ class UncertaintyLoss(BaseMTLLoss):
     The log-variances learn at the network's rate unless ``log_var_lr`` says otherwise. At a rate
     of 0.001 they move by about 0.001 a step under Adam, and :math:`s_{rul}` has some way to go: the
     minimum is at :math:`s_k = \log L_k`, which is 5.5 at a loss of 250. After 900 steps of that
-    loss the RUL weight is still 100 times the minimum's; at 0.1 it is within 3 %, and at 0.02
+    loss the RUL weight is still 120 times the minimum's; at 0.1 it is within 3 %, and at 0.02
     nearly 4 times, since Adam remembers the large gradients of the start.
 
     Args:
