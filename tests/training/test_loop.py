@@ -1,5 +1,7 @@
+import copy
 import dataclasses
 import math
+from itertools import chain, repeat
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from rulbook.training import loop, train
 from rulbook.training.auxiliary import auxiliary_labels
 from rulbook.training.baselines import fit_baseline
 from rulbook.training.evaluation import Evaluator
-from rulbook.training.loop import average_decay, watch_first_steps
+from rulbook.training.loop import average_decay, train_network, watch_first_steps
 from rulbook.weighting.registry import get_loss
 
 RECORDED = {"wall_seconds", "source_digest", "versions"}
@@ -18,6 +20,23 @@ RECORDED = {"wall_seconds", "source_digest", "versions"}
 
 def numbers(record):
     return record.model_dump(exclude=RECORDED)
+
+
+@pytest.fixture
+def scripted(trained, monkeypatch):
+    """Let validations find these RMSEs, and then the last again; return the weights they are of."""
+
+    def script(*errors):
+        weights, left = [], chain(errors, repeat(errors[-1]))
+
+        def evaluate(_, model, __):
+            weights.append(copy.deepcopy(model.state_dict()))
+            return trained.epochs[0].validation.model_copy(update={"rmse": next(left)})
+
+        monkeypatch.setattr(Evaluator, "evaluate", evaluate)
+        return weights
+
+    return script
 
 
 def test_a_batch_that_the_training_windows_do_not_fill_is_refused(simulated, short_run):
@@ -104,17 +123,73 @@ def test_test_engines_do_not_influence_training(simulated, short_run, trained):
     assert trained.test != after.test
 
 
-@pytest.mark.slow
-def test_the_lowest_validation_rmse_is_selected(simulated, short_run):
-    record = train(short_run.with_changes(max_epochs=4), simulated)
-    found = [epoch.validation.rmse for epoch in record.epochs]
-    assert record.selected_epoch == int(np.argmin(found))
+def test_the_averaged_weights_of_the_lowest_validation_rmse_are_selected(
+    simulated, short_run, scripted
+):
+    weights = scripted(3.0, 1.0, 2.0)
+    config = short_run.with_changes(max_epochs=3)
+    found = train_network(config, simulated)
+    assert found.record.selected_epoch == 1
+    selected = found.network.state_dict()
+    alike = [all(torch.equal(w[name], selected[name]) for name in selected) for w in weights]
+    assert alike == [False, True, False, False]
+    evaluator = Evaluator(config, torch.device("cpu"))
+    predicted, _ = evaluator.predict(found.network, simulated.test)
+    assert found.record.test.predicted_rul == predicted.tolist()
+    assert found.record.probe == evaluator.probe(found.network, simulated)
 
 
-def test_patience_ends_a_run_that_gets_no_better(simulated, short_run):
-    still = short_run.with_changes(learning_rate=0.0, max_epochs=9, patience=2, batches_per_epoch=1)
-    record = train(still, simulated)
-    assert len(record.epochs) < 9
+@pytest.mark.parametrize("patience", [1, 2, 5])
+def test_patience_ends_a_run_that_gets_no_better(simulated, short_run, scripted, patience):
+    scripted(3.0, 1.0)
+    record = train(
+        short_run.with_changes(max_epochs=9, patience=patience, batches_per_epoch=1), simulated
+    )
+    assert record.selected_epoch == 1
+    assert len(record.epochs) == record.selected_epoch + 1 + patience
+
+
+@pytest.mark.parametrize("let_pass", [0, 1, 2])
+def test_the_rate_is_halved_where_more_epochs_get_no_better_than_are_let_pass(
+    simulated, short_run, scripted, let_pass
+):
+    scripted(3.0, 2.0)
+    config = short_run.with_changes(
+        max_epochs=8, patience=None, batches_per_epoch=1, warm_up=0.0, plateau_patience=let_pass
+    )
+    rates = [epoch.learning_rate for epoch in train(config, simulated).epochs]
+    no_better = [0, 0, 0, 1, 2, 3, 4, 5]
+    halvings = [epochs // (let_pass + 1) for epochs in no_better]
+    assert rates == pytest.approx([config.learning_rate / 2**n for n in halvings])
+
+
+def test_epochs_of_the_warm_up_are_no_plateau(simulated, short_run, scripted):
+    scripted(2.0)
+    config = short_run.with_changes(
+        max_epochs=8, patience=None, batches_per_epoch=1, warm_up=0.5, plateau_patience=0
+    )
+    rates = [epoch.learning_rate for epoch in train(config, simulated).epochs]
+    shares = [1 / 4, 2 / 4, 3 / 4, 1, 1, 1 / 2, 1 / 4, 1 / 8]
+    assert rates == pytest.approx([config.learning_rate * share for share in shares])
+
+
+def test_the_clipped_share_is_that_of_the_steps_with_a_longer_gradient(
+    simulated, short_run, monkeypatch
+):
+    clip, lengths = torch.nn.utils.clip_grad_norm_, []
+
+    def measured(*given):
+        lengths.append(clip(*given))
+        return lengths[-1]
+
+    def share(clip_norm):
+        still = short_run.with_changes(learning_rate=0.0, max_epochs=1, clip_norm=clip_norm)
+        return train(still, simulated).epochs[0].clipped_share
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", measured)
+    assert [share(norm) for norm in (None, 1e12, 1e-12)] == [0.0, 0.0, 1.0]
+    between = float(torch.stack(lengths[-10:]).quantile(0.75))
+    assert share(between) == 0.3
 
 
 def test_a_loss_that_explodes_is_recorded_as_diverged_and_not_raised(simulated, short_run):
@@ -149,8 +224,11 @@ def test_scaled_targets_change_the_gradient_but_not_the_unit_of_the_metrics(
 
 def test_zero_learning_rate_measures_the_network_where_it_starts(simulated, short_run):
     still = short_run.with_changes(learning_rate=0.0, max_epochs=1)
-    record = train(still, simulated)
-    assert record.epochs[0].gradients.steps == still.batches_per_epoch
+    found = train_network(still, simulated)
+    _, start = watch_first_steps(short_run, simulated, 0)
+    for after, before in zip(found.network.parameters(), start.parameters(), strict=True):
+        assert torch.equal(after, before)
+    assert found.record.epochs[0].gradients.steps == still.batches_per_epoch
 
 
 @pytest.mark.parametrize("every", [1, 4])
@@ -206,6 +284,8 @@ class TestAuxiliaryLabels:
         labels = auxiliary_labels("serial_number", simulated.train, 0)
         for unit in np.unique(simulated.train.unit):
             assert len(np.unique(labels[simulated.train.unit == unit])) == 1
+        assert np.unique(labels).tolist() == [0, 1, 2]
+        assert (labels != auxiliary_labels("serial_number", simulated.train, 1)).any()
 
 
 @pytest.mark.slow
