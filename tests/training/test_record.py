@@ -17,6 +17,8 @@ from rulbook.training.record import (
 )
 from rulbook.weighting.fixed import FixedWeightLoss
 
+from ..studies.conftest import committed_record
+
 
 @pytest.fixture(scope="module")
 def record(trained):
@@ -203,6 +205,17 @@ def test_predictions_that_are_not_of_the_watched_epoch_are_refused(simulated, sh
     read_record(file)
     file.write_text(_spoilt(file.read_text(), "test", "predicted_rul", 0, value=124.5))
     with pytest.raises(RulbookError, match="other predictions than the RMSE of epoch"):
+        read_record(file)
+
+
+@pytest.mark.parametrize("field", ["unit", "true_rul"])
+def test_other_test_engines_than_those_of_the_real_files_are_refused(tmp_path, field):
+    record = committed_record("FD001")
+    file = record.write(tmp_path)
+    read_record(file)
+    another = getattr(record.test, field)[0] + 1000
+    file.write_text(_spoilt(file.read_text(), "test", field, 0, value=another))
+    with pytest.raises(RulbookError, match="other test engines or other true RUL than FD001"):
         read_record(file)
 
 
