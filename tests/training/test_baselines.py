@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -16,12 +18,13 @@ def prepared():
 
 def test_window_statistics_are_those_of_numpy(prepared):
     windows = prepared.test
-    features = prepared.n_features
     found = window_statistics(windows)
-    assert found.shape == (len(windows), 4 * features)
-    line = np.polyfit(np.arange(windows.x.shape[1]), windows.x[3].astype(float), 1)
-    np.testing.assert_allclose(found[3, -features:], line[0], atol=1e-5)
-    np.testing.assert_allclose(found[3, :features], windows.x[3].mean(0), atol=1e-6)
+    assert found.shape == (len(windows), 4 * prepared.n_features)
+    x = windows.x[3].astype(float)
+    slope, _ = np.polyfit(np.arange(len(x)), x, 1)
+    np.testing.assert_allclose(
+        found[3], np.concatenate([x.mean(0), x.std(0), x[-1], slope]), atol=1e-5
+    )
 
 
 @pytest.mark.slow
@@ -41,3 +44,12 @@ def test_boosting_is_scored_on_the_validation_engines(prepared):
     mean = np.full(len(prepared.validation.rul), prepared.train.rul.mean())
     assert 0 < found < rmse(mean, prepared.validation.rul)
     assert boosting_validation_rmse(prepared) == found
+    # Of errors moved both ways by c, the mean squares add up to twice that of the errors and c².
+    moved = [boosting_validation_rmse(_validated_on(prepared, shift)) for shift in (-30.0, 30.0)]
+    assert np.square(moved).sum() == pytest.approx(2 * (found**2 + 30.0**2), rel=1e-5)
+
+
+def _validated_on(prepared, shift):
+    """Return the same data with another RUL, by ``shift`` cycles, of the validation windows."""
+    moved = dataclasses.replace(prepared.validation, rul=prepared.validation.rul + shift)
+    return dataclasses.replace(prepared, validation=moved)
