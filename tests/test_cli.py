@@ -421,7 +421,7 @@ def test_a_relative_folder_of_records_means_the_same_everywhere(run, monkeypatch
     assert paths.own_results() == tmp_path / "mine"
 
 
-def test_an_unforeseen_error_with_no_room_for_a_report_shows_it(run, monkeypatch, tmp_path):
+def test_an_unforeseen_error_with_no_room_for_a_report_shows_it(monkeypatch, capsys, tmp_path):
     def broken(**_):
         raise ZeroDivisionError("a bug")
 
@@ -431,6 +431,9 @@ def test_an_unforeseen_error_with_no_room_for_a_report_shows_it(run, monkeypatch
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert end.value.code == 1
+    said = capsys.readouterr().err
+    assert "(ZeroDivisionError: a bug); please report it with this:\nTraceback" in said
+    assert "raise ZeroDivisionError" in said
 
 
 def test_pair_check_names_what_is_out_of_step(run, checkout):
