@@ -444,6 +444,26 @@ def test_pair_check_names_what_is_out_of_step(run, checkout):
     assert not checkout.notebooks.exists()
 
 
+def test_a_build_ends_with_1_where_ledger_and_chapters_do_not_agree(
+    run, checkout, monkeypatch, no_real_data
+):
+    from rulbook.publishing import execute, site
+
+    faults = []
+    outcome = execute.Outcome(executed=("01-a",), up_to_date=())
+    monkeypatch.setattr(execute, "execute", lambda *_, **__: outcome)
+    monkeypatch.setattr(site, "build_site", lambda _: True)
+    monkeypatch.setattr(site, "claim_faults", lambda _: faults)
+    said = (
+        "1 chapter executed, 0 chapters up to date.\n"
+        f"The pages were built. Open this file in a browser:\n{checkout.index.as_uri()}\n"
+    )
+    assert run("build") == (0, said, "")
+    faults += ["row-1 is refuted.", "row-2 was not checked."]
+    told = "Error: Ledger and chapters do not agree:\nrow-1 is refuted.\nrow-2 was not checked.\n"
+    assert run("build") == (1, said, told)
+
+
 def test_figures_lists_those_of_the_chapters_and_of_the_front_page(
     run, checkout, monkeypatch, no_real_data, tmp_path
 ):
@@ -604,10 +624,37 @@ def test_sweep_status_counts_and_runs_nothing(run, monkeypatch):
     from rulbook.studies import sweep
 
     monkeypatch.setattr(sweep, "sweep", lambda *_, **__: pytest.fail("a run was started"))
-    code, out, _ = run("sweep", "core-a", "--status")
+    monkeypatch.setattr(sweep, "status", lambda _: sweep.Status(1, 2, 3))
+    said = "core-a: 1 of 6 runs done, 2 failed, 3 missing.\n"
+    assert run("sweep", "core-a", "--status") == (0, said, "")
+    assert run("sweep", "core-a", "--status", "--retry-failed") == (0, said, "")
+
+
+@pytest.mark.parametrize("missing", [0, 3])
+def test_runs_that_failed_end_a_sweep_with_1_and_are_tried_again_when_asked_for(
+    run, monkeypatch, missing
+):
+    from rulbook.studies import sweep
+
+    found = [sweep.Status(1, 2, missing)]
+
+    def train(_, *, retry_failed, **__):
+        failed = 0 if retry_failed else found[-1].failed
+        found.append(sweep.Status(found[-1].total - failed, failed, 0))
+
+    monkeypatch.setattr(sweep, "status", lambda _: found[-1])
+    monkeypatch.setattr(sweep, "sweep", train)
+    code, out, err = run("sweep", "core-a")
+    assert code == 1
+    assert len(found) == 1 + (missing > 0)
+    assert f"core-a: {1 + missing} of {3 + missing} runs done, 2 failed, 0 missing.\n" in out
+    assert err.endswith(
+        f"Error: 2 runs failed at every try: the reasons are in '{sweep.failures_folder()}'; "
+        "try them again with --retry-failed.\n"
+    )
+    code, out, _ = run("sweep", "core-a", "--retry-failed")
     assert code == 0
-    assert "core-a: " in out
-    assert "missing" in out
+    assert f"core-a: {3 + missing} of {3 + missing} runs done, 0 failed, 0 missing.\n" in out
 
 
 def test_sweep_goes_on_with_the_runs_that_a_study_knows_by_its_records(run, monkeypatch):
