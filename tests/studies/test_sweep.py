@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -200,20 +201,26 @@ def test_the_lock_of_a_process_that_is_gone_counts_for_nothing(results):
     assert not lock.exists()
 
 
-def _sweep_in_another_process(results, number, jobs, seconds, note):
-    """Start a sweep whose runs leave their process id in ``note``."""
+def _sweep_in_another_process(results, number, jobs, action, note):
+    """Start a sweep whose runs leave their process id in ``note``, then do ``action``."""
     program = f"""
         import os, time
+        from collections import Counter
         from pathlib import Path
         from rulbook import paths
         from rulbook.studies.catalogue import base_config
         from rulbook.studies.sweep import sweep
         from rulbook.training import RunRecord
         paths.results = lambda: Path({str(results)!r})
+        note = {str(note)!r}
+        deadline = time.monotonic() + 60
+        def keeps_up():
+            ran = Counter(line.split()[0] for line in open(note))
+            return len(ran) == 2 and min(ran.values()) >= ran[str(os.getpid())]
         def run(config):
-            with open({str(note)!r}, "a") as file:
+            with open(note, "a") as file:
                 print(os.getpid(), config.seed, file=file)
-            time.sleep({seconds})
+            {action}
             return RunRecord(config=config, status="diverged", message="It is made up.",
                              wall_seconds=0.0, device="cpu",
                              versions={{}}, source_digest="")
@@ -224,12 +231,15 @@ def _sweep_in_another_process(results, number, jobs, seconds, note):
 
 @pytest.mark.slow
 def test_two_sweeps_on_one_folder_share_the_work(results, tmp_path):
+    """A run ends when the other sweep has begun as many."""
     note = tmp_path / "note"
+    keep_step = "while not keeps_up() and time.monotonic() < deadline: time.sleep(0.02)"
     with at_most(120):
-        sweeps = [_sweep_in_another_process(results, 6, 1, 2.0, note) for _ in range(2)]
+        sweeps = [_sweep_in_another_process(results, 6, 1, keep_step, note) for _ in range(2)]
         assert [process.wait() for process in sweeps] == [0, 0]
-    ran = [line.split() for line in note.read_text().splitlines()]
-    assert sorted(int(seed) for _, seed in ran) == list(range(6))
+    ran = [[int(word) for word in line.split()] for line in note.read_text().splitlines()]
+    assert sorted(seed for _, seed in ran) == list(range(6))
+    assert Counter(process for process, _ in ran) == {process.pid: 3 for process in sweeps}
     assert status(configs(6)).done == 6
     assert not (results / ".locks").exists()
 
@@ -237,7 +247,7 @@ def test_two_sweeps_on_one_folder_share_the_work(results, tmp_path):
 @pytest.mark.slow
 def test_workers_end_with_a_parent_that_was_killed(results, tmp_path):
     note = tmp_path / "note"
-    process = _sweep_in_another_process(results, 4, 2, 60.0, note)
+    process = _sweep_in_another_process(results, 4, 2, "time.sleep(60)", note)
     wait_until(lambda: note.exists() and len(note.read_text().splitlines()) == 2)
     process.kill()
     process.wait()
