@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -21,6 +20,7 @@ from rulbook.publishing import conditions, kernels, stamps
 from rulbook.publishing.chapters import choose
 from rulbook.publishing.execute import Outcome, Parameters, execute, figures_saved
 
+from ..studies.sweeping import wait_until
 from .conftest import FRONT_MATTER
 
 SIMULATED = Parameters(data="simulated", device="cpu", seed=7)
@@ -202,18 +202,11 @@ def test_an_interrupted_run_ends_at_once_and_leaves_no_process(layout, write, tm
     script = tmp_path / "run.py"
     script.write_text(program)
     with subprocess.Popen([sys.executable, script], stderr=subprocess.DEVNULL) as run:
-        _wait_for(started.is_file, 120)
+        wait_until(started.is_file, 120)
         run.send_signal(signal.SIGINT)
         run.wait(timeout=20)
-    _wait_for(lambda: not _processes_of(layout.root), 20)
+    wait_until(lambda: not _processes_of(layout.root), 20)
     assert not (layout.executed / "01-a.ipynb").exists()
-
-
-def _wait_for(condition, seconds):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.mark.slow
@@ -236,7 +229,7 @@ def test_a_second_build_of_a_checkout_waits_for_the_first(layout, tmp_path):
         return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     with start("first") as first:
-        _wait_for(log.is_file, 60)
+        wait_until(log.is_file, 60)
         with start("second") as second:
             said = second.communicate(timeout=60)[1]
     assert first.returncode == second.returncode == 0
