@@ -91,6 +91,15 @@ def measured_step(sample: Pair, losses: Tensor) -> MeasuredStep:
     return MeasuredStep(gradients, geometry(*gradients), losses)
 
 
+def last_layer_norms(sample: Pair) -> Tensor:
+    """Return the norms of both gradients on the last shared layer, (2,).
+
+    The last of the shapes with more than one dimension stands for it.
+    """
+    layers = (next(g for g in reversed(task) if g.ndim > 1) for task in (sample.rul, sample.health))
+    return torch.stack([torch.linalg.vector_norm(layer) for layer in layers])
+
+
 @pytest.fixture
 def network() -> TinyNetwork:
     return TinyNetwork.build()

@@ -7,7 +7,7 @@ from rulbook.errors import UsageError
 from rulbook.weighting.gradnorm import GradNormLoss, gradnorm_targets
 
 from ..gradient_samples import pair, pairs
-from .conftest import measured_step, tensor
+from .conftest import last_layer_norms, measured_step, tensor
 
 EDITIONS = ("new", "legacy", "original")
 EVERY_EDITION = pytest.mark.parametrize("edition", EDITIONS)
@@ -21,10 +21,7 @@ def norms_of(loss, sample):
     """Return the two norms that an edition looks at."""
     if loss.edition == "new":
         return [sample.norm_rul, sample.norm_health]
-    # The last of the shapes with more than one dimension stands for the last shared layer.
-    return [
-        torch.linalg.vector_norm(gradient[2]).item() for gradient in (sample.rul, sample.health)
-    ]
+    return last_layer_norms(sample).tolist()
 
 
 def target_by_hand(edition, norms, weights, ratios, alpha):

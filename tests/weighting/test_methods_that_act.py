@@ -9,7 +9,7 @@ from rulbook.weighting.base import as_weights
 from rulbook.weighting.registry import METHODS, get_loss, method_options
 
 from ..gradient_samples import pair
-from .conftest import measured_step
+from .conftest import last_layer_norms, measured_step
 
 LOSSES = torch.tensor([1.0, 1.0], dtype=torch.float64)
 
@@ -31,12 +31,7 @@ class TestGradNorm:
         """At equal loss ratios the targets are the mean weighted norm: w_k ~ 1 / g_k."""
         sample = pair(ratio, 1.0, 0.2)
         loss = get_loss(f"gradnorm_{edition}", descent="proximal").double()
-        norms = torch.stack(
-            [
-                torch.linalg.vector_norm(next(g for g in reversed(task) if g.ndim > 1))
-                for task in (sample.rul, sample.health)
-            ]
-        )
+        norms = last_layer_norms(sample)
         expected = 2 * (1 / norms) / (1 / norms).sum()
         trace = course(loss, sample)
         torch.testing.assert_close(trace[-1], expected, rtol=0.02, atol=2e-3)
@@ -54,16 +49,11 @@ class TestGradNorm:
     def test_adam_is_pytorchs_on_the_gradient_as_written(self):
         sample = pair(7.0, 2.0, -0.3)
         loss = get_loss("gradnorm_original", descent="adam").double()
+        norms = last_layer_norms(sample)
         weights = nn.Parameter(torch.ones(2, dtype=torch.float64))
         adam = torch.optim.Adam([weights], lr=0.025)
         for step in range(50):
             step_losses = torch.tensor([2.0 - 0.02 * step, 1.0], dtype=torch.float64)
-            norms = torch.stack(
-                [
-                    torch.linalg.vector_norm(next(g for g in reversed(task) if g.ndim > 1))
-                    for task in (sample.rul, sample.health)
-                ]
-            )
             rates = step_losses / torch.tensor([2.0, 1.0], dtype=torch.float64)
             target = (weights * norms).mean().detach() * (rates / rates.mean()) ** 1.5
             before = weights.detach().clone()
