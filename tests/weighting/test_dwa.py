@@ -75,17 +75,25 @@ def test_any_number_of_tasks_in_any_order():
     assert permuted.tolist() == pytest.approx(weights[order].tolist(), rel=1e-12)
 
 
-def test_a_loss_that_was_zero_counts_as_unchanged():
-    weights = dwa_weights(torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0]), 2.0)
+@pytest.mark.parametrize("last", [0.0, 3.0])
+def test_a_loss_that_was_zero_counts_as_unchanged(last):
+    weights = dwa_weights(torch.tensor([last, 1.0]), torch.tensor([0.0, 1.0]), 2.0)
     assert weights.tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_mean_that_is_not_finite_is_an_error_and_moves_nothing(bad):
+@pytest.mark.parametrize(
+    ("bad", "error", "says"),
+    [
+        (math.nan, NonFiniteLossError, "finite"),
+        (math.inf, NonFiniteLossError, "finite"),
+        (-1e-9, UsageError, "add a constant that keeps them positive"),
+    ],
+)
+def test_a_mean_that_is_not_finite_or_is_negative_is_an_error_and_moves_nothing(bad, error, says):
     loss = DWALoss()
     loss.end_epoch({"rul": 4.0, "health": 1.0})
     state = {name: value.clone() for name, value in loss.state_dict().items()}
-    with pytest.raises(NonFiniteLossError, match=r"finite"):
+    with pytest.raises(error, match=says):
         loss.end_epoch({"rul": 4.0, "health": bad})
     for name, value in loss.state_dict().items():
         torch.testing.assert_close(value, state[name], equal_nan=True, rtol=0, atol=0)
