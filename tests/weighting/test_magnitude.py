@@ -19,8 +19,8 @@ EVERY_PAIR = pytest.mark.parametrize("values", LOSSES)
 
 
 def gradient(loss, values):
-    rul, health = leaves(values)
-    return [g.item() for g in torch.autograd.grad(loss(rul, health), [rul, health])]
+    losses = leaves(values)
+    return [g.item() for g in torch.autograd.grad(loss(*losses), losses)]
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
@@ -108,6 +108,25 @@ def test_amnl_fixed_divides_by_the_loss_or_its_floor(values, floors):
     assert loss(*leaves(values)).item() == pytest.approx(expected, rel=1e-12)
     weights = [0.5 / m for m in magnitudes]
     assert gradient(loss, values) == pytest.approx(weights, rel=1e-12)
+    assert list(loss.get_weights().values()) == pytest.approx(weights, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("floors", "expected"),
+    [
+        ({"near": 2.0}, (1.0, 0.1, 2.0)),
+        ({"near": 2.0, "health": 0.4}, (1.0, 0.4, 2.0)),
+        ({"rul": 0.0}, (0.0, 0.1, 0.0)),
+    ],
+)
+@pytest.mark.parametrize("values", [(0.5, 0.05, 0.7), (12.5, 0.8, 30.0)])
+def test_floors_are_of_the_tasks_that_they_name(values, floors, expected):
+    loss = AMNLFixedLoss(floors=floors, tasks=("rul", "health", "near"))
+    weights = [1 / (3 * max(v, s)) for v, s in zip(values, expected, strict=True)]
+    assert gradient(loss, values) == pytest.approx(weights, rel=1e-12)
+    assert loss(*leaves(values)).item() == pytest.approx(
+        sum(w * v for w, v in zip(weights, values, strict=True)), rel=1e-12
+    )
     assert list(loss.get_weights().values()) == pytest.approx(weights, rel=1e-12)
 
 

@@ -40,6 +40,33 @@ def test_value_and_gradient_follow_the_formula(factor, c):
     assert list(loss.get_weights().values()) == pytest.approx(weights, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("classification", "factors"),
+    [
+        (None, (0.5, 1.0, 0.5)),
+        (("edges",), (0.5, 0.5, 1.0)),
+        (("edges", "depth"), (1.0, 0.5, 1.0)),
+        ((), (0.5, 0.5, 0.5)),
+    ],
+)
+def test_the_factor_is_that_of_the_tasks_named_as_classifiers(classification, factors):
+    loss = UncertaintyLoss(
+        classification_factor="one",
+        classification=classification,
+        initial_log_var=(3.0, 0.6, -0.4),
+        tasks=("depth", "health", "edges"),
+    ).double()
+    log_vars, values = [p.item() for p in loss.parameters()], (12.5, 0.8, 2.0)
+    weights = [c * math.exp(-s) for c, s in zip(factors, log_vars, strict=True)]
+    losses = leaves(values)
+    total = loss(*losses)
+    expected = sum(w * v + s / 2 for w, v, s in zip(weights, values, log_vars, strict=True))
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+    found = torch.autograd.grad(total, losses)
+    assert [g.item() for g in found] == pytest.approx(weights, rel=1e-12)
+    assert list(loss.get_weights().values()) == pytest.approx(weights, rel=1e-12)
+
+
 def test_the_default_agrees_with_torchjd():
     loss, oracle = build(), UW(2).double()
     with torch.no_grad():
