@@ -176,9 +176,10 @@ class TestCompareCrossed:
         found = smallest_detectable_difference(float(engines.standard_error))
         assert crossed.smallest_detectable == pytest.approx(found, rel=0.1)
 
-    def test_without_noise_of_engines_it_is_the_paired_t_over_seeds(self) -> None:
-        first = np.array([3.1, 2.4, 4.0, 2.9, 3.3])
-        second = np.array([2.0, 2.2, 3.1, 3.0, 2.3])
+    @pytest.mark.parametrize("count", [5, 8])
+    def test_without_noise_of_engines_it_is_the_paired_t_over_seeds(self, count: int) -> None:
+        first = np.array([3.1, 2.4, 4.0, 2.9, 3.3, 3.6, 2.1, 3.0])[:count]
+        second = np.array([2.0, 2.2, 3.1, 3.0, 2.3, 3.8, 2.6, 2.7])[:count]
         across = np.ones((1, 30))
         crossed = compare_crossed([(first[:, None] * across, second[:, None] * across)], "mean")[0]
         seeds = compare_over_seeds(first, second)
@@ -186,6 +187,19 @@ class TestCompareCrossed:
         assert crossed.p_value == pytest.approx(seeds.p_value, rel=0.15)
         assert crossed.high - crossed.low == pytest.approx(seeds.high - seeds.low, rel=0.1)
         assert crossed.smallest_detectable == pytest.approx(seeds.smallest_detectable, rel=0.1)
+
+    def test_pairs_of_a_family_are_resampled_over_seeds_of_their_own_number(self) -> None:
+        random = np.random.default_rng(19)
+        noise = [crossed_noise(random, seeds, 40, (1.0, 0.5, 0.5)) for seeds in (8, 5, 8)]
+        family = [(0.7 + losses, np.zeros_like(losses)) for losses in noise]
+        together = compare_crossed(family, "mean")
+        assert [c.seeds for c in together] == [8, 5, 8]
+        for pair, found in zip(family, together, strict=True):
+            alone = compare_crossed([pair], "mean")[0]
+            near = 0.03 * (alone.high - alone.low)
+            assert found.difference == alone.difference
+            assert (found.low, found.high) == pytest.approx((alone.low, alone.high), abs=near)
+            assert found.p_value == pytest.approx(alone.p_value, abs=0.02)
 
     def test_noise_of_seeds_widens_the_interval(self, common: np.ndarray) -> None:
         def width(by_seed: float) -> float:
