@@ -80,7 +80,8 @@ class RunConfig(Choices):
         max_epochs: passes over the training windows at most.
         patience: epochs without a better validation RMSE before the run stops; ``None`` never.
         warm_up: share of all steps over which the learning rate rises linearly.
-        plateau_patience: epochs without a better validation RMSE before the rate is halved.
+        plateau_patience: epochs without a better validation RMSE that are let pass; the next one
+            halves the rate.
         clip_norm: largest norm of the gradient over all of the network's parameters; not clipped
             where there is none.
         average_decay: largest decay of the running average of the weights.
