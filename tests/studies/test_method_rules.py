@@ -199,19 +199,23 @@ def test_no_fixed_weight_serves_both(on_every_seed, served, holds):
 
 
 @pytest.mark.parametrize(
-    ("early", "last", "holds"),
+    ("early", "last", "off", "holds"),
     [
-        ("fixed_0002", "fixed_090", True),
-        ("fixed_050", "fixed_050", False),
-        ("fixed_0002", "fixed_005", False),
+        ("fixed_0002", "fixed_090", 0.0, True),
+        ("fixed_050", "fixed_050", 0.0, False),
+        ("fixed_0002", "fixed_005", 0.1, False),
+        ("fixed_0002", "fixed_005", 0.2, None),
     ],
 )
 def test_the_best_weight_moves_where_it_is_told_apart_early_and_late(
-    on_every_seed, early, last, holds
+    on_every_seed, early, last, off, holds
 ):
-    """In the last case the early one is in the end 0.2 ± 0.25 cycles off, within the margin."""
+    """In the last cases the early one is in the end 0.1 ± 0.12 or 0.2 ± 0.25 cycles off.
+
+    Either interval is within the margin, and the first one at a tenth of the level too.
+    """
     rule = rule_of("l9.1-optimal-weight-moves")
-    noise = dict(zip(SEEDS, (0.2, -0.2, 0.2, -0.2, 0.0), strict=True))
+    noise = dict(zip(SEEDS, (off, -off, off, -off, 0.0), strict=True))
     records = []
     for name in FIXED_SWEEP:
         for subset in BOOK_SUBSETS:
@@ -219,7 +223,7 @@ def test_the_best_weight_moves_where_it_is_told_apart_early_and_late(
                 at_first = 20.0 if name == early else 30.0
                 at_last = 12.0 if name == last else 15.0
                 if last == "fixed_005" and name == early:
-                    at_last = 12.2 + noise[run.config.seed]
+                    at_last = 12.0 + off + noise[run.config.seed]
                 course = [epoch(40.0), epoch(40.0), epoch(at_first), epoch(at_last)]
                 records.append(run.model_copy(update={"selected_epoch": 3, "epochs": course}))
     assert rule.holds(records) is holds

@@ -7,12 +7,36 @@ from rulbook.statistics import MARGIN
 from rulbook.studies import SEEDS
 from rulbook.studies.comparison import comparison_table
 from rulbook.studies.shown import (
+    are_lower,
     exceeds_by_factor,
     is_lower,
     is_near,
     is_no_worse,
     mean_is_at_most,
 )
+
+
+def same_as(records, twins):
+    """Return the runs of ``twins`` with the predictions of ``records``."""
+    return [
+        record.model_copy(update={"config": twin.config})
+        for record, twin in zip(records, twins, strict=True)
+    ]
+
+
+def moved(records, cycles):
+    """Return runs whose errors are larger by these cycles, one number a seed."""
+    predictions = (np.asarray(record.test.predicted_rul) for record in records)
+    targets = (np.minimum(record.test.true_rul, 125) for record in records)
+    further = [
+        p + np.sign(p - t) * by for p, t, by in zip(predictions, targets, cycles, strict=True)
+    ]
+    return [
+        record.model_copy(
+            update={"test": record.test.model_copy(update={"predicted_rul": p.tolist()})}
+        )
+        for record, p in zip(records, further, strict=True)
+    ]
 
 
 def test_lower_is_shown_refuted_or_open(on_every_seed):
@@ -28,20 +52,36 @@ def test_lower_is_shown_refuted_or_open(on_every_seed):
 
 def test_what_is_shown_to_differ_by_less_than_the_margin_is_not_lower(on_every_seed):
     base = on_every_seed("gaba")
-    same = [
-        record.model_copy(update={"config": twin.config})
-        for record, twin in zip(base, on_every_seed("dwa"), strict=True)
-    ]
+    same = same_as(base, on_every_seed("dwa"))
     assert is_lower([*base, *same], "FD002", "gaba", ["dwa"]) == {"dwa": False}
+
+
+def test_pairs_are_corrected_as_one_family(on_every_seed):
+    """A pair that is told to be near alone is no longer so among five."""
+    rest = (
+        "dwa",
+        "grace",
+        "amnl",
+        "uncertainty",
+        "single_task",
+        "fixed_090",
+        "fixed_075",
+        "pcgrad",
+    )
+    base = on_every_seed("gaba")
+    near = moved(same_as(base, on_every_seed("fixed_050")), [0.5, -0.4, 0.5, -0.4, 0.1])
+    records = [*base, *near, *(r for name in rest for r in on_every_seed(name))]
+    pair = ("gaba", "fixed_050")
+    among = [pair, *zip(rest[::2], rest[1::2], strict=True)]
+    assert are_lower(records, "FD002", [pair])[pair] is False
+    found = are_lower(records, "FD002", among)
+    assert found[pair] is None
 
 
 def test_a_tie_is_no_proof_of_keeping_pace(on_every_seed, make_record):
     base = on_every_seed("fixed_050", noise=10.0)
     tied = on_every_seed("gaba", noise=10.0)
-    same = [
-        record.model_copy(update={"config": twin.config})
-        for record, twin in zip(base, on_every_seed("dwa"), strict=True)
-    ]
+    same = same_as(base, on_every_seed("dwa"))
     worse = on_every_seed("grace", noise=1.0)
     found = is_no_worse(
         [*base, *tied, *same, *worse], "FD002", "fixed_050", ["gaba", "dwa", "grace"]
@@ -51,18 +91,8 @@ def test_a_tie_is_no_proof_of_keeping_pace(on_every_seed, make_record):
 
 def test_a_method_that_is_higher_but_perhaps_within_the_margin_is_open(on_every_seed):
     base = on_every_seed("gaba", noise=10.0)
-
-    def moved(record, squared):
-        errors = np.asarray(record.test.predicted_rul) - np.minimum(record.test.true_rul, 125)
-        further = np.sign(errors) * np.sqrt(errors**2 + squared)
-        predicted = np.minimum(record.test.true_rul, 125) + further
-        return record.test.model_copy(update={"predicted_rul": predicted.tolist()})
-
-    for squared, holds in ((11.0, None), (400.0, False)):
-        higher = [
-            record.model_copy(update={"config": twin.config, "test": moved(record, squared)})
-            for record, twin in zip(base, on_every_seed("fixed_050"), strict=True)
-        ]
+    for cycles, holds in ((0.61, None), (12.0, False)):
+        higher = moved(same_as(base, on_every_seed("fixed_050")), [cycles] * len(SEEDS))
         records = [*base, *higher]
         (compared,) = comparison_table(
             records, "FD002", reference="gaba", methods=["fixed_050"]
@@ -75,10 +105,7 @@ def test_a_method_that_is_higher_but_perhaps_within_the_margin_is_open(on_every_
 
 def test_near_is_shown_refuted_or_open(on_every_seed):
     single = on_every_seed("single_task", noise=10.0)
-    same = [
-        record.model_copy(update={"config": twin.config})
-        for record, twin in zip(single, on_every_seed("fixed_090"), strict=True)
-    ]
+    same = same_as(single, on_every_seed("fixed_090"))
     found = [
         is_near([*single, *heavy], "FD002", "fixed_090", "single_task")
         for heavy in (

@@ -22,7 +22,7 @@ from rulbook.studies.evidence import completed_runs
 from rulbook.studies.holds import Holds, all_of, any_of, decided_in_each, those_decided
 from rulbook.studies.method_rules import FIXED_SWEEP
 from rulbook.studies.methods import FIXED_METHODS, method_of
-from rulbook.studies.shown import HoldsOn, Records, is_lower
+from rulbook.studies.shown import HoldsOn, Records
 from rulbook.studies.tuning import last_validation, selected_validation
 from rulbook.training.record import RulHealthMetrics, RunRecord
 
@@ -245,10 +245,7 @@ _ALL = (
         "n4.1-gradient-aware-measured",
         ("FD002",),
         ("gaba", "grace", "fixed_050"),
-        lambda records, subset: all_of(
-            is_lower(records, subset, name, ["fixed_050"])["fixed_050"]
-            for name in ("gaba", "grace")
-        ),
+        compared.each_lower_than(("gaba", "grace"), "fixed_050"),
     ),
     ConditionRule(
         "n4.3-gaba-beats-sweep",

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from rulbook.statistics import MARGIN, Comparison, compare_over_seeds
+from rulbook.statistics import CONFIDENCE, MARGIN, Comparison, compare_over_seeds
 from rulbook.studies.claim_rules import every_seed_in
 from rulbook.studies.evidence import Evidence, completed_runs
 from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name
@@ -34,8 +35,8 @@ class BestWeights:
         early_gap: early on, the validation RMSE with ``last`` minus that with ``early``, cycles.
         last_gap: after the last epoch, that with ``early`` minus that with ``last``, cycles.
         serves_throughout: a weight that is shown, at both moments, to be at most ``MARGIN`` above
-            every other, each alone; ``None`` where there is none. Of several, the one that is shown
-            to be nearest.
+            every other, by t tests at a level that is divided by the number of weights among which
+            it is found; ``None`` where there is none. Of several, the one with the lowest p-value.
 
     """
 
@@ -81,16 +82,17 @@ def best_weights(records: Sequence[RunRecord], subset: str) -> BestWeights | Non
     best_early, best_last = (
         FIXED_RUL_WEIGHTS[int(np.argmin(errors.mean()))] for errors in (early, last)
     )
-    farthest = {
+    # A weight has to be near every other one at both moments, so that its largest p-value counts.
+    p_values = {
         weight: max(
-            compare_over_seeds(errors[weight], errors[other]).high
+            _p_value_of_being_near(errors[weight], errors[other])
             for errors in (early, last)
             for other in names
             if other != weight
         )
         for weight in names
     }
-    nearest = min(farthest, key=lambda weight: farthest[weight])
+    nearest = min(p_values, key=lambda weight: p_values[weight])
     lengths = [len(run.epochs) for runs_of_weight in chosen.values() for run in runs_of_weight]
     return BestWeights(
         seeds=len(common),
@@ -99,8 +101,16 @@ def best_weights(records: Sequence[RunRecord], subset: str) -> BestWeights | Non
         last_epochs=(min(lengths), max(lengths)),
         early_gap=compare_over_seeds(early[best_last], early[best_early]),
         last_gap=compare_over_seeds(last[best_early], last[best_last]),
-        serves_throughout=nearest if farthest[nearest] <= MARGIN else None,
+        serves_throughout=nearest if p_values[nearest] * len(names) < 1 - CONFIDENCE else None,
     )
+
+
+def _p_value_of_being_near(errors: pd.Series, others: pd.Series) -> float:
+    """Return the p-value of the t test that errors are at most the margin above others."""
+    gaps = errors - others
+    if gaps.nunique() == 1:
+        return float(gaps.iloc[0] >= MARGIN)
+    return float(stats.ttest_1samp(gaps, MARGIN, alternative="less").pvalue)
 
 
 def courses_of(long: Evidence) -> dict[str, pd.DataFrame]:

@@ -29,6 +29,7 @@ from rulbook.studies.methods import FIXED_METHODS, FIXED_RUL_WEIGHTS, fixed_name
 from rulbook.studies.shown import (
     HoldsOn,
     Records,
+    are_lower,
     exceeds_by_factor,
     is_lower,
     is_near,
@@ -75,10 +76,8 @@ def has_clear_margins(records: Records, subset: str, reading: Reading) -> Holds:
 
 def in_order(records: Records, subset: str, reading: Reading) -> Holds:
     """Return whether each row of the table is shown to be below the next one."""
-    return all_of(
-        is_lower(records, subset, reading[first], [reading[then]])[reading[then]]
-        for first, then in pairwise(BOOK_SWEEP)
-    )
+    rows = [reading[name] for name in BOOK_SWEEP]
+    return all_of(are_lower(records, subset, list(pairwise(rows))).values())
 
 
 def error_triples(records: Records, subset: str, reading: Reading) -> Holds:
@@ -113,11 +112,18 @@ def lower_than(method: str, others: Collection[str]) -> HoldsOn:
     return lambda records, subset: all_of(is_lower(records, subset, method, others).values())
 
 
+def each_lower_than(methods: Collection[str], other: str) -> HoldsOn:
+    """Return a rule: each of the methods is shown to have a lower RMSE than the other one."""
+    pairs = [(method, other) for method in methods]
+    return lambda records, subset: all_of(are_lower(records, subset, pairs).values())
+
+
 def best_weight_moves(records: Records, subset: str) -> Holds:
     """Return whether the best fixed weight of the first epochs is another one than at the last.
 
     It moves where the two are told apart at both moments. It does not where one weight is shown, at
-    both of them, to be at most the margin above every other, so that nobody need move.
+    both of them, to be at most the margin above every other, so that nobody need move. Since any
+    weight could have been that one, the level is divided by their number.
     """
     best = best_weights(records, subset)
     if best is None:

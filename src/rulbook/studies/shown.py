@@ -1,16 +1,26 @@
 """What records show of errors and means: that a statement holds, that it does not, or neither."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 
 from rulbook.statistics import MARGIN, MINIMUM_SEEDS, Outcome, compare_crossed, over_seeds
 from rulbook.studies.comparison import NoCommonSeedError, comparison_table, losses_of_groups
 from rulbook.studies.holds import Holds
+from rulbook.studies.measures import MEASURES
 from rulbook.training.record import RunRecord
 
 Records = Sequence[RunRecord]
 
 HoldsOn = Callable[[Records, str], Holds]
 """Whether a statement holds on one subset, by records under one training condition."""
+
+
+_IS_LOWER: Mapping[Outcome, Holds] = {
+    Outcome.HIGHER: True,
+    Outcome.LOWER: False,
+    Outcome.EQUIVALENT: False,
+}
+"""Whether a method is lower than another, by the outcome of the other against it."""
 
 
 def is_lower(
@@ -22,8 +32,25 @@ def is_lower(
     differ by less than the margin.
     """
     outcomes = _outcomes_against(records, subset, method, others)
-    said = {Outcome.HIGHER: True, Outcome.LOWER: False, Outcome.EQUIVALENT: False}
-    return {other: said.get(outcome) for other, outcome in outcomes.items()}
+    return {other: _IS_LOWER.get(outcome) for other, outcome in outcomes.items()}
+
+
+def are_lower(
+    records: Records, subset: str, pairs: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Holds]:
+    """Return, for each pair of methods, whether the first is shown to have a lower RMSE.
+
+    As ``is_lower``, for pairs that have no method in common: Holm's correction is over the pairs.
+    """
+    rmse = MEASURES["rmse"]
+    losses = {}
+    for method, other in pairs:
+        with suppress(NoCommonSeedError):
+            of_other, of_method = losses_of_groups(records, subset, ([other], [method]))
+            losses[method, other] = of_other, of_method
+    compared = compare_crossed(list(losses.values()), rmse.statistic, margin=rmse.margin)
+    outcomes = dict(zip(losses, (pair.outcome for pair in compared), strict=True))
+    return {pair: _IS_LOWER.get(outcomes.get(pair, Outcome.TOO_FEW_SEEDS)) for pair in pairs}
 
 
 def is_no_worse(
