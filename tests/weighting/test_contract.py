@@ -968,8 +968,9 @@ def test_in_evaluation_mode_no_state_moves(name, observe, network):
     loss = warmed_up(name)
     for _ in range(4):
         network.step(loss)
-    state = copy.deepcopy(loss.state_dict())
+    state, weights = copy.deepcopy(loss.state_dict()), loss.get_weights()
     loss.eval()
+    torch.optim.SGD(network.parameters, lr=1e-3).step()
     network.step(loss, observe=observe)
     if name not in SURGERY:
         loss(*network.losses(), shared_params=network.shared_params)
@@ -977,6 +978,7 @@ def test_in_evaluation_mode_no_state_moves(name, observe, network):
         with torch.no_grad():
             loss(*network.losses())
     assert_same(loss.state_dict().values(), state.values(), rtol=0)
+    assert loss.get_weights() == weights
 
 
 @EVERY_METHOD

@@ -34,6 +34,8 @@ def test_the_legacy_default_is_070_030_under_one_decimal():
         ((0.0005, 0.9995), "Fixed(0.0005/0.9995)"),
         ((1 / 3, 2 / 3), "Fixed(0.3333/0.6667)"),
         ((1.0, 1.0), "Fixed(1.00/1.00)"),
+        ((0.00005, 0.99995), "Fixed(0.00005/0.99995)"),
+        ((np.array([0.25, 0.5]), np.array([0.75, 0.5])), "Fixed(0.25–0.50/0.50–0.75)"),
     ],
 )
 def test_the_name_keeps_the_digits_that_tell_weights_apart(weights, name):
@@ -97,8 +99,10 @@ def test_the_books_call_takes_numbers_arrays_and_tensors(kind):
     found = loss(kind(4.0), kind(8.0))
     assert (found == 7.0).all() if isinstance(found, np.ndarray) else found == 7.0
     named = loss(rul_loss=kind(4.0), health_loss=kind(8.0), shared_params=[])
-    assert type(named) is type(found)
-    assert np.all(np.asarray(named) == 7.0)
+    by_task = loss({"health": kind(8.0), "rul": kind(4.0)})
+    for other in (named, by_task, loss(kind(4.0), health_loss=kind(8.0))):
+        assert type(other) is type(found)
+        assert np.all(np.asarray(other) == 7.0)
 
 
 def test_arrays_of_weights_are_taken_with_arrays_of_losses():
@@ -108,3 +112,5 @@ def test_arrays_of_weights_are_taken_with_arrays_of_losses():
     for bad in (np.array([0.5, np.nan]), np.array(["0.5"]), np.array([0.5j])):
         with pytest.raises(UsageError, match="health_weight"):
             FixedWeightLoss(weights, bad)
+    with pytest.raises(UsageError, match=r"^Fixed\(0\.25–0\.50/.* takes 2 losses"):
+        FixedWeightLoss(weights, 1 - weights)(losses)

@@ -143,8 +143,9 @@ def test_a_method_without_a_form_for_more_tasks_says_why(name):
 
 @pytest.mark.parametrize("tasks", [("one",), ("a", "a"), ("a", "b c"), "ab", ("a.b", "c"), ()])
 def test_tasks_that_cannot_be_names_are_an_error(tasks):
-    with pytest.raises(UsageError, match="two or more distinct names"):
-        get_loss("gaba", tasks=tasks)
+    for name in ("gaba", "fixed", "single_task"):
+        with pytest.raises(UsageError, match="two or more distinct names"):
+            get_loss(name, tasks=tasks)
 
 
 LOSSES = st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=8)

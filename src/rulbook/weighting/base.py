@@ -99,7 +99,7 @@ class BaseMTLLoss(nn.Module, ABC):
 
     def __init__(self, tasks: Sequence[str] = TASKS) -> None:
         super().__init__()
-        self.tasks = _checked_tasks(tasks)
+        self.tasks = checked_tasks(tasks)
         self._steps_seen = 0
         self._listed: tuple[tuple[int, ...], ...] = ()
 
@@ -153,7 +153,8 @@ class BaseMTLLoss(nn.Module, ABC):
         process has the weights, the state and the gradient of the joint batch; each process must
         then call ``backward`` at every step.
 
-        In evaluation mode (``eval()``) no buffer of the method moves.
+        In evaluation mode (``eval()``) no buffer of the method moves, and ``get_weights`` stays at
+        the last step of training.
 
         Args:
             losses: the K losses with their graphs, or one mapping of them. A loss without a graph,
@@ -230,6 +231,11 @@ class BaseMTLLoss(nn.Module, ABC):
 
     def _take(self, losses: Sequence[Any], named: Mapping[str, Any]) -> list[Tensor]:
         """Return the K losses in the order of the tasks, each a 0-dim tensor, on one device."""
+        values = zip(self.tasks, self._in_order(losses, named), strict=True)
+        return on_one_device([as_scalar(task, value) for task, value in values])
+
+    def _in_order(self, losses: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
+        """Return the K losses, whatever they are, in the order of the tasks."""
         if len(losses) == 1 and isinstance(losses[0], Mapping):
             by_task = dict(losses[0])
         else:
@@ -245,7 +251,7 @@ class BaseMTLLoss(nn.Module, ABC):
                 f"{self.get_name()} takes {len(self.tasks)} losses ({', '.join(self.tasks)}); "
                 f"given: {given}."
             )
-        return on_one_device([as_scalar(task, by_task[task]) for task in self.tasks])
+        return [by_task[task] for task in self.tasks]
 
     def _checked_parameters(
         self,
@@ -348,6 +354,25 @@ class BaseMTLLoss(nn.Module, ABC):
                 f"{self.get_name()} divides by the losses, and the {task} loss is {value:g}: add a "
                 "constant that keeps it positive, or choose a method that does not."
             )
+
+
+class LossWeightedLoss(BaseMTLLoss):
+    """A method whose weights are those that its last batch of losses gave it."""
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        super().__init__(tasks)
+        self._last_weights = torch.full((len(self.tasks),), torch.nan)
+
+    def get_weights(self) -> dict[str, float]:
+        """Return the factors that the losses of the last step were multiplied with.
+
+        A batch of losses in evaluation mode leaves them as they are, unless there was no step yet.
+        """
+        return as_weights(self._last_weights, self.tasks)
+
+    def _keep(self, weights: Tensor) -> None:
+        if self.training or self._last_weights.isnan().any():
+            self._last_weights = weights.detach()
 
 
 class GradientBasedLoss(BaseMTLLoss):
@@ -536,7 +561,13 @@ def _as_float(value: Any) -> float:
         return math.nan
 
 
-def _checked_tasks(tasks: Sequence[str]) -> tuple[str, ...]:
+def checked_tasks(tasks: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the tasks as a tuple.
+
+    Raises:
+        UsageError: they are fewer than two, not distinct, or not each a Python identifier.
+
+    """
     names = tuple(tasks)
     if (
         isinstance(tasks, str)

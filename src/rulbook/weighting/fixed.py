@@ -1,5 +1,6 @@
 """Fixed weights: two numbers chosen once, never touched (§24.1; legacy edition §9.1)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from rulbook.weighting.base import (
     as_scalar,
     as_weights,
     checked_option,
+    checked_tasks,
     weighted_sum,
 )
 from rulbook.weighting.method import WeightingMethod
@@ -102,12 +104,14 @@ class FixedWeightLoss(BaseMTLLoss):
     @classmethod
     def equal(cls, tasks: Sequence[str]) -> Self:
         """Return 1/K for each of the tasks."""
-        return cls(weights=dict.fromkeys(tasks, 1 / len(tasks)))
+        names = checked_tasks(tasks)
+        return cls(weights=dict.fromkeys(names, 1 / len(names)))
 
     @classmethod
     def first_only(cls, tasks: Sequence[str]) -> Self:
         """Return weight 1 for the first task and 0 for the others: its single-task training."""
-        return cls(weights=dict.fromkeys(tasks, 0.0) | {tasks[0]: 1.0})
+        names = checked_tasks(tasks)
+        return cls(weights=dict.fromkeys(names, 0.0) | {names[0]: 1.0})
 
     @classmethod
     def legacy(cls, rul_weight: float = 0.7, health_weight: float = 0.3) -> Self:
@@ -118,8 +122,8 @@ class FixedWeightLoss(BaseMTLLoss):
 
     def forward(self, *losses: Any, **kwargs: Any) -> Any:
         """Return the weighted sum, 0-dim; of numbers and NumPy arrays too, as in the source."""
-        values = losses or [kwargs[name] for name in self._keywords() if name in kwargs]
-        if len(values) == len(self.tasks) and not all(isinstance(x, Tensor) for x in values):
+        values = self._in_order(losses, kwargs)
+        if not all(isinstance(value, Tensor) for value in values):
             scalars = [
                 as_scalar(task, value) if isinstance(value, Tensor) else value
                 for task, value in zip(self.tasks, values, strict=True)
@@ -139,11 +143,13 @@ class FixedWeightLoss(BaseMTLLoss):
         """Return ``Fixed(0.50/0.50)``, or ``Fixed(0.7/0.3)`` for the legacy form.
 
         Departure: the source prints two decimals always, so that 0.999/0.001 would read as
-        single-task; weights that need more decimals get up to four.
+        single-task; weights that need more decimals get up to four, and more where one would be
+        off by over a tenth. An array of weights is named by its lowest and its highest.
         """
-        weights = self._constants()
-        decimals = 1 if self._is_legacy else max(map(_decimals_needed, weights))
-        return "Fixed({})".format("/".join(f"{weight:.{decimals}f}" for weight in weights))
+        ends = [sorted({float(np.min(w)), float(np.max(w))}) for w in self._constants()]
+        decimals = 1 if self._is_legacy else max(_decimals_needed(x) for pair in ends for x in pair)
+        named = ["–".join(f"{end:.{decimals}f}" for end in pair) for pair in ends]
+        return f"Fixed({'/'.join(named)})"
 
     def _constants(self) -> list[float]:
         return [getattr(self, f"{task}_weight") for task in self.tasks]
@@ -158,10 +164,18 @@ def _checked_weight(task: str, weight: Any) -> Any:
     return weight
 
 
+_MOST_DECIMALS = 12
+
+
 def _decimals_needed(weight: float) -> int:
     most = 4
     enough = (n for n in range(2, most) if abs(round(weight, n) - weight) < 10**-most)
-    return next(enough, most)
+    decimals = next(enough, most)
+    while decimals < _MOST_DECIMALS and not math.isclose(
+        round(weight, decimals), weight, rel_tol=0.1
+    ):
+        decimals += 1
+    return decimals
 
 
 def _single_task(*, tasks: Sequence[str] = TASKS) -> FixedWeightLoss:

@@ -11,8 +11,7 @@ from torch import Tensor
 from rulbook.errors import UsageError, unknown_name
 from rulbook.weighting.base import (
     TASKS,
-    BaseMTLLoss,
-    as_weights,
+    LossWeightedLoss,
     checked_option,
     checked_switch,
 )
@@ -42,19 +41,7 @@ def normalising_weights(magnitudes: Tensor) -> Tensor:
     return torch.where(magnitudes == 0, 0.0, 1 / len(magnitudes) / magnitudes.clamp_min(least))
 
 
-class _LossWeightedLoss(BaseMTLLoss):
-    """A method whose weights are those that its last batch of losses gave it."""
-
-    def __init__(self, tasks: Sequence[str]) -> None:
-        super().__init__(tasks)
-        self._last_weights = torch.full((len(self.tasks),), torch.nan)
-
-    def get_weights(self) -> dict[str, float]:
-        """Return the factors that the losses of the last step were multiplied with."""
-        return as_weights(self._last_weights, self.tasks)
-
-
-class InverseMagnitudeLoss(_LossWeightedLoss):
+class InverseMagnitudeLoss(LossWeightedLoss):
     r"""Weights inversely proportional to the losses (§4.3, third strategy).
 
     .. math:: \lambda_k = \frac{1/L_k}{\sum_j 1/L_j}, \qquad
@@ -81,7 +68,7 @@ class InverseMagnitudeLoss(_LossWeightedLoss):
         """Return the weighted sum, 0-dim."""
         stacked = torch.stack(list(losses))
         weights = inverse_shares(stacked.detach() if self.detach else stacked)
-        self._last_weights = weights.detach()
+        self._keep(weights)
         return (weights * stacked).sum()
 
     def get_name(self) -> str:
@@ -89,7 +76,7 @@ class InverseMagnitudeLoss(_LossWeightedLoss):
         return "InverseMagnitude" if self.detach else "InverseMagnitude(attached)"
 
 
-class AMNLFixedLoss(_LossWeightedLoss):
+class AMNLFixedLoss(LossWeightedLoss):
     r"""Equal weights after dividing each loss by its own magnitude (§24.1, ``AMNLFixedLoss``).
 
     .. math:: L = \tfrac12 \frac{L_{rul}}{\max(\bar L_{rul}, s_{rul})}
@@ -143,7 +130,7 @@ class AMNLFixedLoss(_LossWeightedLoss):
         stacked = torch.stack(list(losses))
         floors = stacked.new_tensor(self.floors)
         weights = normalising_weights(torch.maximum(stacked.detach(), floors))
-        self._last_weights = weights
+        self._keep(weights)
         return (weights * stacked).sum()
 
     def get_name(self) -> str:
@@ -154,7 +141,7 @@ class AMNLFixedLoss(_LossWeightedLoss):
 Normaliser = Literal["batch", "ema"]
 
 
-class LegacyAMNLLoss(_LossWeightedLoss):
+class LegacyAMNLLoss(LossWeightedLoss):
     r"""The legacy edition's normaliser: equal weights over running magnitudes.
 
     .. math:: L = \tfrac12 \frac{L_{rul}}{\mu_{rul}} + \tfrac12 \frac{L_{health}}{\mu_{health}}
@@ -200,7 +187,7 @@ class LegacyAMNLLoss(_LossWeightedLoss):
         """Return the normalised sum, 0-dim and dimensionless."""
         stacked = torch.stack(list(losses))
         weights = normalising_weights(self._magnitudes(stacked.detach()))
-        self._last_weights = weights
+        self._keep(weights)
         return (weights * stacked).sum()
 
     def get_name(self) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rulbook.errors import UsageError
-from rulbook.weighting.base import TASKS, BaseMTLLoss, as_weights, weighted_sum
+from rulbook.weighting.base import TASKS, BaseMTLLoss, LossWeightedLoss, as_weights, weighted_sum
 from rulbook.weighting.method import WeightingMethod
 from rulbook.weighting.processes import from_first_process, is_distributed
 from rulbook.weighting.solvers import torchjd_for
@@ -83,7 +83,7 @@ class RandomLoss(BaseMTLLoss):
         return torch.stack(parts)
 
 
-class GeometricMeanLoss(BaseMTLLoss):
+class GeometricMeanLoss(LossWeightedLoss):
     r"""The geometric mean of the losses (Chennupati et al. 2019).
 
     .. math:: L = \Bigl(\prod_k L_k\Bigr)^{1/K}, \qquad
@@ -105,7 +105,6 @@ class GeometricMeanLoss(BaseMTLLoss):
             from torchjd.scalarization import GeometricMean
 
             self._scalarizer = GeometricMean()
-        self._last_weights = torch.full((len(self.tasks),), torch.nan)
 
     def combine(self, losses: Sequence[Tensor]) -> Tensor:
         """Return the geometric mean, 0-dim."""
@@ -113,12 +112,8 @@ class GeometricMeanLoss(BaseMTLLoss):
         least = torch.finfo(stacked.dtype).tiny
         total: Tensor = self._scalarizer(stacked.clamp_min(least))
         values = stacked.detach()
-        self._last_weights = torch.where(values > 0, total.detach() / len(losses) / values, 0.0)
+        self._keep(torch.where(values > 0, total.detach() / len(losses) / values, 0.0))
         return total
-
-    def get_weights(self) -> dict[str, float]:
-        """Return the derivatives by the losses at the last step."""
-        return as_weights(self._last_weights, self.tasks)
 
     def get_name(self) -> str:
         """Return ``GeometricMean``."""

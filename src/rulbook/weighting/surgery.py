@@ -103,7 +103,8 @@ class SurgeryLoss(GradientBasedLoss):
         norms = step.geometry.norms
         weights = self.trunk_weights(norms.cpu(), step.geometry.cosines.cpu())
         weights = from_first_process([weights.to(norms)])[0]
-        self._last_weights = tuple(weights.tolist())
+        if self.training or any(map(math.isnan, self._last_weights)):
+            self._last_weights = tuple(weights.tolist())
         return weights
 
     def trunk_weights(self, norms: Tensor, cosines: Tensor) -> Tensor:
