@@ -9,7 +9,6 @@ from rulbook.experiments.ensemble import (
     ADAMW,
     STEPS,
     Weights,
-    _one_thread,
     _optimiser,
     _pool,
     last_cycle,
@@ -18,6 +17,7 @@ from rulbook.experiments.ensemble import (
 )
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.models import DualTaskMLP
+from rulbook.threads import one_thread
 
 
 def train_one_by_one(
@@ -30,7 +30,7 @@ def train_one_by_one(
     x, rul = last_cycle(windows), torch.from_numpy(windows.rul)
     label = torch.from_numpy(windows.health)
     trained = []
-    with _one_thread():
+    with one_thread():
         for seed in seeds:
             pool = _pool(windows, seed, None)
             batches = row_batches([seed], [pool], steps)[:, 0]

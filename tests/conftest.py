@@ -72,8 +72,6 @@ def _fixed_seeds() -> None:
             else torch.default_generator.manual_seed
         )
         seed(0)
-        # A run of a sweep in this process turns it on, and Hypothesis counts on subnormal numbers.
-        torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

@@ -147,7 +147,7 @@ def make_record() -> RecordMaker:
             config=config,
             status="diverged" if diverged else "completed",
             epochs=list(epochs),
-            selected_epoch=None if diverged or not epochs else 0,
+            selected_epoch=0 if epochs else None,
             test=None
             if diverged
             else TestPredictions(

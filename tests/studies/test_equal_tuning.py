@@ -142,6 +142,18 @@ def test_a_setting_that_diverges_is_not_chosen(make_record, train):
     assert {c.weighting_options for c in trials(tuned, BOOK_BATCH)[4:]} == {()}
 
 
+def test_where_every_setting_diverges_there_is_nothing_to_choose(make_record, results):
+    tuned = TUNED_METHODS["dwa"]
+    tried = trials(tuned, BOOK_BATCH)
+    for config in tried:
+        made = make_record(diverged=True)
+        made.model_copy(update={"config": config, "message": "not finite"}).write(
+            sweep.runs_folder()
+        )
+    assert trials(tuned, BOOK_BATCH) == tried
+    assert tuned_config(tuned, BOOK_BATCH) is None
+
+
 def test_fd001_is_tuned_under_what_the_search_found_since_it_is_better_on_validation():
     base = base_config("FD001")
     book_batch = training_condition("book-batch").applied_to(base)

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -131,6 +132,34 @@ def test_a_fault_of_the_machine_stops_the_sweep_and_burns_no_try(fault):
     assert status(configs(20)).missing == 20
     sweep(configs(20), jobs=1, run=fake_run())
     assert status(configs(20)).done == 20
+
+
+def no_room(file, *_, **__):
+    if isinstance(file, int):
+        os.close(file)
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("place", "action"),
+    [
+        ("write_atomically", "if config.seed == 1: raise ValueError('bad luck')"),
+        ("fdopen", "pass"),
+    ],
+)
+def test_a_disk_that_is_full_ends_the_sweep_in_a_sentence_and_loses_nothing(
+    monkeypatch, place, action
+):
+    """What has no room is the note of a run that failed, or who has locked a run."""
+    sweep(configs(1), jobs=1, run=fake_run())
+    with monkeypatch.context() as full:
+        full.setattr(paths if place == "write_atomically" else os, place, no_room)
+        with pytest.raises(RulbookError, match=r"stopped, since this is no fault .*No space left"):
+            sweep(configs(3)[:2], jobs=1, run=fake_run(action))
+    assert (status(configs(3)).done, status(configs(3)).failed) == (1, 0)
+    assert not (paths.own_results() / ".locks").exists()
+    sweep(configs(3), jobs=1, run=fake_run())
+    assert status(configs(3)).done == 3
 
 
 def test_a_failed_run_is_tried_again_when_that_is_asked_for():

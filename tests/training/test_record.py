@@ -242,6 +242,10 @@ def test_a_record_under_another_name_is_refused(record, tmp_path):
     [
         ({"weightting": "gaba"}, "weightting"),
         ({"weighting": "gabba"}, "gabba"),
+        (
+            {"weighting": "dwa", "weighting_options": (("temperature", 1.0), ("temperature", 5.0))},
+            "the option temperature is given twice",
+        ),
         ({"weighting": "gaba", "weighting_options": {"betta": 0.9}}, "betta"),
         ({"weighting": "fixed", "weighting_options": {"rul_weight": math.nan}}, "rul_weight"),
         ({"weighting": "fixed", "weighting_options": {"rul_weight": "0.5"}}, "rul_weight"),
@@ -292,9 +296,24 @@ def test_options_move_the_key_in_whatever_order_and_none_leave_it(short_run):
     assert first == second
     assert first.key() == second.key() != gaba.key()
     assert gaba.with_changes(weighting_options={}).key() == gaba.key()
+    pairs = gaba.with_changes(weighting_options=(("min_weight", 0.1), ("beta", 0.9)))
+    assert pairs == first
     again = RunConfig.model_validate_json(first.model_dump_json())
     assert again == first
     assert hash(again) == hash(first)
+
+
+def test_an_option_that_equals_a_good_one_is_not_taken_for_it(short_run):
+    short_run.with_changes(weighting="dwa", weighting_options={"temperature": 1})
+    with pytest.raises(UsageError, match="not True"):
+        short_run.with_changes(weighting="dwa", weighting_options={"temperature": True})
+
+
+def test_a_fleet_without_operating_settings_flies_one_condition(short_run):
+    recipe = Recipe(settings=())
+    assert short_run.with_changes(subset="pumps", recipe=recipe).subset == "pumps"
+    with pytest.raises(UsageError, match=r"Unknown subset 'pumps'.*\(n_conditions\)"):
+        short_run.with_changes(subset="pumps")
 
 
 def test_options_reach_the_method(simulated, short_run):

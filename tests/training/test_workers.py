@@ -5,6 +5,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from rulbook.studies.catalogue import base_config
+from rulbook.training.workers import run_one
 
 pytestmark = pytest.mark.slow
 
@@ -37,3 +41,14 @@ def test_freed_blocks_are_kept_even_where_dask_asks_to_give_them_back() -> None:
     ).stdout
     before, after = map(int, printed.split())
     assert after < before / 10
+
+
+def test_a_run_in_this_process_leaves_the_numerics_as_they_were(real_data):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run_one(base_config("FD001").with_changes(max_epochs=1, batches_per_epoch=1))
+        assert torch.get_num_threads() == 2
+        assert (torch.tensor(1e-310, dtype=torch.float64) * 1).item() > 0
+    finally:
+        torch.set_num_threads(threads)

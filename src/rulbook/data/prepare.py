@@ -269,7 +269,7 @@ def prepare(fleet: Fleet, recipe: Recipe | None = None) -> Prepared:
             a condition that no training engine flew, or the tables are those of another subset.
     """
     recipe = recipe or Recipe()
-    n_conditions = _n_conditions(fleet.subset, recipe)
+    n_conditions = operating_conditions(fleet.subset, recipe)
     _check_identity(fleet)
     run_to_failure = _checked(fleet.train, recipe, f"training engines of '{fleet.subset}'")
     tested_name = f"test engines of '{fleet.subset}'"
@@ -314,7 +314,7 @@ def prepare(fleet: Fleet, recipe: Recipe | None = None) -> Prepared:
     )
 
 
-def _n_conditions(subset: str, recipe: Recipe) -> int:
+def operating_conditions(subset: str, recipe: Recipe) -> int:
     """Return the number of operating conditions that the recipe gives, or the subset is known by.
 
     Raises:

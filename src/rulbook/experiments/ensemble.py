@@ -1,7 +1,6 @@
 """Many trainings at once: an ensemble of the one-layer network of §4.1 on single cycles."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +15,7 @@ from rulbook.data.prepare import prepare
 from rulbook.models import DualTaskMLP
 from rulbook.optimisers import OPTIMISERS, Optimiser
 from rulbook.randomness import seeded
+from rulbook.threads import one_thread
 from rulbook.training.config import RunConfig
 from rulbook.typing import Floats, Integers
 
@@ -103,7 +103,7 @@ class Networks:
 
     def predict(self, windows: Windows) -> tuple[npt.NDArray[np.float32], Integers]:
         """Return RUL in cycles and class, each (seeds, weights, rows)."""
-        with torch.no_grad(), _one_thread():
+        with torch.no_grad(), one_thread():
             rul, logits = _forward(self.template, self.parameters, last_cycle(windows))
             return rul.numpy(), logits.argmax(-1).numpy()
 
@@ -119,7 +119,7 @@ class Networks:
         def one(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
             return functional_call(self.template.shared, parameters, (x,))  # type: ignore[no-any-return]
 
-        with torch.no_grad(), _one_thread():
+        with torch.no_grad(), one_thread():
             every = vmap(vmap(one, (0, None)), (0, None), chunk_size=1)
             found: npt.NDArray[np.float32] = every(trunk, last_cycle(windows)).numpy()
             return found
@@ -132,7 +132,7 @@ class Networks:
         # Seed by seed: the logits of a thousand networks would fill the memory.
         for seed in range(len(next(iter(self.parameters.values())))):
             of_seed = {name: value[seed, None] for name, value in self.parameters.items()}
-            with torch.no_grad(), _one_thread():
+            with torch.no_grad(), one_thread():
                 predicted, logits = _forward(self.template, of_seed, x)
                 found.append(
                     (
@@ -210,7 +210,7 @@ def train_networks(
         name: value.detach()[:, None].repeat_interleave(weight_rul.shape[-1], 1).requires_grad_()
         for name, value in stacked.items()
     }
-    with _one_thread():
+    with one_thread():
         optimiser, schedule = _optimiser(list(parameters.values()), steps, rule)
         for step, (rows, label_rows) in enumerate(zip(for_rul, for_label, strict=True)):
             predicted, logits = _forward(start[0], parameters, x[rows])
@@ -313,17 +313,3 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 def last_cycle(windows: Windows) -> Tensor:
     """Return the features of the last cycle of each window, float32, (windows, features)."""
     return torch.from_numpy(windows.x[:, -1])
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread, where sums come out the same whatever the machine has.
-
-    Tensors this small gain nothing from more threads.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -13,6 +13,7 @@ from rulbook.experiments.batches import random_batch
 from rulbook.experiments.weight_trade_off import gradient_ratio_with_balanced_losses
 from rulbook.gradients import geometry
 from rulbook.models import DualTaskMLP
+from rulbook.randomness import seeded
 from rulbook.weighting.fixed import ABLATION_CONFIGS, FixedWeightLoss
 
 _LISTING_LINES = 23
@@ -91,8 +92,7 @@ def class_claims(seed: int) -> dict[str, object]:
 def weights_stay(loss: FixedWeightLoss, seed: int) -> bool:
     """Return whether the weights are what they were after ten steps with them on random rows."""
     before = loss.get_weights()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = DualTaskMLP()
         batch = random_batch()
     optimiser = torch.optim.AdamW([*network.parameters(), *loss.parameters()])

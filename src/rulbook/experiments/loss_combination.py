@@ -20,6 +20,7 @@ from rulbook.experiments.batches import FEATURES, Batch
 from rulbook.gradients import PRINTED_IMBALANCE, task_gradients
 from rulbook.losses import health_cross_entropy
 from rulbook.models import DualTaskMLP, shared_parameters
+from rulbook.randomness import seeded
 from rulbook.typing import Floats
 from rulbook.weighting.gaba import complement_weights
 from rulbook.weighting.magnitude import inverse_shares
@@ -243,10 +244,10 @@ def printed_loop(
         weights: of the RUL and of the health state.
 
     """
-    torch.manual_seed(0)
-    network = DualTaskMLP()
+    with seeded(0):
+        network = DualTaskMLP()
+        batch = Batch(*(draw() for draw in _DRAWS.values()))
     optimiser = torch.optim.AdamW(network.parameters(), lr=lr)
-    batch = Batch(*(draw() for draw in _DRAWS.values()))
     method = get_loss("fixed", rul_weight=weights[0], health_weight=weights[1])
     losses_by_step = []
     for _ in range(steps):
@@ -343,10 +344,10 @@ def first_losses(seeds: Sequence[int]) -> Floats:
 
 
 def _first_losses(seed: int, order: Sequence[str], network_first: bool) -> tuple[float, float]:
-    torch.manual_seed(seed)
-    network = DualTaskMLP() if network_first else None
-    drawn = {name: _DRAWS[name]() for name in order}
-    network = network or DualTaskMLP()
+    with seeded(seed):
+        network = DualTaskMLP() if network_first else None
+        drawn = {name: _DRAWS[name]() for name in order}
+        network = network or DualTaskMLP()
     with torch.no_grad():
         rul_loss, health_loss = Batch(**drawn).losses(network)
     return float(rul_loss), float(health_loss)

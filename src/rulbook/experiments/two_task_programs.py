@@ -17,6 +17,7 @@ from torch.nn import functional
 from rulbook import toy
 from rulbook.errors import UsageError
 from rulbook.gradients import PRINTED_IMBALANCE
+from rulbook.randomness import seeded
 from rulbook.toy import History
 from rulbook.typing import Floats
 
@@ -426,8 +427,7 @@ def hovers_at(
 
 
 def _adam_under_seed(seed: int) -> list[float]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return toy.run(PRINTED_IMBALANCE, "adam")["theta"]
 
 

@@ -17,6 +17,11 @@ from rulbook.training.config import PROTOCOL_LABEL
 from rulbook.training.record import RunRecord
 
 
+def _selected_epoch(record: RunRecord) -> int | None:
+    """Return the selected epoch of a completed run; one that diverged may have had one too."""
+    return None if record.test is None else record.selected_epoch
+
+
 def selection_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Return what choosing the epoch on the test engines gains, one row a run that watched them.
 
@@ -31,9 +36,10 @@ def selection_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     for record in records:
         watched = [epoch for epoch in record.epochs if epoch.test is not None]
         method = method_of(record.config)
-        if record.selected_epoch is None or not watched or method is None:
+        selected_epoch = _selected_epoch(record)
+        if selected_epoch is None or not watched or method is None:
             continue
-        chosen = record.epochs[record.selected_epoch]
+        chosen = record.epochs[selected_epoch]
         on_test = [epoch.test.rmse for epoch in watched if epoch.test is not None]
         selected = chosen.test.rmse if chosen.test else math.nan
         rows.append(
@@ -102,7 +108,8 @@ def sizing_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     rows = []
     for record in records:
         config = record.config
-        if record.selected_epoch is None or config.network not in ARCHITECTURES:
+        selected = _selected_epoch(record)
+        if selected is None or config.network not in ARCHITECTURES:
             continue
         architecture = config.architecture or ARCHITECTURES[config.network]
         model = DualTaskModel(architecture, len(config.recipe.feature_names))
@@ -114,9 +121,9 @@ def sizing_table(records: Iterable[RunRecord]) -> pd.DataFrame:
                 "convolution_dropout": architecture.convolution_dropout,
                 "parameters": count_parameters(list(model.parameters())),
                 "chosen": config.architecture is None,
-                "selected_epoch": record.selected_epoch + 1,
+                "selected_epoch": selected + 1,
                 "epochs": len(record.epochs),
-                "validation_rmse": record.epochs[record.selected_epoch].validation.rmse,
+                "validation_rmse": record.epochs[selected].validation.rmse,
             }
         )
     return pd.DataFrame(rows)
@@ -227,9 +234,9 @@ def split_and_selection_table(records: Iterable[RunRecord]) -> pd.DataFrame:
         config = record.config
         row = method_of(config)
         on_test = [epoch.test.rmse for epoch in record.epochs if epoch.test is not None]
-        if row is None or record.selected_epoch is None or not on_test:
+        selected = _selected_epoch(record)
+        if row is None or selected is None or not on_test:
             continue
-        selected = record.selected_epoch
         held_out = record.epochs[selected].validation.rmse
         groups.setdefault((config.recipe.split_by, config.subset, row.name), []).append(
             (len(record.epochs), held_out, on_test[selected], min(on_test))

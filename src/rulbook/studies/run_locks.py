@@ -61,7 +61,12 @@ class RunLocks:
         self.give_all_back()
 
     def take(self, key: str) -> bool:
-        """Return whether the run is this sweep's now."""
+        """Return whether the run is this sweep's now.
+
+        Raises:
+            OSError: the lock cannot be written; none is left.
+
+        """
         lock = self._folder / key
         for _ in range(3):
             try:
@@ -74,8 +79,12 @@ class RunLocks:
                     return False
                 self._remove_stale(lock, stale)
             else:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    file.write(self._owner)
+                try:
+                    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                        file.write(self._owner)
+                except OSError:
+                    lock.unlink(missing_ok=True)
+                    raise
                 self._held.add(key)
                 return True
         return False

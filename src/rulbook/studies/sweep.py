@@ -186,7 +186,11 @@ class _Sweep:
 
     def _start(self, key: str) -> bool:
         """Return whether the run was started, and not done or locked by another sweep."""
-        if not self.locks.take(key):
+        try:
+            if not self.locks.take(key):
+                return False
+        except OSError as error:
+            self._blame_the_disk("a run could not be locked", error)
             return False
         if _state(key) not in self.open_states:
             self.locks.give_back(key)
@@ -244,7 +248,7 @@ class _Sweep:
                 raise RulbookError(f"The run {key} returned the record of another run.")
             self._keep(attempt.record)
         elif self.tries[key] >= MAX_TRIES:
-            _write_failure(self.todo.pop(key), attempt.failure)
+            self._give_up(key, attempt.failure)
         elif not attempt.of_machine:
             self.suspects.append(key)
         self.locks.give_back(key)
@@ -257,11 +261,21 @@ class _Sweep:
             record.write(runs_folder())
             _failure_note(key).unlink(missing_ok=True)
         except OSError as error:
-            self.fault_of_machine = (
-                f"a record could not be written to '{runs_folder()}' ({error.strerror})."
-            )
+            self._blame_the_disk("a record could not be written", error)
         else:
             del self.todo[key]
+
+    def _give_up(self, key: str, reason: str) -> None:
+        try:
+            _write_failure(self.todo[key], reason)
+        except OSError as error:
+            self._blame_the_disk("a failure could not be noted", error)
+        else:
+            del self.todo[key]
+
+    def _blame_the_disk(self, what: str, error: OSError) -> None:
+        """Let the runs in flight end, and then the sweep: nothing more can be written."""
+        self.fault_of_machine = f"{what} in '{paths.own_results()}' ({error.strerror})."
 
 
 def _is_killed(future: "Future[Attempt]", engine: Engine) -> bool:

@@ -43,7 +43,9 @@ def last_validation(record: RunRecord) -> RulHealthMetrics:
 
 
 def chosen_config(tried: Iterable[RunConfig]) -> RunConfig | None:
-    """Return which of the runs tried has the lowest validation RMSE, ``None`` while one is missing.
+    """Return which of the runs tried has the lowest validation RMSE.
+
+    It is ``None`` while one is missing, and where all of them diverged: there is nothing to choose.
 
     Raises:
         RulbookError: a record cannot be read.
@@ -53,4 +55,6 @@ def chosen_config(tried: Iterable[RunConfig]) -> RunConfig | None:
     paths = {c: path for c in configs if (path := record_file(c.key()))}
     if any(config not in paths for config in configs):
         return None
-    return min(paths, key=lambda config: best_validation_rmse(read_record(paths[config])))
+    errors = {c: best_validation_rmse(read_record(path)) for c, path in paths.items()}
+    best = min(errors, key=lambda config: errors[config])
+    return best if math.isfinite(errors[best]) else None

@@ -4,19 +4,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cache
+from operator import itemgetter
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from rulbook.checked import Choices, RealNumber, WholeNumber
-from rulbook.data.cmapss import SUBSETS
-from rulbook.data.prepare import Recipe
+from rulbook.data.prepare import Recipe, operating_conditions
 from rulbook.errors import UsageError, unknown_name
 from rulbook.losses import InnerLoss
-from rulbook.models import Architecture
+from rulbook.models import ARCHITECTURES, Architecture
 from rulbook.optimisers import Optimiser
 from rulbook.options import LARGEST_RANDOM_STATE
-from rulbook.training.networks import is_own, network_names
+from rulbook.training.networks import network_names
 from rulbook.weighting.registry import get_loss
 
 PROTOCOL = 1
@@ -36,13 +36,21 @@ OptionValue = bool | int | float | str | tuple[float, ...] | None
 """What an option of a weighting method may be."""
 
 
-def _in_order(options: object) -> object:
-    return tuple(sorted(options.items())) if isinstance(options, Mapping) else options
+def _as_pairs(options: object) -> object:
+    return tuple(options.items()) if isinstance(options, Mapping) else options
+
+
+def _in_order(pairs: tuple[tuple[str, OptionValue], ...]) -> tuple[tuple[str, OptionValue], ...]:
+    names = [name for name, _ in pairs]
+    if again := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"the option {min(again)} is given twice")
+    return tuple(sorted(pairs, key=itemgetter(0)))
 
 
 Options = Annotated[
     tuple[tuple[str, OptionValue], ...],
-    BeforeValidator(_in_order),
+    BeforeValidator(_as_pairs),
+    AfterValidator(_in_order),
     PlainSerializer(dict, return_type=dict[str, Any]),
 ]
 """Options by name: given and written as a mapping, kept as pairs, which can be hashed."""
@@ -136,15 +144,14 @@ class RunConfig(Choices):
 
         A fleet of one's own has a recipe that says how many operating conditions it flies.
         """
-        if self.subset not in SUBSETS and self.recipe.n_conditions is None:
-            raise unknown_name("subset", self.subset, SUBSETS)
+        operating_conditions(self.subset, self.recipe)
         if self.network not in network_names():
             raise unknown_name("network", self.network, network_names())
-        if self.architecture is not None and is_own(self.network):
+        if self.architecture is not None and self.network not in ARCHITECTURES:
             raise UsageError(
                 f"An architecture is of the networks of the source, not of '{self.network}'."
             )
-        _check_weighting(self.weighting, self.weighting_options)
+        _check_weighting(self.weighting, self.weighting_options, repr(self.weighting_options))
         return self
 
     def key(self) -> str:
@@ -160,7 +167,10 @@ class RunConfig(Choices):
 
 
 @cache
-def _check_weighting(name: str, options: tuple[tuple[str, OptionValue], ...]) -> None:
-    """Raise ``UsageError`` unless the method can be built; a name that is refused is not kept."""
+def _check_weighting(name: str, options: tuple[tuple[str, OptionValue], ...], spelt: str) -> None:  # noqa: ARG001
+    """Raise ``UsageError`` unless the method can be built; a name that is refused is not kept.
+
+    ``spelt`` tells options apart that are equal, as 1 and ``True`` are.
+    """
     arguments: dict[str, Any] = dict(options)
     get_loss(name, **arguments)

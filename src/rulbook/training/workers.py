@@ -17,6 +17,7 @@ from rulbook.data import status as data_status
 from rulbook.data.prepare import Prepared, Recipe, prepare
 from rulbook.errors import RulbookError, UsageError
 from rulbook.options import RequestedDevice
+from rulbook.threads import one_thread
 from rulbook.training.baselines import fit_baseline
 from rulbook.training.config import RunConfig
 from rulbook.training.device import choose_device
@@ -55,13 +56,19 @@ def run_one(
     device: RequestedDevice = "cpu",
     on_epoch: Callable[[int, EpochRecord], None] | None = None,
 ) -> RunRecord:
-    """Do one run on the real data; what it computes on the CPU, on one thread."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    prepared = _prepared(config.subset, config.recipe)
-    if config.network in get_args(Baseline):
-        return fit_baseline(config, prepared)
-    return train(config, prepared, device=choose_device(device), on_epoch=on_epoch)
+    """Do one run on the real data; what it computes on the CPU, on one thread.
+
+    Subnormal numbers, which are slow, count as zero meanwhile.
+    """
+    with one_thread():
+        torch.set_flush_denormal(True)
+        try:
+            prepared = _prepared(config.subset, config.recipe)
+            if config.network in get_args(Baseline):
+                return fit_baseline(config, prepared)
+            return train(config, prepared, device=choose_device(device), on_epoch=on_epoch)
+        finally:
+            torch.set_flush_denormal(False)
 
 
 @lru_cache(maxsize=2)
@@ -94,7 +101,10 @@ def _is_of_machine(error: BaseException) -> bool:
 
 
 def what_is_missing_here(device: RequestedDevice) -> str:
-    """Return why this process can do no run on the real data; nothing if it can."""
+    """Return why this process can do no run on the real data; nothing if it can.
+
+    All twelve files have to be there, whatever subsets the runs are on.
+    """
     try:
         choose_device(device)
         resolve_source("cmapss")
