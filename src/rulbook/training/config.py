@@ -13,10 +13,10 @@ from rulbook.checked import Choices, RealNumber, WholeNumber
 from rulbook.data.prepare import Recipe, operating_conditions
 from rulbook.errors import UsageError, unknown_name
 from rulbook.losses import InnerLoss
-from rulbook.models import ARCHITECTURES, Architecture
+from rulbook.models import Architecture
 from rulbook.optimisers import Optimiser
 from rulbook.options import LARGEST_RANDOM_STATE
-from rulbook.training.networks import network_names
+from rulbook.training.networks import is_own, network_names
 from rulbook.weighting.registry import get_loss
 
 PROTOCOL = 1
@@ -147,7 +147,7 @@ class RunConfig(Choices):
         operating_conditions(self.subset, self.recipe)
         if self.network not in network_names():
             raise unknown_name("network", self.network, network_names())
-        if self.architecture is not None and self.network not in ARCHITECTURES:
+        if self.architecture is not None and is_own(self.network):
             raise UsageError(
                 f"An architecture is of the networks of the source, not of '{self.network}'."
             )
