@@ -33,7 +33,7 @@ class Choices(BaseModel):
     _noun: ClassVar[str]
     """What messages call the thing that the choices make."""
 
-    def with_changes(self, **changes: object) -> Self:
+    def with_changes(self, /, **changes: object) -> Self:
         """Return the same with other choices, checked as a new one is.
 
         Raises:

@@ -80,6 +80,7 @@ def test_options_of_a_method_are_set_after_it():
         ("seed", "NAME=VALUE"),
         ("seed=", "NAME=VALUE"),
         ("sed=7", "choice of a run 'sed'"),
+        ("self=1", "choice of a run 'self'"),
         ("seed=seven", "seed"),
         ("recipe.windw=50", r"recipe\.windw"),
         ("window.recipe=50", r"choice of a run 'window\.recipe'"),
