@@ -101,6 +101,8 @@ def test_every_command_explains_itself(command):
         (["pair", "--check", "--to-text", "01-why-multi-task"], "--check writes nothing"),
         (["pair", "--check", "--overwrite", "01-why-multi-task"], "--check writes nothing"),
         (["sweep", "core-a", "--status", "--scheduler", "tcp://x:1"], "--scheduler is Dask's"),
+        (["sweep", "core-a", "--status", "--results", ""], "--results has no name: name a folder"),
+        (["records", "--results", ""], "--results has no name: name a folder"),
         (["slides", "--no-such"], "--no-such"),
         (["slides", "--jobs", "0"], "--jobs"),
         (["print", "--no-such"], "--no-such"),

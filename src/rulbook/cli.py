@@ -61,7 +61,9 @@ Settings = Annotated[
     ),
 ]
 Results = Annotated[
-    Path | None, typer.Option(help="Folder of your own records, in place of RULBOOK_RESULTS.")
+    # As text: the path of an empty name is the working folder.
+    str | None,
+    typer.Option(metavar="PATH", help="Folder of your own records, in place of RULBOOK_RESULTS."),
 ]
 Jobs = Annotated[int, typer.Option(min=1, help="How many to run at a time.")]
 
@@ -467,8 +469,15 @@ def _study(name: str | None, settings: list[str] | None) -> "tuple[Study, OwnCod
     ), code
 
 
-def _keep_records_in(results: Path | None) -> None:
-    """Let one's own records be written to and read from ``results``, if it is given."""
+def _keep_records_in(results: str | None) -> None:
+    """Let one's own records be written to and read from ``results``, if it is given.
+
+    Raises:
+        UsageError: it is an empty name, as of a variable that is not set, or that of a file.
+
+    """
+    if results == "":
+        raise UsageError("--results has no name: name a folder, or leave it out.")
     if results is not None:
         folder = paths.expanded(results)
         if folder.exists() and not folder.is_dir():
