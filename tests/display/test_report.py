@@ -127,6 +127,7 @@ def test_a_row_without_a_cell_says_what_decides_it(rows: dict[str, Any]) -> None
 def test_a_claim_whose_chapter_did_not_run_is_not_called_reproduced() -> None:
     [row] = [row for row in rows_of(report_text(CLAIMS[:1], [])) if row["attributes"]]
     assert row["attributes"]["data-verdict"] == "not decided in this build"
+    assert row["cells"][4].startswith("… not decided in this build")
 
 
 def test_the_counts_add_up(text: str) -> None:

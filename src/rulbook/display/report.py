@@ -41,19 +41,22 @@ class _Entry:
     decided: Decided | None
 
     @property
+    def _found(self) -> str | None:
+        """The verdict of the executed book, or of the text where the text settles the claim."""
+        found = self.decided.decision.verdict if self.decided else None
+        return found or (self.claim.expected if self.claim.settled_by_text else None)
+
+    @property
     def verdict(self) -> str:
         """The verdict in words, or why there is none."""
-        found = self.decided.decision.verdict if self.decided else None
-        if self.claim.settled_by_text:
-            found = found or self.claim.expected
-        if found:
-            return Verdict(found).words
+        if self._found:
+            return Verdict(self._found).words
         return self.claim.words_without_verdict if self.claim.waiting else _NOT_DECIDED
 
     @property
     def mark(self) -> Mark:
-        """The mark of the verdict."""
-        return MARKS[self.decided.decision.verdict if self.decided else self.claim.expected]
+        """The mark of the verdict, or of none."""
+        return MARKS[self._found]
 
     @property
     def ours(self) -> str:
