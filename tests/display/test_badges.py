@@ -429,7 +429,11 @@ def test_figures_are_glued_as_the_prose_needs_them(use_ledger: UseLedger) -> Non
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(np.float64(1.5), "1.5"), (torch.tensor(2.0), "2.0"), (7, "7"), (True, "True"), ("a", "'a'")],
+    [
+        *((1.5, "1.5"), (7, "7"), (True, "True"), ("a", "'a'")),
+        *((np.float64(1.5), "1.5"), (np.int64(5), "5"), (np.True_, "True"), (np.str_("a"), "'a'")),
+        *((torch.tensor(2.0), "2.0"), (torch.tensor(5), "5"), (torch.tensor(False), "False")),
+    ],
 )
 def test_glue_stores_plain_values(value: object, text: str) -> None:
     assert glued(lambda: glue("key", value)) == {"key": text}

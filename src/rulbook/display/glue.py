@@ -28,7 +28,9 @@ def glue(name: str, value: object, *, is_timing: bool = False) -> None:
         is_timing: whether it was measured on the clock, so that another run has it otherwise.
 
     """
-    plain = value if isinstance(value, str | bool | int) else float(value)  # type: ignore[arg-type]
+    # A NumPy scalar or a tensor that is an integer or a truth value stays one.
+    own = value.item() if hasattr(value, "item") else value
+    plain = own if isinstance(own, str | bool | int) else float(own)  # type: ignore[arg-type]
     metadata: dict[str, object] = {"scrapbook": {"name": name, "mime_prefix": _HIDDEN}}
     if is_timing:
         metadata[TIMING] = True
