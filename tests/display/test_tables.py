@@ -4,7 +4,7 @@ import re
 from html import escape, unescape
 
 import pandas as pd
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rulbook.display.tables import table
@@ -58,18 +58,24 @@ def test_columns_of_words_stand_to_the_left_and_others_where_figures_stand():
     assert len(re.findall('<td class="words"', html)) == 2 * len(left)
 
 
-@given(st.floats(-1e6, 1e6), st.integers(0, 4))
-def test_figures_have_minus_signs_and_zero_has_none(value, places):
-    html = table(pd.DataFrame({"θ": [value]}), "c", {"θ": f".{places}f"}).data
+@given(st.floats(-1e6, 1e6), st.integers(0, 4), st.sampled_from("f%e"))
+@example(-0.0001, 1, "%")
+@example(-0.0, 1, "e")
+def test_figures_have_minus_signs_and_zero_has_none(value, places, kind):
+    form = f".{places}{kind}"
+    html = table(pd.DataFrame({"θ": [value]}), "c", {"θ": form}).data
     (text,) = re.findall("<td>(.*?)</td>", html)
-    assert float(text.replace("−", "-")) == float(f"{value:.{places}f}")
+    figure = float(format(value, form).rstrip("%"))
+    assert float(text.replace("−", "-").rstrip("%")) == figure
     assert "-" not in text
-    assert ("−" in text) == (float(f"{value:.{places}f}") < 0)
+    assert text.startswith("−") == (figure < 0)
 
 
 def test_hyphens_before_figures_are_minus_signs_and_other_hyphens_stay():
-    frame = pd.DataFrame({"a": ["-0.5 [-1, +2]", "core-2", "2026-11-24"], "b": [1e-7, -2e-8, 1.0]})
+    frame = pd.DataFrame(
+        {"a": ["-0.5 [-1, +2]", "core-2", "2026-11-24", "-"], "b": [1e-7, -2e-8, 1.0, -0.0]}
+    )
     html = table(frame, "c").data
     assert re.findall("<td.*?>(.*?)</td>", html) == [
-        "−0.5 [−1, +2]", "1e−07", "core-2", "−2e−08", "2026-11-24", "1.0",
+        "−0.5 [−1, +2]", "1e−07", "core-2", "−2e−08", "2026-11-24", "1.0", "-", "0.0",
     ]  # fmt: skip

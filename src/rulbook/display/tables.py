@@ -15,7 +15,7 @@ _ROOM = 18
 
 _LETTER = re.compile(r"[^\W\d_]")
 _MINUS = re.compile(r"(?<![\w.])-(?=\d)|(?<=\de)-")
-_MINUS_ZERO = re.compile(r"^-(?=0*\.?0*$)")
+_MINUS_ZERO = re.compile(r"^-(?=0+(\.0*)?(e[-+]\d+)?%?$)")
 
 
 def table(
