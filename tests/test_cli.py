@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -537,6 +538,36 @@ def _write_executed(checkout, name, text):
     cell = {"cell_type": "markdown", "id": "title", "metadata": {}, "source": text}
     notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     (checkout.executed / f"{name}.ipynb").write_text(json.dumps(notebook))
+
+
+@pytest.mark.parametrize("command", ["figures", "slides", "print"])
+def test_what_reads_the_output_of_a_build_keeps_other_builds_out(
+    run, checkout, monkeypatch, no_real_data, command
+):
+    from rulbook.publishing import execute, front_page, print_edition, slides
+
+    seen = []
+
+    def note(*_):
+        seen.append(_is_being_built(checkout))
+        return []
+
+    outcome = execute.Outcome(executed=(), up_to_date=())
+    monkeypatch.setattr(execute, "execute", lambda *_, **__: outcome)
+    monkeypatch.setattr(front_page, "save_figure", note)
+    monkeypatch.setattr(slides, "write_slides", note)
+    monkeypatch.setattr(print_edition, "print_chapters", note)
+    assert run(command)[0] == 0
+    assert seen == [True]
+    assert not _is_being_built(checkout)
+
+
+def _is_being_built(checkout):
+    try:
+        with FileLock(checkout.build / "lock", timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 @pytest.fixture

@@ -225,20 +225,19 @@ def figures(
     from rulbook.publishing.chapters import choose
     from rulbook.publishing.execute import figures_saved
     from rulbook.publishing.layout import of_checkout
+    from rulbook.publishing.lock import building
 
     layout = of_checkout()
-    outcome = _execute(layout, chapters, _parameters(profile, data, device), jobs, figures=True)
-    _say(_summary(outcome))
-    saved = [
-        path
-        for chapter in choose(layout, chapters or ())
-        for path in figures_saved(layout, chapter)
-    ]
-    if not chapters:
-        from rulbook.claims.collect import claims_table
-        from rulbook.publishing import front_page
+    chosen = choose(layout, chapters or ())
+    parameters = _parameters(profile, data, device)
+    with building(layout, Console(stderr=True)):
+        _say(_summary(_execute(layout, chapters, parameters, jobs, figures=True)))
+        saved = [path for chapter in chosen for path in figures_saved(layout, chapter)]
+        if not chapters:
+            from rulbook.claims.collect import claims_table
+            from rulbook.publishing import front_page
 
-        saved += front_page.save_figure(claims_table(layout.executed), layout.figures)
+            saved += front_page.save_figure(claims_table(layout.executed), layout.figures)
     for path in saved:
         typer.echo(path)
 
@@ -248,12 +247,16 @@ def slides(chapters: Chapters = None, jobs: Jobs = _JOBS) -> None:
     """Execute what changed, then write slides: each chapter's findings, and its figures."""
     from rulbook.publishing.chapters import choose
     from rulbook.publishing.layout import of_checkout
+    from rulbook.publishing.lock import building
 
     layout = of_checkout()
-    _execute(layout, chapters, _parameters("quick", "auto", "auto"), jobs)
+    chosen = choose(layout, chapters or ())
     from rulbook.publishing.slides import write_slides  # a wrong name does not wait for it
 
-    for page in write_slides(layout, choose(layout, chapters or ())):
+    with building(layout, Console(stderr=True)):
+        _execute(layout, chapters, _parameters("quick", "auto", "auto"), jobs)
+        pages = write_slides(layout, chosen)
+    for page in pages:
         typer.echo(page)
 
 
@@ -262,13 +265,15 @@ def print_edition(chapters: Chapters = None) -> None:
     """Print the built pages of chapters to PDF, without solutions."""
     from rulbook.publishing.chapters import choose
     from rulbook.publishing.layout import of_checkout
+    from rulbook.publishing.lock import building
 
     layout = of_checkout()
     chosen = choose(layout, chapters or ())
     from rulbook.publishing.print_edition import print_chapters  # as in `slides`
 
-    for pdf in print_chapters(layout, chosen):
-        typer.echo(pdf)
+    with building(layout, Console(stderr=True)):
+        for pdf in print_chapters(layout, chosen):
+            typer.echo(pdf)
 
 
 def _parameters(
