@@ -1,6 +1,10 @@
+import json
 import re
+import shutil
+import subprocess
 from html import unescape
 
+import pytest
 from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -17,6 +21,22 @@ __all__ = [
     "use_ledger",
     "write_ledger",
 ]
+
+
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
+
+
+def value_in_node(script: str, expression: str) -> object:
+    """Return the value that an expression has after a script of the pages has run."""
+    done = subprocess.run(
+        ["node", "--input-type=module", "-"],
+        input=f"{script}\nconsole.log(JSON.stringify({expression}));",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return json.loads(done.stdout)
 
 
 def cells_of(html: HTML) -> list[list[str]]:

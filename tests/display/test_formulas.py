@@ -1,9 +1,5 @@
 """Explorers of formulas: the scripts compute what the package computes."""
 
-import json
-import shutil
-import subprocess
-
 import numpy as np
 import pytest
 import torch
@@ -12,22 +8,14 @@ from rulbook import toy
 from rulbook.display import formulas
 from rulbook.display.markup import asset
 
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
+from .conftest import needs_node, value_in_node
+
 NAMES = ("trajectory", "frontier", "contributions", "knobs")
 
 
 def computed(name: str, expression: str) -> object:
     """Return the value of an expression over the functions of one script."""
-    program = f"{asset(f'formulas/{name}.js')}\nconsole.log(JSON.stringify({expression}));"
-    done = subprocess.run(
-        ["node", "--input-type=module", "-"],
-        input=program,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return json.loads(done.stdout)
+    return value_in_node(asset(f"formulas/{name}.js"), expression)
 
 
 @needs_node
@@ -68,16 +56,8 @@ def test_a_grid_over_free_weights_grows_as_a_power():
 @needs_node
 @pytest.mark.parametrize("name", NAMES)
 def test_every_script_is_a_module_that_can_render(name):
-    program = f"{formulas.script(name)}".replace("export default", "const shown =")
-    done = subprocess.run(
-        ["node", "--input-type=module", "-"],
-        input=f"{program}\nconsole.log(typeof shown.render);",
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert done.stdout.strip() == "function"
+    program = formulas.script(name).replace("export default", "const shown =")
+    assert value_in_node(program, "typeof shown.render") == "function"
 
 
 @pytest.mark.parametrize(
