@@ -1,4 +1,7 @@
-"""What the Tab key stops at on a chapter: no formula, and folds and buttons by their own names."""
+"""What the Tab key stops at on a chapter.
+
+No formula, tables only where they scroll, and folds and buttons by their own names.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -24,6 +27,13 @@ def visit(visit_of: Callable[[str], Visit], chapter: str) -> Visit:
 
 def test_no_formula_is_a_stop(visit: Visit) -> None:
     assert visit.page.locator("mjx-container[tabindex='0']").count() == 0
+
+
+def test_tables_are_stops_only_where_they_scroll(visit: Visit) -> None:
+    visit.page.wait_for_function(
+        """() => [...document.querySelectorAll(".rulbook-scrolling")].every(
+          (box) => box.matches("[tabindex='0']") === box.scrollWidth > box.clientWidth)"""
+    )
 
 
 def test_folds_and_buttons_have_names_of_their_own(visit: Visit) -> None:

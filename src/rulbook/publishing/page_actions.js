@@ -28,11 +28,12 @@ const nameButtons = () => {
   });
 };
 
-// A formula is a stop of the Tab key only where it is wider than its place, to be scrolled by keys.
-const stopAtWideFormulas = () =>
-  document.querySelectorAll("mjx-container[display='true']").forEach((formula) => {
-    if (formula.scrollWidth > formula.clientWidth) formula.setAttribute("tabindex", "0");
-    else formula.removeAttribute("tabindex");
+// Formulas and tables are stops of the Tab key only where they are wider than their place, to be
+// scrolled by keys. Tables are stops everywhere before this runs, and so without scripts.
+const stopAtWhatScrolls = () =>
+  document.querySelectorAll("mjx-container[display='true'], .rulbook-scrolling").forEach((box) => {
+    if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");
+    else box.removeAttribute("tabindex");
   });
 
 let waiting = false;
@@ -42,10 +43,12 @@ const tidy = () => {
   requestAnimationFrame(() => {
     waiting = false;
     nameButtons();
-    stopAtWideFormulas();
+    stopAtWhatScrolls();
   });
 };
 
-new MutationObserver(tidy).observe(document.documentElement, { childList: true, subtree: true });
+// Folds that open, and rows that a filter hides, change how wide things are.
+const WATCHED = { childList: true, subtree: true, attributeFilter: ["open", "hidden"] };
+new MutationObserver(tidy).observe(document.documentElement, WATCHED);
 window.addEventListener("resize", tidy);
 tidy();
