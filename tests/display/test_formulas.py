@@ -1,8 +1,12 @@
 """Explorers of formulas: the scripts compute what the package computes."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 import torch
+from playwright.sync_api import expect
 
 from rulbook import toy
 from rulbook.display import formulas
@@ -87,3 +91,70 @@ def test_measured_points_lie_between_the_extremes_of_each_loss():
     placed = formulas.frontier_explorer(points=points, caption="c").widget.data["points"]
     assert [point["rul"] for point in placed] == pytest.approx([1.0, 0.0, 0.5])
     assert [point["health"] for point in placed] == pytest.approx([0.0, 0.2, 1.0])
+
+
+HEARD = """() => {
+  window.heard = [];
+  const reading = document.querySelector(".formula-reading");
+  const note = () => reading.ariaLive === "polite" && heard.push(reading.textContent);
+  new MutationObserver(note).observe(reading, { childList: true });
+}"""
+"""Notes what a screen reader is given to say."""
+
+
+@pytest.fixture
+def trajectory(visit, tmp_path):
+    """A page that has the trajectory of a hundred steps alone, and notes what is read out."""
+    program = formulas.script("trajectory").replace("export default", "const shown =")
+    settings = json.dumps({"settings": {"rho": 30, "rate": 0.01, "steps": 100}, "data": {}})
+    address = tmp_path / "page.html"
+    address.write_text(
+        f"<meta charset='utf-8'><main></main><script type='module'>{program}\n"
+        f"const values = {settings};\n"
+        "shown.render({ model: { get: (n) => values[n] }, el: document.querySelector('main') });"
+        "</script>",
+        encoding="utf-8",
+    )
+    page = visit(address.as_uri()).page
+    page.evaluate(HEARD)
+    return page
+
+
+def test_what_is_played_is_read_out_at_the_end(trajectory):
+    trajectory.get_by_role("button", name="Play").click()
+    expect(trajectory.get_by_role("button", name="Pause")).to_be_visible()
+    expect(trajectory.locator(".formula-reading")).to_contain_text("After 100 steps")
+    expect(trajectory.get_by_role("button", name="Play")).to_be_visible()
+    (said,) = trajectory.evaluate("heard")
+    assert said.startswith("After 100 steps: SGD θ ")
+
+
+@pytest.mark.parametrize("by", ["button", "slider"])
+def test_what_is_played_is_read_out_where_it_is_paused(trajectory, by):
+    trajectory.get_by_role("button", name="Play").click()
+    expect(trajectory.locator(".formula-reading")).to_contain_text(
+        re.compile(r"After [2-9]\d? steps")
+    )
+    if by == "button":
+        trajectory.get_by_role("button", name="Pause").click()
+    else:
+        trajectory.get_by_role("slider", name="steps").focus()
+    expect(trajectory.get_by_role("button", name="Play")).to_be_visible()
+    steps = trajectory.get_by_role("slider", name="steps").input_value()
+    (said,) = trajectory.evaluate("heard")
+    assert said.startswith(f"After {steps} steps: ")
+
+
+def test_what_the_pointer_passes_is_shown_and_not_read_out(trajectory):
+    panel = trajectory.get_by_role("img", name="θ by step under SGD and Adam")
+    panel.hover()
+    expect(trajectory.locator(".formula-reading")).to_contain_text(re.compile(r"After 4\d steps"))
+    assert trajectory.evaluate("heard") == []
+
+
+def test_every_step_is_read_out_by_keys(trajectory):
+    slider = trajectory.get_by_role("slider", name="steps")
+    slider.press("ArrowLeft")
+    slider.press("Home")
+    said = trajectory.evaluate("heard")
+    assert [words.partition(":")[0] for words in said] == ["After 99 steps", "After 1 step"]

@@ -49,6 +49,9 @@ const slider = ({ label, low, high, value, step, logarithmic = false, shown = nu
   return { node: create("label", { class: "formula-slider" }, create("b", {}, label), input, output), set };
 };
 
+/** What makes a slider go through whole numbers. */
+const WHOLE = { step: 1, shown: (value) => String(Math.round(value)) };
+
 const button = (label, pressed) => {
   const node = create("button", { type: "button" }, label);
   node.addEventListener("click", pressed);
@@ -119,7 +122,7 @@ const panel = ({ title, x, y, xlabel, ylabel }) => {
   };
 };
 
-/** Sliders above, panels below, one line of text that is read out when it changes. */
+/** Sliders above, panels below, one line of text; what is said of it is read out if it is said aloud. */
 const layout = (el, { controls, drawings, legend = [] }) => {
   const reading = create("p", { class: "formula-reading", "aria-live": "polite" });
   const keys = legend.map(([text, colour, dash]) => create("span", {},
@@ -133,7 +136,8 @@ const layout = (el, { controls, drawings, legend = [] }) => {
     create("div", { class: "formula-panels" }, ...drawings),
     reading,
   );
-  return (text) => {
+  return (text, { aloud = true } = {}) => {
+    reading.setAttribute("aria-live", aloud ? "polite" : "off");
     reading.textContent = text;
   };
 };

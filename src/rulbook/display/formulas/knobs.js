@@ -13,11 +13,10 @@ const view = (el, { tasks, values }) => {
     state[name] = Math.round(value);
     draw();
   };
-  const whole = { step: 1, shown: (v) => String(Math.round(v)) };
   const say = layout(el, {
     controls: [
-      slider({ label: "tasks K", low: 2, high: 8, value: tasks, ...whole, changed: set("tasks") }).node,
-      slider({ label: "values of each weight", low: 2, high: 21, value: values, ...whole, changed: set("values") }).node,
+      slider({ label: "tasks K", low: 2, high: 8, value: tasks, ...WHOLE, changed: set("tasks") }).node,
+      slider({ label: "values of each weight", low: 2, high: 21, value: values, ...WHOLE, changed: set("values") }).node,
     ],
     drawings: [growth.svg],
     legend: [["trainings of the whole grid", COLOURS.rul, ""]],

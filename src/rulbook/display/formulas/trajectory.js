@@ -46,14 +46,26 @@ const view = (el, { rho, rate, steps }) => {
   };
   const ratio = slider({ label: "ρ", low: 1, high: 1000, value: rho, logarithmic: true, changed: (v) => moved({ rho: v }) });
   const speed = slider({ label: "learning rate", low: 1e-4, high: 1, value: rate, logarithmic: true, changed: (v) => moved({ rate: v }) });
+  const reached = slider({
+    label: "steps", low: 1, high: steps, value: steps, ...WHOLE,
+    changed: (v) => {
+      state.shown = Math.round(v);
+      draw();
+    },
+  });
   const stop = () => {
     clearInterval(state.timer);
     state.timer = null;
     play.textContent = "Play";
   };
+  const pause = () => {
+    if (!state.timer) return;
+    stop();
+    draw();
+  };
   const play = button("Play", () => {
     if (state.timer) {
-      stop();
+      pause();
       return;
     }
     if (state.shown >= steps) state.shown = 0;
@@ -65,7 +77,7 @@ const view = (el, { rho, rate, steps }) => {
     }, 40);
   });
   const say = layout(el, {
-    controls: [ratio.node, speed.node, play],
+    controls: [ratio.node, speed.node, reached.node, play],
     drawings: [place.svg, losses.svg, map.svg],
     legend: [
       ["SGD", COLOURS.health, "6 3"], ["Adam", COLOURS.rul, ""], ["θ*, where the sum is least", COLOURS.both, "2 3"],
@@ -93,6 +105,7 @@ const view = (el, { rho, rate, steps }) => {
     map.dot(state.rho, state.rate, state.rate < limit ? COLOURS.both : COLOURS.limit,
       `ρ ${number(state.rho)}, learning rate ${number(state.rate)}`);
     const step = hovered ?? Math.max(state.shown, 1);
+    reached.set(Math.max(state.shown, 1));
     if (hovered !== null) {
       for (const each of [place, losses]) each.line([[step, 1e-5], [step, 1e5]], "currentColor", { wide: 0.7 });
       place.line([[step, -2], [step, 3]], "currentColor", { wide: 0.7 });
@@ -103,9 +116,12 @@ const view = (el, { rho, rate, steps }) => {
       return `${label} θ ${number(theta)}, RUL loss ${number(rulLoss(state.rho, theta))}, health loss ${number(healthLoss(theta))}`;
     };
     const verdict = state.rate < limit ? "below" : "at or above";
-    say(`After ${step} steps: ${told("sgd", "SGD")}; ${told("adam", "Adam")}. ` +
-      `θ* is ${number(goal)}. The rate is ${verdict} the limit of SGD, 2/(ρ + 1) = ${number(limit)}.`);
+    // What changes many times a second is not read out: only where it comes to rest.
+    say(`After ${step} ${step === 1 ? "step" : "steps"}: ${told("sgd", "SGD")}; ${told("adam", "Adam")}. ` +
+      `θ* is ${number(goal)}. The rate is ${verdict} the limit of SGD, 2/(ρ + 1) = ${number(limit)}.`,
+    { aloud: hovered === null && !state.timer });
   };
+  reached.node.addEventListener("focusin", pause);
   for (const each of [place, losses]) {
     each.svg.addEventListener("pointermove", (event) => {
       const step = Math.round(each.at(event)[0]);
