@@ -247,6 +247,8 @@ def test_a_record_under_another_name_is_refused(record, tmp_path):
             "the option temperature is given twice",
         ),
         ({"weighting": "gaba", "weighting_options": {"betta": 0.9}}, "betta"),
+        ({"weighting": "gaba", "weighting_options": {"name": 1}}, "no option 'name'"),
+        ({"weighting": "gaba", "weighting_options": {"tasks": 1}}, "'tasks' is no option of a run"),
         ({"weighting": "fixed", "weighting_options": {"rul_weight": math.nan}}, "rul_weight"),
         ({"weighting": "fixed", "weighting_options": {"rul_weight": "0.5"}}, "rul_weight"),
         ({"weighting": "gaba", "weighting_options": {"warmup_steps": math.nan}}, "warmup_steps"),

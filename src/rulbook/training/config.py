@@ -17,6 +17,7 @@ from rulbook.models import Architecture
 from rulbook.optimisers import Optimiser
 from rulbook.options import LARGEST_RANDOM_STATE
 from rulbook.training.networks import is_own, network_names
+from rulbook.weighting.base import TASKS
 from rulbook.weighting.registry import get_loss
 
 PROTOCOL = 1
@@ -173,4 +174,6 @@ def _check_weighting(name: str, options: tuple[tuple[str, OptionValue], ...], sp
     ``spelt`` tells options apart that are equal, as 1 and ``True`` are.
     """
     arguments: dict[str, Any] = dict(options)
+    if "tasks" in arguments:
+        raise UsageError(f"'tasks' is no option of a run: its tasks are {' and '.join(TASKS)}.")
     get_loss(name, **arguments)
