@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 
 import pytest
 
@@ -83,6 +84,27 @@ def test_a_module_matters_to_chapters_that_import_it_and_to_no_other(write, monk
     monkeypatch.setattr(imports, "_module_digest", edited)
     assert stamps.changes(importing, INPUTS) == ["package changed"]
     assert stamps.changes(other, INPUTS) == []
+
+
+def test_styles_and_templates_count_with_the_modules_of_their_folder(tmp_path, monkeypatch):
+    shutil.copytree(imports._FOLDER / "display", tmp_path / "display")
+    monkeypatch.setattr(imports, "_FOLDER", tmp_path)
+
+    def digests():
+        modules = ("rulbook.display.badges", "rulbook.display.formulas")
+        return [imports._module_digest.__wrapped__(module) for module in modules]
+
+    before = digests()
+    for file, changes in {
+        "report.css": [True, False],
+        "templates/badge.html": [True, False],
+        "formulas/formulas.css": [False, True],
+        "templates/.badge.html": [False, False],
+    }.items():
+        with (tmp_path / "display" / file).open("a") as edited:
+            edited.write(" ")
+        assert [old != new for old, new in zip(before, digests(), strict=True)] == changes, file
+        before = digests()
 
 
 def test_records_matter_only_to_a_chapter_that_read_some(tiny):

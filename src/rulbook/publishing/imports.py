@@ -14,7 +14,7 @@ from pathlib import Path
 import grimp
 
 import rulbook
-from rulbook.paths import files_in
+from rulbook.paths import files_in, is_in_the_way
 
 _PACKAGE = rulbook.__name__
 _FOLDER = Path(rulbook.__file__).parent
@@ -34,7 +34,8 @@ def imported(cells: Iterable[str]) -> list[str]:
 def digest(modules: Iterable[str]) -> str:
     """Return the SHA-256 over the modules and all that they import, with the files beside them.
 
-    Styles and scripts in the folder of a module are what its outputs carry; they count with it.
+    Styles, scripts and templates in the folder of a module are what its outputs carry; they count
+    with it, and so do those in folders below it that hold no module.
     """
     found = hashlib.sha256()
     for module in sorted(reached_from(modules)):
@@ -94,6 +95,13 @@ def _without_magics(cell: str) -> str:
 def _module_digest(module: str) -> str:
     path = _FOLDER.joinpath(*module.split(".")[1:])
     source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    beside = [one for one in files_in(source.parent, "*") if one.suffix in _RESOURCES]
-    content = b"\0".join(one.read_bytes() for one in (source, *beside))
+    content = b"\0".join(one.read_bytes() for one in (source, *_resources(source.parent)))
     return hashlib.sha256(content).hexdigest()
+
+
+def _resources(folder: Path) -> Iterator[Path]:
+    """Yield styles, scripts and templates in a folder, and in those below it without Python."""
+    yield from (one for one in files_in(folder, "*") if one.suffix in _RESOURCES)
+    for inner in sorted(filter(Path.is_dir, folder.iterdir())):
+        if not is_in_the_way(inner.name) and not files_in(inner, "*.py"):
+            yield from _resources(inner)
