@@ -191,7 +191,13 @@ def test_a_figure_is_read_as_the_number_it_prints(number: Decimal, separated: bo
     assert as_number(f"~{text}") == as_number(text)
 
 
-@pytest.mark.parametrize("text", ["0,5", "12,34", "1,0000", ",5", "1,,000", "1_000", "", "~", "e5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("0,5", "0,005", "0,500", "-00,500.25", "007,000"),
+        *("12,34", "1,0000", ",5", "1,,000", "1_000", "", "~", "e5"),
+    ],
+)
 def test_what_could_be_read_as_another_number_is_text(text: str) -> None:
     assert as_number(text) is None
 

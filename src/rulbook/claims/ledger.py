@@ -85,7 +85,7 @@ WITHOUT_VERDICT: Mapping[str, str] = {
 """What stands in the place of a verdict, by what the claim waits for."""
 
 _FIGURE = re.compile(
-    r"[+-]?(?:(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?|[+-]?(?:inf(?:inity)?|nan)",
+    r"[+-]?(?:(?:\d+|[1-9]\d{0,2}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?|[+-]?(?:inf(?:inity)?|nan)",
     re.IGNORECASE | re.ASCII,
 )
 """A printed number; exponents are short, so that comparing takes no time."""
@@ -245,7 +245,8 @@ def as_number(text: str) -> Decimal | None:
     """Return a printed figure as a number, or ``None`` when it is text.
 
     Thousands separators and the leading ``~`` of an approximate figure are understood. A comma
-    anywhere else, as in ``0,5``, makes it text: it could be read as another number than is meant.
+    anywhere else, as in ``0,5`` and ``0,005``, makes it text: it could be read as another number
+    than is meant.
     """
     figure = text.strip().removeprefix("~").strip()
     return Decimal(figure.replace(",", "")) if _FIGURE.fullmatch(figure) else None
