@@ -82,6 +82,16 @@ FAULTY_ROWS = {
     "citation for nothing": ({"reference": "kendall2018"}, "cites its 'reference'"),
     "nothing printed": ({"printed": ...}, "has a 'printed' figure or truth value"),
     "approximate figure": ({"printed": "~7"}, "needs an explicit 'tolerance'"),
+    "approximate figure after a space": ({"printed": " ~7"}, "needs an explicit 'tolerance'"),
+    "nothing in quotes": ({"printed": ""}, "'printed': it is blank: write it out"),
+    "a per cent": ({"printed": "~50 %"}, "write the number alone, '~50', and '%' as the 'unit'"),
+    "a per cent elsewhere": (
+        {
+            **{"expected": "inconsistent", "reason": "so"},
+            "other": {"where": "there", "statement": "That.", "printed": "−50%"},
+        },
+        "'other.printed': write the number alone, '−50', and '%' as the 'unit'",
+    ),
     "tolerance unexplained": ({"tolerance": "0.1"}, "'tolerance_reason' come together"),
     "tolerance on words": (
         {"printed": True, "tolerance": "1", "tolerance_reason": "so"},
@@ -105,12 +115,19 @@ FAULTY_ROWS = {
             "1e9999": "are finite numbers",
             "": "are finite numbers",
             " ": "are finite numbers",
-            "~0.5": "is exact, without '~'",
-            "~-0.5": "is exact, without '~'",
-            "1e999": "allow a million at most",
+            "~0.5": "are exact, without '~'",
+            "~-0.5": "are exact, without '~'",
+            "6.83": "allow as much as the printed figure at most",
+            "1e999": "allow as much as the printed figure at most",
         }.items()
     },
-    "an input of any size": ({"inputs": ["1e999"]}, "allow a million at most"),
+    "an input of any size": ({"inputs": ["1e999"]}, "allow as much as the printed figure at most"),
+    "an input of another size": (
+        {"inputs": ["6.33", "1e2"]},
+        "allow as much as the printed figure at most",
+    ),
+    "a figure of no precision": ({"printed": "0e9"}, "allow as much as the printed figure at most"),
+    "an approximate input": ({"inputs": ["~7"]}, "are exact, without '~'"),
     **{
         f"blank {field}": ({field: " \t"}, f"'{field}': it is blank: write it out")
         for field in (
@@ -202,6 +219,12 @@ def test_what_could_be_read_as_another_number_is_text(text: str) -> None:
     assert as_number(text) is None
 
 
+def test_the_minus_sign_of_print_is_one(make_claim: Callable[..., Any]) -> None:
+    assert make_claim(printed=" −5 ").printed_number == Decimal(-5)
+    assert make_claim(printed="1e−5").allowance() == Decimal("5e-6")
+    assert as_number("5−3") is None
+
+
 @given(st.dictionaries(st.sampled_from(sorted(Claim.model_fields)), _ANYTHING))
 def test_whatever_a_row_holds_it_is_a_claim_or_one_sentence(changes: dict[str, Any]) -> None:
     try:
@@ -230,6 +253,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ({"printed": "6.82", "tolerance": "0.2", "tolerance_reason": "so"}, "0.2"),
         ({"printed": "4,120", "tolerance": "1,000", "tolerance_reason": "so"}, "1000"),
         ({"printed": "2e9", "tolerance": "1e9", "tolerance_reason": "so"}, "1e9"),
+        ({"printed": "6.82", "tolerance": "6.82", "tolerance_reason": "so"}, "6.82"),
+        ({"printed": "0.02", "tolerance": "1", "tolerance_reason": "so"}, "1"),
+        ({"printed": "1e6"}, "5e5"),
+        ({"printed": "0"}, "0.5"),
         ({"printed": "nan"}, "0"),
     ],
 )

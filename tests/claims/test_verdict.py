@@ -49,12 +49,12 @@ def test_the_bound_is_included_and_nothing_beyond_it(units: int, places: int, si
 
 @given(MAGNITUDES, MAGNITUDES)
 def test_agreement_depends_on_the_distance_alone(printed: float, value: float) -> None:
-    claim = printing(repr(printed), tolerance="10", tolerance_reason="so")
+    claim = printing(repr(printed), tolerance="1", tolerance_reason="so")
     mirrored = 2 * normalise(printed) - normalise(value)
     assert compare(claim, normalise(value)) == compare(claim, mirrored)
 
 
-@given(MAGNITUDES, MAGNITUDES, st.integers(0, 10**5), st.integers(0, 10**5))
+@given(st.floats(1e5, 2e5), MAGNITUDES, st.integers(0, 10**5), st.integers(0, 10**5))
 def test_a_wider_tolerance_never_turns_agreement_away(
     printed: float, value: float, one: int, two: int
 ) -> None:
@@ -91,7 +91,7 @@ def test_nan_and_infinities_agree_with_themselves_only(printed: str, value: floa
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_finite_figure_never_agrees_with_what_is_not(value: float) -> None:
-    generous = printing("6.82", tolerance="1e6", tolerance_reason="so")
+    generous = printing("6.82", tolerance="6.82", tolerance_reason="so")
     assert compare(generous, value) is Verdict.REFUTED
 
 

@@ -12,7 +12,7 @@ from types import MappingProxyType, NoneType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
-from pydantic import ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic import field_validator as check_field
 from pydantic import model_validator as check_row
 
@@ -90,7 +90,33 @@ _FIGURE = re.compile(
 )
 """A printed number; exponents are short, so that comparing takes no time."""
 
+_BLANK = "it is blank: write it out, or leave the field out"
+
 Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+def _as_printed(printed: object) -> object:
+    """Return what a row has as printed, without the white space around it.
+
+    Raises:
+        ValueError: it is blank, or is meant as a number and would not be compared as one.
+
+    """
+    if isinstance(printed, int | float) and not isinstance(printed, bool):
+        raise ValueError(f"quote the printed figure, '{printed}', to keep its precision")
+    if not isinstance(printed, str):
+        return printed
+    text = printed.strip()
+    if not text:
+        raise ValueError(_BLANK)
+    figure = text.removesuffix("%").rstrip()
+    if figure != text and as_number(figure) is not None:
+        raise ValueError(f"write the number alone, '{figure}', and '%' as the 'unit'")
+    return text
+
+
+Printed = Annotated[bool | str | None, BeforeValidator(_as_printed)]
+"""What the source prints: a truth value for a statement in words, a text, or nothing."""
 
 
 class OtherPlace(Choices):
@@ -101,7 +127,7 @@ class OtherPlace(Choices):
 
     where: Sentence
     statement: Sentence
-    printed: bool | str | None = None
+    printed: Printed = None
 
 
 class Claim(Choices):
@@ -122,7 +148,7 @@ class Claim(Choices):
     """Place inside the section: listing and line, table cell, takeaway."""
     statement: Sentence
     """The claim in our words, its figures as printed."""
-    printed: bool | str | None = None
+    printed: Printed = None
     unit: str = ""
     kind: Literal[
         "identity",
@@ -162,13 +188,6 @@ class Claim(Choices):
     reference: Annotated[str, StringConstraints(pattern=r"^[\w:.+-]*$")] = ""
     """Key in ``references.bib`` of the primary source that settles a ``literature`` claim."""
 
-    @check_field("printed", mode="before")
-    @classmethod
-    def _printed_is_quoted(cls, printed: object) -> object:
-        if isinstance(printed, int | float) and not isinstance(printed, bool):
-            raise ValueError(f"quote the printed figure, '{printed}', to keep its precision")
-        return printed
-
     @check_field("expected", mode="before")
     @classmethod
     def _verdict_is_known(cls, expected: object) -> object:
@@ -178,11 +197,11 @@ class Claim(Choices):
             raise ValueError(f"unknown verdict '{expected}'; choose one of: {', '.join(Verdict)}")
         return Verdict(str(expected))
 
-    @check_field("printed", "unit", "tolerance_reason", "reason", "conditions", "missing")
+    @check_field("unit", "tolerance_reason", "reason", "conditions", "missing")
     @classmethod
-    def _text_is_not_blank(cls, text: bool | str | None) -> bool | str | None:
-        if isinstance(text, str) and text and not text.strip():
-            raise ValueError("it is blank: write it out, or leave the field out")
+    def _text_is_not_blank(cls, text: str) -> str:
+        if text and not text.strip():
+            raise ValueError(_BLANK)
         return text
 
     @check_row(mode="after")
@@ -244,11 +263,11 @@ class Claim(Choices):
 def as_number(text: str) -> Decimal | None:
     """Return a printed figure as a number, or ``None`` when it is text.
 
-    Thousands separators and the leading ``~`` of an approximate figure are understood. A comma
-    anywhere else, as in ``0,5`` and ``0,005``, makes it text: it could be read as another number
-    than is meant.
+    Thousands separators, the leading ``~`` of an approximate figure and the minus sign of print
+    (U+2212) are understood. A comma anywhere else, as in ``0,5`` and ``0,005``, makes it text: it
+    could be read as another number than is meant.
     """
-    figure = text.strip().removeprefix("~").strip()
+    figure = text.strip().removeprefix("~").strip().replace("\N{MINUS SIGN}", "-")
     return Decimal(figure.replace(",", "")) if _FIGURE.fullmatch(figure) else None
 
 
@@ -330,18 +349,22 @@ def _rules_on_tolerance(claim: Claim) -> dict[str, bool]:
             (claim.tolerance is not None) == bool(claim.tolerance_reason)
         ),
         "'tolerance' and 'inputs' are finite numbers, with a point before decimals": are_finite,
-        "'tolerance' is exact, without '~'": "~" not in (claim.tolerance or ""),
+        "'tolerance' and 'inputs' are exact, without '~'": not any("~" in text for text in figures),
         "'tolerance' is not negative": not are_finite or claim.allowance() >= 0,
-        "'tolerance' and 'inputs' allow a million at most, or as much as the printed figure": (
-            not (are_finite and figures) or claim.allowance() <= _largest_allowance(number)
+        "'tolerance', 'inputs' and the precision of 'printed' allow as much as the printed figure "
+        "at most, or 1 where that is more": (
+            not are_finite or claim.allowance() <= _largest_allowance(number)
         ),
     }
 
 
 def _largest_allowance(printed: Decimal | None) -> Decimal:
-    """Return the allowance beyond which any value at all would agree."""
-    million = Decimal(10**6)
-    return max(million, abs(printed)) if printed is not None and printed.is_finite() else million
+    """Return the allowance beyond which a figure could not be told from zero.
+
+    It is 1 for smaller figures: shares and cosines may lie about zero.
+    """
+    least = Decimal(1)
+    return max(least, abs(printed)) if printed is not None and printed.is_finite() else least
 
 
 class _StrictLoader(yaml.CSafeLoader):
