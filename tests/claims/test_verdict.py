@@ -82,6 +82,39 @@ def test_a_single_precision_value_is_read_at_its_own_precision() -> None:
     assert compare(printing("6.82"), torch.tensor(6.8149)) is Verdict.REFUTED
 
 
+@pytest.mark.parametrize(
+    ("printed", "value", "verdict"),
+    [
+        ("2.02", np.float32(0.13) * np.float32(15.5), Verdict.REPRODUCED),  # 2.0149999
+        ("2.02", torch.tensor(0.13) * 15.5, Verdict.REPRODUCED),
+        ("2.02", np.float32(2.01499), Verdict.REFUTED),
+        ("0.2", np.float16(0.14995), Verdict.REPRODUCED),
+        ("0.2", np.float16(0.1493), Verdict.REFUTED),
+        ("0.4", torch.tensor(0.35, dtype=torch.bfloat16), Verdict.REPRODUCED),  # 0.34960938
+        ("0.4", torch.tensor(0.34, dtype=torch.bfloat16), Verdict.REFUTED),
+    ],
+)
+def test_the_noise_of_a_shorter_float_decides_nothing(
+    printed: str, value: object, verdict: Verdict
+) -> None:
+    assert compare(printing(printed), value) is verdict
+
+
+@pytest.mark.parametrize(
+    ("printed", "value"),
+    [
+        ("4250.871", np.float32(4250.871)),
+        ("1,024", np.float16(1024)),
+        ("1,024", torch.tensor(1024, dtype=torch.bfloat16)),
+    ],
+)
+def test_a_shorter_float_keeps_as_many_digits_as_the_figure_has(
+    printed: str, value: object
+) -> None:
+    assert compare(printing(printed), value) is Verdict.REPRODUCED
+    assert decide(printing(printed), value).shown == printed.replace(",", "")
+
+
 @pytest.mark.parametrize("printed", ["nan", "inf", "-inf"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0.0, -7e82])
 def test_nan_and_infinities_agree_with_themselves_only(printed: str, value: float) -> None:
@@ -116,7 +149,14 @@ def test_a_value_of_another_type_is_an_error(figure: str | bool, value: object) 
         compare(printing(figure), value)
 
 
-@pytest.mark.parametrize("value", [None, [1.0, 2.0], np.zeros(1), torch.zeros(2), 1j, object()])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, [1.0, 2.0], [[1.0], [1.0, 2.0]], 1j, object()),
+        *(np.zeros(1), torch.zeros(2), torch.zeros(2, dtype=torch.bfloat16)),
+        torch.zeros(2).to_sparse(),
+    ],
+)
 def test_only_one_number_a_truth_value_or_text_is_compared(value: object) -> None:
     with pytest.raises(RulbookError, match="is not one number, a truth value or text"):
         compare(printing("6.82"), value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,10 @@ Value = bool | str | Decimal
 """A measured value in the form in which it is compared."""
 
 _SIGNIFICANT_DIGITS = 12
-"""Digits of a float that carry meaning: the noise of binary arithmetic ends beyond them."""
+"""Digits of a double that carry meaning: the noise of binary arithmetic is beyond them."""
+
+_DIGITS_OF_SHORTER = MappingProxyType({2: 3, 4: 6})
+"""Digits that carry meaning in shorter floats, by their bytes."""
 
 
 def compare(claim: Claim, value: object) -> Verdict:
@@ -23,8 +27,9 @@ def compare(claim: Claim, value: object) -> Verdict:
 
     Numbers agree when they differ by at most ``claim.allowance()``, the bound included; floats are
     first rounded to twelve significant digits, so that 6.814999999999999 counts as the 6.815 that
-    it stands for. NaN agrees with NaN, an infinity with the same infinity. Truth values agree when
-    equal, text when equal but for runs of white space.
+    it stands for. Those of single precision are rounded to six, of half to three, and none to
+    fewer than one more than the printed figure has. NaN agrees with NaN, an infinity with the same
+    infinity. Truth values agree when equal, text when equal but for runs of white space.
 
     Args:
         claim: the row of the ledger.
@@ -36,7 +41,7 @@ def compare(claim: Claim, value: object) -> Verdict:
     """
     if claim.settled_by_text and claim.expected is not None:
         return claim.expected
-    if agrees(claim, normalise(value)):
+    if agrees(claim, normalise(value, claim.printed_number)):
         return Verdict.REPRODUCED
     return Verdict.REFUTED if claim.tier == "exact" else Verdict.NOT_REPRODUCED
 
@@ -82,7 +87,7 @@ def figure_over_conditions(claim: Claim, values: Mapping[str, object]) -> dict[s
 
     """
     return {
-        name: None if value is None else agrees(claim, normalise(value))
+        name: None if value is None else agrees(claim, normalise(value, claim.printed_number))
         for name, value in values.items()
     }
 
@@ -110,8 +115,12 @@ def agrees(claim: Claim, value: Value) -> bool:
     return value == printed
 
 
-def normalise(value: object) -> Value:
+def normalise(value: object, printed: Decimal | None = None) -> Value:
     """Return a value in the form in which it is compared.
+
+    Args:
+        value: number, truth value or text.
+        printed: the number that it is held against; a float keeps the digits that decide.
 
     Raises:
         RulbookError: it is neither one number, nor a truth value, nor text.
@@ -128,25 +137,38 @@ def normalise(value: object) -> Value:
         return Decimal(int(scalar))
     if isinstance(scalar, np.floating):
         shortest = str(scalar)
-        return Decimal(f"{Decimal(shortest):.{_SIGNIFICANT_DIGITS}g}")
+        return Decimal(f"{Decimal(shortest):.{_digits(value, printed)}g}")
     raise RulbookError(f"{value!r} is not one number, a truth value or text.")
 
 
-def _scalar(value: object) -> object:
-    """Return a NumPy scalar from a Python number, an array or tensor of one element."""
-    detach = getattr(value, "detach", None)
-    array = np.asarray(detach().cpu() if detach else value)
+def _digits(value: object, printed: Decimal | None) -> int:
+    """Return how many significant digits of a float are compared with a printed number."""
+    in_bytes = getattr(getattr(value, "dtype", None), "itemsize", 8)  # Python's own has none
+    decisive = 0 if printed is None else len(printed.as_tuple().digits) + 1
+    return max(_DIGITS_OF_SHORTER.get(in_bytes, _SIGNIFICANT_DIGITS), decisive)
+
+
+def _scalar(value: Any) -> object:
+    """Return a NumPy scalar from a number or a 0-dim array or tensor, else ``None``."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":  # NumPy has none
+            value = value.float()
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # a list of lists of several lengths, a sparse tensor
+        return None
     return array.reshape(())[()] if array.size == 1 and array.ndim == 0 else None
 
 
 def shown(claim: Claim, value: object) -> str:
     """Return a measured value as a reader sees it, two places finer than the printed figure."""
-    normal = normalise(value)
+    number = claim.printed_number
+    normal = normalise(value, number)
     if isinstance(normal, bool):
         return truth_in_words(normal)
     if isinstance(normal, str):
         return normal
-    number = claim.printed_number
     text = f"{normal:.6g}"
     if normal.is_finite() and number is not None and number.is_finite():
         text = _rounded(normal, number)
