@@ -1,8 +1,9 @@
 """Find figures that were typed into the prose of chapters instead of being computed or quoted.
 
-A figure with a decimal point, a percent or multiplication sign or a unit has three ways into
-a page: a ``{glue}`` role that shows what a cell computed, or a printed figure of the ledger, which
-is free in the chapter that decides its claim and elsewhere after a comment line that names it::
+A figure with a decimal point, a percent or multiplication sign or a unit, per cent in words among
+them, has three ways into a page: a ``{glue}`` role that shows what a cell computed, or a printed
+figure of the ledger, which is free in the chapter that decides its claim and elsewhere after a
+comment line that names it::
 
     % quotes: n24.1-table-050-fd002
 
@@ -12,6 +13,7 @@ Code, maths, roles, links and front matter are left alone, and so are section an
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -26,6 +28,7 @@ from rulbook.claims.ledger import Claim, read_ledger
 _NUMBER = r"\d[\d,]*(?:\.\d+)?"
 _UNITS = (
     r"cycles?|parameters?|seconds?|minutes?|hours?|milliseconds?|ms|s|[KMG]i?B|nats?|bits?|degrees?"
+    r"|per\s?cent(?:age)?"
 )
 _FIGURE = re.compile(
     rf"(?<![\w.])(?:\d[\d,]*\.\d+(?:e[-−+]?\d+)?|{_NUMBER}(?=\s?[%×]|\s?M?[\s-](?:{_UNITS})\b))"
@@ -37,6 +40,9 @@ _NOT_A_FIGURE = re.compile(
 _CODE_DIRECTIVES = (
     *("bibliography", "code", "code-block", "code-cell", "glue", "glue:figure", "literalinclude"),
     *("math", "mermaid", "raw", "tableofcontents", "toctree"),
+)
+_NO_WORDS = re.compile(
+    r"<!--.*?-->|<(code|pre|script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE
 )
 _OPTION = re.compile(r"^:([\w-]+):\s*(.*)$")
 _QUOTES = re.compile(r"\s*quotes:\s*(.*)")
@@ -131,12 +137,16 @@ def _prose(tokens: list[Token], first_line: int = 1) -> Iterator[tuple[int, str]
         line = first_line + (token.map[0] if token.map else 0)
         if token.type == "inline":
             yield line, _text(token.children or [])
+        elif token.type == "html_block":
+            yield line, _words(token.content)
         elif token.type in ("fence", "colon_fence"):
             yield from _prose_of_directive(token, line)
 
 
 def _prose_of_directive(token: Token, line: int) -> Iterator[tuple[int, str]]:
-    directive = re.match(r"\{([^}]+)\}\s*(.*)", token.info)
+    directive = re.match(r"\{([^}]+)\}\s*(.*)", token.info.strip())
+    if directive and directive.groups() == ("raw", "html"):
+        yield line, _words(token.content)
     if not directive or directive[1] in _CODE_DIRECTIVES:
         return
     options = [_OPTION.match(row) for row in token.content.splitlines()]
@@ -148,6 +158,11 @@ def _prose_of_directive(token: Token, line: int) -> Iterator[tuple[int, str]]:
         "" if found else row for row, found in zip(token.content.splitlines(), options, strict=True)
     )
     yield from _prose(_parser().parse(body), line + 1)
+
+
+def _words(html: str) -> str:
+    """Return the words of HTML as a reader sees them, with a space where code or a tag stands."""
+    return unescape(_NO_WORDS.sub(" ", html))
 
 
 def _text(children: list[Token]) -> str:
