@@ -378,6 +378,16 @@ def test_a_notebook_that_is_missing_is_behind_and_a_broken_one_is_kept(layout, t
         '{"cells": 5, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
         '{"cells": [1], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
         '{"cells": [], "metadata": [], "nbformat": 4, "nbformat_minor": 5}',
+        *(
+            f'{{"cells": [], "metadata": {{}}, "nbformat": {major}, "nbformat_minor": {minor}}}'
+            for major, minor in [(5, 5), ('"4"', 5), (0, 5), ("null", 5), (4, '"x"'), (4, "null")]
+        ),
+        '{"cells": [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": 5}],'
+        ' "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
+        '{"cells": [{"cell_type": "code", "id": "a", "metadata": {}, "source": ""}],'
+        ' "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
+        pytest.param("[" * 9999, id="deep lists"),
+        pytest.param('{"cells":' * 9999, id="deep cells"),
     ],
 )
 def test_json_that_is_no_notebook_is_kept_and_named(layout, tiny, content):

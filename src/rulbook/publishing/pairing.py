@@ -314,16 +314,24 @@ def _parts(text: str) -> tuple[str, str]:
     return (found[0], text[found.end() :]) if found else ("", text)
 
 
-_UNREADABLE = (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError)
+_UNREADABLE = (ValueError, nbformat.ValidationError)
+"""What says why a file is no notebook: no UTF-8, no JSON, no format that is known."""
 
 
 def _read_notebook(chapter: Chapter) -> NotebookNode:
-    """Read a notebook; JSON that is none is ``nbformat.ValidationError`` too."""
+    """Read a notebook; whatever else reading it ends in is ``nbformat.ValidationError`` too."""
     try:
-        notebook: NotebookNode = nbformat.read(chapter.notebook, as_version=4)
+        faults: dict[str, nbformat.ValidationError] = {}
+        notebook: NotebookNode = nbformat.read(
+            chapter.notebook, as_version=4, capture_validation_error=faults
+        )
+        if fault := faults.get("ValidationError"):
+            raise fault
         _inputs(notebook)
         notebook.metadata.get(_WRITTEN)
-    except (AttributeError, KeyError, TypeError) as fault:
+    except (OSError, *_UNREADABLE):
+        raise
+    except Exception as fault:  # nbformat passes on what its parts stumble over
         raise nbformat.ValidationError("it is JSON, and no notebook") from fault
     return notebook
 
