@@ -25,6 +25,11 @@ def place_of(fault: OSError) -> str:
     return " or ".join(named) or "A file or connection"
 
 
+def one_line(fault: BaseException) -> str:
+    """Return what an error says in one line, or its name where it says nothing."""
+    return " ".join(str(fault).split()) or type(fault).__name__
+
+
 def unknown_name(kind: str, name: str, known: Iterable[object]) -> UsageError:
     """Return the error for a ``name`` that is not one of the ``known`` names of its ``kind``."""
     listed = ", ".join(str(item) for item in known)

@@ -196,7 +196,7 @@ def test_aliases_of_aliases_are_refused_before_they_are_written_out(tmp_path: Pa
 def test_a_file_that_is_not_utf_8_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "claims.yml"
     path.write_bytes("claims: [] # é".encode("latin-1"))
-    with pytest.raises(RulbookError, match="is not UTF-8 text"):
+    with pytest.raises(RulbookError, match="is not UTF-8 at byte 13"):
         read_ledger(path)
 
 
@@ -238,7 +238,7 @@ def test_whatever_a_row_holds_it_is_a_claim_or_one_sentence(changes: dict[str, A
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RulbookError, match=r"none\.yml cannot be read: No such file"):
+    with pytest.raises(RulbookError, match=r"none\.yml' cannot be read: No such file"):
         read_ledger(tmp_path / "none.yml")
 
 

@@ -1,7 +1,7 @@
 """One row a claim of the source: the model of ``book/claims.yml`` and its reader."""
 
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
@@ -9,9 +9,8 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType, NoneType
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic import field_validator as check_field
 from pydantic import model_validator as check_row
@@ -19,6 +18,7 @@ from pydantic import model_validator as check_row
 from rulbook import paths
 from rulbook.checked import Choices
 from rulbook.errors import RulbookError, unknown_name
+from rulbook.side_files import read_yaml
 
 
 @dataclass(frozen=True)
@@ -367,42 +367,6 @@ def _largest_allowance(printed: Decimal | None) -> Decimal:
     return max(least, abs(printed)) if printed is not None and printed.is_finite() else least
 
 
-class _StrictLoader(yaml.CSafeLoader):
-    """Reads YAML and refuses what PyYAML lets pass or ends in an error of Python's.
-
-    That is a key that is given twice, and a value that is not of its form or tag, as
-    ``2001-99-99``, ``0x_`` and ``!!int ""`` are not.
-    """
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep=deep)
-        except (AttributeError, LookupError, ValueError) as error:
-            raise yaml.MarkedYAMLError(
-                problem="the value is not of its form or tag; put it in quotes",
-                problem_mark=node.start_mark,
-            ) from error
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key, _ in node.value:
-            # A merge of merges doubles with every line.
-            if key.tag == "tag:yaml.org,2002:merge":
-                raise yaml.MarkedYAMLError(
-                    problem="'<<' is not taken here; write the fields out",
-                    problem_mark=key.start_mark,
-                )
-            field = self.construct_object(key, deep=True)
-            if not isinstance(field, Hashable):
-                continue  # refused below
-            if field in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the field '{field}' is given twice", problem_mark=node.start_mark
-                )
-            seen.add(field)
-        return super().construct_mapping(node, deep)
-
-
 @cache
 def read_ledger(path: Path | None = None) -> Mapping[str, Claim]:
     """Return every claim by its id, in the order of the file; the default is our own.
@@ -413,14 +377,7 @@ def read_ledger(path: Path | None = None) -> Mapping[str, Claim]:
 
     """
     path = path or paths.ledger()
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
-    except OSError as error:
-        raise RulbookError(f"The ledger {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise RulbookError(f"The ledger {path} is not UTF-8 text: save it as UTF-8.") from error
-    except yaml.YAMLError as error:
-        raise RulbookError(f"The ledger {path} is not valid YAML: {error}.") from error
+    content = read_yaml(path)
     if (
         not isinstance(content, dict)
         or list(content) != ["claims"]

@@ -25,6 +25,7 @@ from rulbook.publishing import recorded_values, stamps
 from rulbook.publishing.chapters import Chapter, forget_removed
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.lock import building
+from rulbook.side_files import read_text
 
 if TYPE_CHECKING:
     # These take long to import; what is up to date is not to wait for them.
@@ -300,10 +301,10 @@ def _run(chapter: Chapter, task: _Task) -> float:
     import nbformat
 
     from rulbook.publishing import conditions
-    from rulbook.publishing.pairing import read_text, to_notebook
+    from rulbook.publishing.pairing import to_notebook
 
     # The stamp is that of what is executed, whatever becomes of the text in the meantime.
-    text = read_text(chapter)
+    text = read_text(chapter.text)
     notebook = to_notebook(chapter, text)
     code = stamps.Code.of(notebook)
     made_of = task.inputs.of(code, reads_records=True)

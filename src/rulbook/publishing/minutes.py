@@ -7,7 +7,8 @@ from nbformat import NotebookNode
 
 from rulbook.publishing import conditions
 from rulbook.publishing.chapters import Chapter
-from rulbook.publishing.pairing import read_text, to_notebook
+from rulbook.publishing.pairing import to_notebook
+from rulbook.side_files import read_text
 
 WORDS_A_MINUTE = 220
 """How fast prose with formulas is taken to be read."""
@@ -24,7 +25,7 @@ def to_read(chapter: Chapter) -> int:
     Raises:
         RulbookError: the text is not a MyST notebook.
     """
-    return _to_read(chapter, read_text(chapter))
+    return _to_read(chapter, read_text(chapter.text))
 
 
 @lru_cache(maxsize=128)  # a text takes long to parse, and several pages ask

@@ -24,13 +24,14 @@ import nbformat
 from nbformat import NotebookNode
 
 from rulbook import paths
-from rulbook.errors import RulbookError
+from rulbook.errors import RulbookError, one_line
 from rulbook.publishing import plain_markdown
 from rulbook.publishing.chapters import Chapter, chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.pairs import Pairs, what_to_do_about_edited
 from rulbook.publishing.references import References
 from rulbook.publishing.site_config import addresses
+from rulbook.side_files import read_text
 
 PARAMETERS_TAG = "parameters"
 """Tag of the cell whose assignments papermill replaces."""
@@ -57,20 +58,6 @@ _LEXER = re.compile(r"^```+\{code-cell\} (\S+)$", re.MULTILINE)
 _FRONT_MATTER = re.compile(r"---\n.*?\n---\n", re.DOTALL)
 
 
-def read_text(chapter: Chapter) -> str:
-    """Return the text of a chapter.
-
-    Raises:
-        RulbookError: it is not UTF-8.
-    """
-    try:
-        return chapter.text.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as fault:
-        raise RulbookError(
-            f"'{chapter.text}' is not UTF-8 at byte {fault.start}: save it as UTF-8."
-        ) from fault
-
-
 def to_notebook(chapter: Chapter, text: str | None = None) -> NotebookNode:
     """Return the notebook of a chapter, without outputs.
 
@@ -83,13 +70,13 @@ def to_notebook(chapter: Chapter, text: str | None = None) -> NotebookNode:
     """
     try:
         notebook: NotebookNode = jupytext.reads(
-            read_text(chapter) if text is None else text, fmt="md:myst"
+            read_text(chapter.text) if text is None else text, fmt="md:myst"
         )
     except RulbookError:
         raise
     except Exception as fault:  # jupytext passes on whatever its parsers raise
         raise RulbookError(
-            f"'{chapter.text}' cannot be read as a MyST notebook ({_one_line(fault)}): correct its "
+            f"'{chapter.text}' cannot be read as a MyST notebook ({one_line(fault)}): correct its "
             "front matter or the options of its code cells."
         ) from fault
     if not any(PARAMETERS_TAG in cell.metadata.get("tags", ()) for cell in notebook.cells):
@@ -224,7 +211,7 @@ def to_text(layout: Layout, chapter: Chapter) -> None:
         edited = _read_notebook(chapter)
     except (OSError, *_UNREADABLE) as fault:
         raise RulbookError(
-            f"'{chapter.notebook}' cannot be read as a notebook ({_one_line(fault)}): put it "
+            f"'{chapter.notebook}' cannot be read as a notebook ({one_line(fault)}): put it "
             f"right, or write it from the text with `rulbook pair --overwrite {chapter.name}`."
         ) from fault
     url = addresses(layout).repository_url
@@ -238,7 +225,7 @@ def to_text(layout: Layout, chapter: Chapter) -> None:
             f"{chapter.name}`."
         )
     notebook = _with_prose_of_text(edited, written, chapter, references)
-    before = read_text(chapter)
+    before = read_text(chapter.text)
     if lexer := _LEXER.search(before):  # jupytext writes it after the name of every code cell
         notebook.metadata["language_info"] = {"pygments_lexer": lexer[1]}
     head, _ = _parts(before)
@@ -366,7 +353,3 @@ def _inputs(notebook: NotebookNode) -> list[Any]:
         )
         for cell in notebook.cells
     ]
-
-
-def _one_line(fault: BaseException) -> str:
-    return " ".join(str(fault).split()) or type(fault).__name__

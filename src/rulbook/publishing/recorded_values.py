@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from rulbook import paths
-from rulbook.errors import RulbookError
+from rulbook.errors import RulbookError, one_line
 from rulbook.publishing.chapters import Chapter, chapters
 from rulbook.publishing.layout import Layout
 
@@ -47,10 +47,9 @@ def read(layout: Layout) -> Values:
     try:
         values = TypeAdapter(Values).validate_json(path.read_bytes())
     except ValueError as fault:
-        said = " ".join(str(fault).split())
         raise RulbookError(
-            f"'{path}' does not hold the values of chapters ({said}): take the committed one, or "
-            "delete it and run `rulbook execute` on the real data."
+            f"'{path}' does not hold the values of chapters ({one_line(fault)}): take the "
+            "committed one, or delete it and run `rulbook execute` on the real data."
         ) from fault
     return values
 
