@@ -88,7 +88,7 @@ def test_scripts_are_the_sites_own(config_with, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["a: [", "title: x\n", "rulbook:\n  site_url: ''\n", "rulbook:"]
+    "content", ["", "[]", "title: x\n", "rulbook:\n  site_url: ''\n", "rulbook:"]
 )
 def test_a_configuration_without_addresses_is_an_error_that_names_it(layout, tmp_path, content):
     (layout.root / "_config.yml").write_text(content)

@@ -7,6 +7,7 @@ from pathlib import Path
 from rulbook import paths
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.stamps import folder_digest
+from rulbook.side_files import read_text
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,17 @@ class Pairs:
 
 
 def pairs_now(layout: Layout) -> Pairs:
-    """Return how notebooks and texts stand, as it was noted if no file changed since."""
+    """Return how notebooks and texts stand, as it was noted if no file changed since.
+
+    Raises:
+        RulbookError: a text, or a file beside the texts, cannot be read.
+    """
     note = layout.build / "pairs.json"
     config = layout.root / "_config.yml"
     state = [
         folder_digest(layout.notebooks),
         folder_digest(layout.book),
-        config.read_text(encoding="utf-8") if config.is_file() else "",
+        read_text(config) if config.is_file() else "",
         folder_digest(Path(__file__).parent),
     ]
     try:

@@ -4,13 +4,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pybtex.database import Entry, parse_file
+from pybtex.database import Entry, parse_string
+from pybtex.exceptions import PybtexError
 
 from rulbook import paths
+from rulbook.errors import RulbookError, one_line
 from rulbook.publishing import recorded_values
 from rulbook.publishing.chapters import Chapter, chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.site_config import addresses
+from rulbook.side_files import read_text
 
 _EXERCISE = re.compile(r"^:{3,}\{exercise\}.*\n:label: (\S+)$", re.MULTILINE)
 _EQUATION = re.compile(r"^\$\$ \(([\w-]+)\)$", re.MULTILINE)
@@ -35,7 +38,11 @@ class References:
 
     @classmethod
     def of(cls, layout: Layout) -> "References":
-        """Return what the texts of a checkout refer to."""
+        """Return what the texts of a checkout refer to.
+
+        Raises:
+            RulbookError: the bibliography, the recorded values or ``_config.yml`` are not sound.
+        """
         known = chapters(layout)
         return cls(
             numbers={
@@ -73,7 +80,12 @@ def _papers(layout: Layout) -> dict[str, tuple[str, str]]:
     file = layout.book / "references.bib"
     if not file.is_file():
         return {}
-    entries = parse_file(str(file), bib_format="bibtex").entries
+    try:
+        entries = parse_string(read_text(file), bib_format="bibtex").entries
+    except PybtexError as fault:
+        raise RulbookError(
+            f"'{file}' cannot be read as BibTeX ({one_line(fault)}): correct that entry."
+        ) from fault
     return {key: (_authors(entry), _address(entry)) for key, entry in entries.items()}
 
 

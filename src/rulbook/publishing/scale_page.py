@@ -1,16 +1,19 @@
 """What the page on scale says that is computed from the recorded timings."""
 
-import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel, PositiveFloat, ValidationError
 
+from rulbook.checked import first_fault
 from rulbook.display.figures.scale import growths
 from rulbook.display.markup import raw_html
 from rulbook.display.plots import Drawing
 from rulbook.display.svg import svg_of
 from rulbook.display.tables import table
+from rulbook.errors import RulbookError, one_line
 from rulbook.publishing.layout import Layout
 from rulbook.studies import scale
 
@@ -27,11 +30,39 @@ _NOT_YET = "not measured yet"
 _HOURS_A_DAY = 24
 
 
+class _Measured(BaseModel):
+    """The parts of the record that the page shows; each may be missing."""
+
+    day: str = ""
+    load: float = 0
+    machine: Mapping[str, str | int | float] = {}
+    versions: Mapping[str, str] = {}
+    tables: Mapping[str, Mapping[str, Mapping[str, PositiveFloat]]] = {}
+
+
 def substitutions(layout: Layout) -> dict[str, str]:
-    """Return what the page names, by name; what the record lacks is said not to be measured."""
+    """Return what the page names, by name; what the record lacks is said not to be measured.
+
+    Raises:
+        RulbookError: the record is not JSON, or not as ``make bench`` writes it.
+    """
     file = layout.book / RECORD
-    record = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return {name: _said(say, record) for name, say in _SAYS.items()}
+    try:
+        record = _read(file)
+        return {name: _said(say, record) for name, say in _SAYS.items()}
+    except (ValueError, StopIteration) as fault:  # also a name without its number, an empty table
+        why = first_fault(fault) if isinstance(fault, ValidationError) else one_line(fault)
+        raise RulbookError(
+            f"'{file}' is no record of timings ({why}): take the committed one, or run "
+            "`make bench`."
+        ) from fault
+
+
+def _read(file: Path) -> _Record:
+    """Return the record as it is; nothing if there is none."""
+    if not file.is_file():
+        return {}
+    return _Measured.model_validate_json(file.read_bytes()).model_dump(exclude_unset=True)
 
 
 def _said(say: Callable[[_Record], str], record: _Record) -> str:

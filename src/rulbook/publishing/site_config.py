@@ -5,20 +5,27 @@ repository links, site map, link previews) is generated here, or left out.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
-
-import yaml
 
 from rulbook.errors import RulbookError
 from rulbook.publishing import web_assets
 from rulbook.publishing.layout import Layout
+from rulbook.side_files import read_yaml
 
 AFTER_THE_THEME = 900
 """Priority of what an extension of ours does to a page once the theme has done its part."""
 
 _GITHUB, _GITLAB = "github.com", "gitlab.com"
+_WEB_ADDRESS = re.compile(r"https?://[^\s/]\S*")
+
+_BLOCKS: Mapping[tuple[str, ...], type] = MappingProxyType(
+    {("html",): dict, ("sphinx", "config"): dict, ("sphinx", "config", "extensions"): list}
+)
+"""What the committed configuration must have, by its place in it."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +51,11 @@ def site_config(layout: Layout, assets: Path) -> dict[str, Any]:
         assets: the folder of ``web_assets.provide``, copied to the root of the site.
 
     Raises:
-        RulbookError: ``_config.yml`` is not YAML or lacks the block with the addresses, or the
-            repository is on a host for which there are no buttons.
+        RulbookError: as for ``addresses``, or ``_config.yml`` lacks a block of Sphinx's or the
+            theme's that is added to.
     """
     config, public = _read(layout)
+    _check_blocks(config, layout.root / "_config.yml")
     site_url, repository_url = public.site_url, public.repository_url
     sphinx = config["sphinx"]
     sphinx["config"].update(_local_scripts(assets))
@@ -82,8 +90,9 @@ def addresses(layout: Layout) -> Addresses:
     """Return the public addresses.
 
     Raises:
-        RulbookError: ``_config.yml`` is not YAML or lacks the block with the addresses, or the
-            repository is on a host for which there are no buttons.
+        RulbookError: ``_config.yml`` is not YAML or lacks the block with the addresses, one of
+            them is no address of the web, or the repository is on a host for which there are no
+            buttons.
     """
     return _read(layout)[1]
 
@@ -91,22 +100,47 @@ def addresses(layout: Layout) -> Addresses:
 def _read(layout: Layout) -> tuple[dict[str, Any], Addresses]:
     """Return the committed configuration without our own block, and that block."""
     path = layout.root / "_config.yml"
-    try:
-        config = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-        public = Addresses(**config.pop("rulbook"))
-    except (yaml.YAMLError, TypeError, ValueError, KeyError) as fault:
+    config = read_yaml(path)
+    block = config.pop("rulbook", None) if isinstance(config, dict) else None
+    names = [field.name for field in fields(Addresses)]
+    if not isinstance(block, dict) or set(block) != set(names):
         raise RulbookError(
-            f"'{path}' is not YAML with a block 'rulbook' of the addresses "
-            f"{', '.join(field.name for field in fields(Addresses))}: put them back, empty ones "
-            "are fine."
-        ) from fault
-    if public.repository_url and _host(public.repository_url) is None:
+            f"'{path}' has no block 'rulbook' of the addresses {', '.join(names)}: put them back, "
+            "empty ones are fine."
+        )
+    public = Addresses(**{name: block[name] or "" for name in names})
+    _check_addresses(public, path)
+    return config, public
+
+
+def _check_addresses(public: Addresses, path: Path) -> None:
+    """Raise ``RulbookError`` where an address is none, whatever YAML made of it."""
+    if public.repository_url and _host(str(public.repository_url)) is None:
         raise RulbookError(
             f"The repository_url '{public.repository_url}' in '{path}' is none for which the pages "
             "have buttons: write https://github.com/OWNER/NAME or https://gitlab.com/OWNER/NAME, "
             "or leave it empty."
         )
-    return config, public
+    for name in ("site_url", "jupyterhub_url"):
+        address = getattr(public, name)
+        if address and not _WEB_ADDRESS.fullmatch(str(address)):
+            raise RulbookError(
+                f"The {name} '{address}' in '{path}' is no address of the web: begin it with "
+                "https:// or http://, or leave it empty."
+            )
+
+
+def _check_blocks(config: Mapping[str, Any], path: Path) -> None:
+    """Raise ``RulbookError`` where a block is missing to which something may be added."""
+    for names, kind in _BLOCKS.items():
+        block: Any = config
+        for name in names:
+            block = block.get(name) if isinstance(block, dict) else None
+        if not isinstance(block, kind):
+            raise RulbookError(
+                f"'{path}' has no {'list' if kind is list else 'block'} '{'.'.join(names)}': put "
+                "back what the committed one has there."
+            )
 
 
 def _host(repository_url: str) -> str | None:

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import yaml
@@ -22,6 +21,7 @@ from rulbook.publishing.numbering import number
 from rulbook.publishing.pairing import to_notebook
 from rulbook.publishing.site_config import addresses, site_config
 from rulbook.publishing.substitutions import substitutions
+from rulbook.side_files import read_yaml
 
 _NOT_PAGES = ("*.md", "claims.yml", "values.json", "speed.json")
 """Files of ``book/`` that are not copied as they are: pages are chosen one by one."""
@@ -36,7 +36,8 @@ def stage(layout: Layout, assets: Path) -> None:
     Pages of the reference of the package are written where the table of contents names them.
 
     Raises:
-        RulbookError: a chapter was not executed, or the table of contents and the pages differ.
+        RulbookError: a chapter was not executed, the table of contents and the pages differ, or a
+            file that is edited by hand is not sound.
     """
     shutil.rmtree(layout.staged, ignore_errors=True)
     shutil.copytree(layout.book, layout.staged, ignore=_not_copied)
@@ -134,8 +135,16 @@ def with_present_prose(
 
 def _contents(layout: Layout) -> set[str]:
     """Return the names of the pages that the table of contents lists."""
-    contents = (layout.root / "_toc.yml").read_text(encoding="utf-8")
-    return set(_named_pages(yaml.safe_load(contents)))
+    contents = layout.root / "_toc.yml"
+    named: set[str] = set()
+    for page in _named_pages(read_yaml(contents)):
+        if not isinstance(page, str):
+            raise RulbookError(
+                f"'{contents}' has {page!r} for a page: write the name of its file, in quotes if "
+                "it is a number."
+            )
+        named.add(page)
+    return named
 
 
 def _check_contents(layout: Layout, named: set[str]) -> None:
@@ -151,7 +160,7 @@ def _check_contents(layout: Layout, named: set[str]) -> None:
         )
 
 
-def _named_pages(entry: Any) -> Iterator[str]:
+def _named_pages(entry: object) -> Iterator[object]:
     if isinstance(entry, list):
         for part in entry:
             yield from _named_pages(part)

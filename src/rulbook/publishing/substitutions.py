@@ -4,19 +4,22 @@ The words are in ``book/``; a page names a value of these as ``{{ name }}``, a s
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
-import yaml
+from pydantic import BaseModel, Field, ValidationError
 
+from rulbook.checked import first_fault
 from rulbook.claims.collect import ClaimRow, claims_table
 from rulbook.claims.findings import verdict_counts
 from rulbook.claims.ledger import Verdict, read_ledger
 from rulbook.data import Recipe
 from rulbook.display.markup import raw_html
+from rulbook.errors import RulbookError
 from rulbook.publishing import front_page, minutes, reading_paths, scale_page, status
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.site_config import addresses
+from rulbook.side_files import read_yaml
 from rulbook.studies import SEEDS, STUDIES
 from rulbook.studies.sweep import status as study_status
 from rulbook.weighting.registry import METHODS
@@ -26,7 +29,8 @@ def substitutions(layout: Layout) -> dict[str, Any]:
     """Return the value of every substitution by name: a number, text in MyST, or some by name.
 
     Raises:
-        RulbookError: an executed notebook cannot be read.
+        RulbookError: an executed notebook cannot be read, or ``CITATION.cff``, ``_config.yml`` or
+            the record of timings is not sound.
     """
     rows, known = claims_table(layout.executed), chapters(layout)
     return {
@@ -68,18 +72,39 @@ def _counts(rows: list[ClaimRow]) -> Iterator[tuple[str, int]]:
     yield "findings_reproduced", findings[Verdict.REPRODUCED]
 
 
-def _cited(layout: Layout) -> Any:
+class _Author(BaseModel):
+    name: str
+
+
+class _Cited(BaseModel):
+    """What ``CITATION.cff`` says that pages show."""
+
+    title: str
+    version: str
+    authors: Annotated[list[_Author], Field(min_length=1)]
+    license: list[str]
+
+
+def _cited(layout: Layout) -> _Cited | None:
     """Return what ``CITATION.cff`` holds, or ``None`` if there is none."""
     file = layout.root / "CITATION.cff"
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+    if not file.is_file():
+        return None
+    try:
+        return _Cited.model_validate(read_yaml(file))
+    except ValidationError as fault:
+        raise RulbookError(
+            f"'{file}' does not say how the book is cited ({first_fault(fault)}): give it 'title', "
+            "'version' in quotes, 'authors' with a 'name' each, and a list 'license'."
+        ) from fault
 
 
 def _citation(layout: Layout) -> str:
     cited = _cited(layout)
     if cited is None:
         return ""
-    authors = ", ".join(author["name"] for author in cited["authors"])
-    return f"{authors}. *{cited['title']}*. Version {cited['version']}."
+    authors = ", ".join(author.name for author in cited.authors)
+    return f"{authors}. *{cited.title}*. Version {cited.version}."
 
 
 def _bibtex(layout: Layout) -> str:
@@ -89,10 +114,10 @@ def _bibtex(layout: Layout) -> str:
         return ""
     url = addresses(layout).site_url or addresses(layout).repository_url
     fields = {
-        "author": " and ".join(f"{{{author['name']}}}" for author in cited["authors"]),
-        "title": f"{{{cited['title']}}}",
-        "version": str(cited["version"]),
-        "license": " and ".join(cited["license"]),
+        "author": " and ".join(f"{{{author.name}}}" for author in cited.authors),
+        "title": f"{{{cited.title}}}",
+        "version": cited.version,
+        "license": " and ".join(cited.license),
         "url": url,
     }
     lines = "\n".join(f"  {name} = {{{value}}}," for name, value in fields.items() if value)
