@@ -15,6 +15,7 @@ from rulbook.statistics import (
     estimate_crossed,
     holm,
     over_seeds,
+    p_value_below,
     rmse_over_engines,
     smallest_detectable_difference,
 )
@@ -516,3 +517,15 @@ class TestSmallestDetectable:
         drawn = np.random.default_rng(0).normal(difference, spread, size=(20_000, seeds))
         power = (stats.ttest_1samp(drawn, 0.0, axis=1).pvalue < 0.05).mean()
         assert power == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize("bound", [-1.0, 0.5, 3.0])
+def test_the_p_value_below_a_bound_is_scipys(bound):
+    values = np.random.default_rng(0).normal(0.4, 1.0, 5)
+    expected = stats.ttest_1samp(values, bound, alternative="less").pvalue
+    assert p_value_below(values, bound) == pytest.approx(expected)
+
+
+def test_without_noise_a_mean_is_below_a_bound_or_not():
+    assert p_value_below([0.4] * 5, 0.5) == 0.0
+    assert p_value_below([0.5] * 5, 0.5) == p_value_below([0.6] * 5, 0.5) == 1.0

@@ -346,6 +346,23 @@ def compare_over_seeds(values: npt.ArrayLike, other_values: npt.ArrayLike) -> Co
     )
 
 
+def p_value_below(values: npt.ArrayLike, bound: float) -> float:
+    """Return the p-value of the one-sided t test that a mean over seeds is below ``bound``.
+
+    Args:
+        values: one value a seed, shape (seeds,).
+        bound: what the mean is held against.
+
+    Raises:
+        ValueError: ``values`` is not one-dimensional, empty, or has a value that is not finite.
+
+    """
+    mean = over_seeds(values)
+    if mean.standard_error == 0:
+        return float(mean.value >= bound)
+    return float(stats.t.cdf((mean.value - bound) / mean.standard_error, mean.n - 1))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values corrected by Holm's step-down procedure (Holm, 1979).
 

@@ -37,6 +37,7 @@ FIGURES = [
     "It is at 12 per cent.",
     "It rose by 12 percentage points.",
     "It is 500× larger.",
+    "<p>At p < 0.05 the error is larger than 2.</p>",
     "It is 1,389 × larger.",
     "A window of 30 cycles.",
     "A window of 30\ncycles.",

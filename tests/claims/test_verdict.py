@@ -100,6 +100,16 @@ def test_the_noise_of_a_shorter_float_decides_nothing(
     assert compare(printing(printed), value) is verdict
 
 
+@pytest.mark.parametrize(("off", "agrees"), [(0.0, True), (4e-6, False)])
+def test_a_shorter_float_keeps_the_digits_that_a_tolerance_asks_for(
+    off: float, agrees: bool
+) -> None:
+    claim = printing("1", tolerance="1e-6", tolerance_reason="exact but for rounding")
+    for kind in (float, np.float32, torch.tensor):
+        found = compare(claim, kind(1.0 + off))
+        assert found is (Verdict.REPRODUCED if agrees else Verdict.REFUTED)
+
+
 @pytest.mark.parametrize(
     ("printed", "value"),
     [

@@ -384,7 +384,7 @@ def test_a_notebook_that_is_missing_is_behind_and_a_broken_one_is_kept(layout, t
         ),
         '{"cells": [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": 5}],'
         ' "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
-        '{"cells": [{"cell_type": "code", "id": "a", "metadata": {}, "source": ""}],'
+        '{"cells": [{"cell_type": "figure", "id": "a", "metadata": {}, "source": ""}],'
         ' "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
         pytest.param("[" * 9999, id="deep lists"),
         pytest.param('{"cells":' * 9999, id="deep cells"),
@@ -397,6 +397,21 @@ def test_json_that_is_no_notebook_is_kept_and_named(layout, tiny, content):
         pairing.to_text(layout, tiny)
     assert tiny.notebook.read_text() == content
     assert pairing.pair(layout, ["01-tiny"]) == [tiny]
+
+
+def test_what_nobody_takes_from_a_notebook_may_be_out_of_order(layout, tiny):
+    pairing.pair(layout)
+    notebook = json.loads(tiny.notebook.read_text())
+    code = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    code["outputs"] = [{"output_type": "stream", "text": "no name"}]
+    del code["execution_count"]
+    code["metadata"]["scrolled"] = "perhaps"
+    tiny.notebook.write_text(json.dumps(notebook | {"nbformat_minor": 4}))
+    assert pairing.compare(layout) == IN_STEP
+    code["source"] = [*code["source"], "\n", "edited = True"]
+    tiny.notebook.write_text(json.dumps(notebook))
+    pairing.to_text(layout, tiny)
+    assert "edited = True" in tiny.text.read_text()
 
 
 def test_a_byte_order_mark_is_no_part_of_a_text(layout, tiny):

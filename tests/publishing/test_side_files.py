@@ -48,8 +48,11 @@ FAULTS = {
             ('{"day": "today",\n "tables"}', "line 2 column 10"),
             ('{"tables": null}', "tables: input should be an object"),
             ('{"tables": {"step": {"a": {"before": 0}}}}', "tables.step.a.before: input should be"),
-            ('{"tables": {"loop": {"a": {"bare": 1, "train": 1}}}}', "invalid literal for int()"),
-            ('{"tables": {"data": {}}}', "StopIteration"),
+            (
+                '{"tables": {"loop": {"a": {"bare": 1, "train": 1}}}}',
+                "the row 'a' of the loops does not end with its batch",
+            ),
+            ('{"tables": {"data": {}}}', "tables.data: dictionary should have at least 1 item"),
             ("[]", "input should be an object"),
             (NOT_UTF_8, "line 1"),
         ],

@@ -46,6 +46,14 @@ def test_the_best_weight_moves_if_another_one_is_better_at_both_moments(family):
     assert best.serves_throughout is None
 
 
+def test_a_move_that_is_told_alone_is_not_told_among_ten_weights(family):
+    records = family(early={0.25: LEVEL}, last={0.25: LEVEL, 0.9: LEVEL - 0.02}, spread=0.007)
+    best = best_weights(records, "FD002")
+    assert (best.early, best.last) == (0.25, 0.9)
+    assert not best.last_gap.is_tie
+    assert not best.differ
+
+
 def test_a_weight_that_is_best_twice_does_not_move(family):
     best = best_weights(family(early={0.25: LEVEL}, last={0.25: LEVEL}), "FD002")
     assert best.early == best.last == best.serves_throughout == 0.25

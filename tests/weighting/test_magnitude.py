@@ -62,6 +62,7 @@ def test_before_a_step_of_training_a_running_average_is_the_losses_themselves():
     rul, health = leaves((300.0, 0.05))
     assert method(rul, health).item() == pytest.approx(1.0)
     assert method.step_count == 0
+    assert all(map(math.isnan, method.get_weights().values()))
     method.train()
     assert method(rul, health).item() == pytest.approx(1.0)
     assert method.eval()(2 * rul, health).item() == pytest.approx(1.5)

@@ -106,7 +106,7 @@ def decide(
         if claim.needs_value:
             raise RulbookError(f"Claim {claim.id} needs a value to be compared with.")
         return Decision(claim.id, claim.expected, source=source or "", note=note)
-    normal = normalise(value, claim.printed_number)
+    normal = normalise(value, claim)
     return Decision(
         claim.id,
         compare(claim, value),
@@ -142,7 +142,7 @@ def _under_conditions(
     return Decision(
         claim.id,
         verdict,
-        measured=None if value is None else _as_json(normalise(value, claim.printed_number)),
+        measured=None if value is None else _as_json(normalise(value, claim)),
         shown="" if value is None else shown(claim, value),
         note=note,
         conditions=answers,

@@ -42,7 +42,7 @@ _CODE_DIRECTIVES = (
     *("math", "mermaid", "raw", "tableofcontents", "toctree"),
 )
 _NO_WORDS = re.compile(
-    r"<!--.*?-->|<(code|pre|script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE
+    r"<!--.*?-->|<(code|pre|script|style)\b.*?</\1\s*>|</?[a-z][^>]*>", re.DOTALL | re.IGNORECASE
 )
 _OPTION = re.compile(r"^:([\w-]+):\s*(.*)$")
 _QUOTES = re.compile(r"\s*quotes:\s*(.*)")

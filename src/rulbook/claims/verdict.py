@@ -41,7 +41,7 @@ def compare(claim: Claim, value: object) -> Verdict:
     """
     if claim.settled_by_text and claim.expected is not None:
         return claim.expected
-    if agrees(claim, normalise(value, claim.printed_number)):
+    if agrees(claim, normalise(value, claim)):
         return Verdict.REPRODUCED
     return Verdict.REFUTED if claim.tier == "exact" else Verdict.NOT_REPRODUCED
 
@@ -87,7 +87,7 @@ def figure_over_conditions(claim: Claim, values: Mapping[str, object]) -> dict[s
 
     """
     return {
-        name: None if value is None else agrees(claim, normalise(value, claim.printed_number))
+        name: None if value is None else agrees(claim, normalise(value, claim))
         for name, value in values.items()
     }
 
@@ -115,12 +115,12 @@ def agrees(claim: Claim, value: Value) -> bool:
     return value == printed
 
 
-def normalise(value: object, printed: Decimal | None = None) -> Value:
+def normalise(value: object, claim: Claim | None = None) -> Value:
     """Return a value in the form in which it is compared.
 
     Args:
         value: number, truth value or text.
-        printed: the number that it is held against; a float keeps the digits that decide.
+        claim: what it is held against; a float keeps the digits that decide.
 
     Raises:
         RulbookError: it is neither one number, nor a truth value, nor text.
@@ -137,15 +137,20 @@ def normalise(value: object, printed: Decimal | None = None) -> Value:
         return Decimal(int(scalar))
     if isinstance(scalar, np.floating):
         shortest = str(scalar)
-        return Decimal(f"{Decimal(shortest):.{_digits(value, printed)}g}")
+        return Decimal(f"{Decimal(shortest):.{_digits(value, claim)}g}")
     raise RulbookError(f"{value!r} is not one number, a truth value or text.")
 
 
-def _digits(value: object, printed: Decimal | None) -> int:
+def _digits(value: object, claim: Claim | None) -> int:
     """Return how many significant digits of a float are compared with a printed number."""
     in_bytes = getattr(getattr(value, "dtype", None), "itemsize", 8)  # Python's own has none
-    decisive = 0 if printed is None else len(printed.as_tuple().digits) + 1
-    return max(_DIGITS_OF_SHORTER.get(in_bytes, _SIGNIFICANT_DIGITS), decisive)
+    usual = _DIGITS_OF_SHORTER.get(in_bytes, _SIGNIFICANT_DIGITS)
+    printed = claim.printed_number if claim else None
+    if claim is None or printed is None or not printed.is_finite():
+        return usual
+    allowance = claim.allowance()
+    within = printed.adjusted() - allowance.adjusted() + 2 if allowance else 0
+    return max(usual, within, len(printed.as_tuple().digits) + 1)
 
 
 def _scalar(value: Any) -> object:
@@ -164,7 +169,7 @@ def _scalar(value: Any) -> object:
 def shown(claim: Claim, value: object) -> str:
     """Return a measured value as a reader sees it, two places finer than the printed figure."""
     number = claim.printed_number
-    normal = normalise(value, number)
+    normal = normalise(value, claim)
     if isinstance(normal, bool):
         return truth_in_words(normal)
     if isinstance(normal, str):

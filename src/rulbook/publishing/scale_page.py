@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
-from pydantic import BaseModel, PositiveFloat, ValidationError
+from pydantic import BaseModel, Field, PositiveFloat, ValidationError, field_validator
 
 from rulbook.checked import first_fault
 from rulbook.display.figures.scale import growths
@@ -13,7 +13,7 @@ from rulbook.display.markup import raw_html
 from rulbook.display.plots import Drawing
 from rulbook.display.svg import svg_of
 from rulbook.display.tables import table
-from rulbook.errors import RulbookError, one_line
+from rulbook.errors import RulbookError
 from rulbook.publishing.layout import Layout
 from rulbook.studies import scale
 
@@ -30,6 +30,11 @@ _NOT_YET = "not measured yet"
 _HOURS_A_DAY = 24
 
 
+_Table = Annotated[
+    Mapping[str, Annotated[Mapping[str, PositiveFloat], Field(min_length=1)]], Field(min_length=1)
+]
+
+
 class _Measured(BaseModel):
     """The parts of the record that the page shows; each may be missing."""
 
@@ -37,7 +42,15 @@ class _Measured(BaseModel):
     load: float = 0
     machine: Mapping[str, str | int | float] = {}
     versions: Mapping[str, str] = {}
-    tables: Mapping[str, Mapping[str, Mapping[str, PositiveFloat]]] = {}
+    tables: Mapping[str, _Table] = {}
+
+    @field_validator("tables")
+    @classmethod
+    def _loops_say_their_batch(cls, tables: Mapping[str, _Table]) -> Mapping[str, _Table]:
+        for name in tables.get("loop", {}):
+            if not name.rpartition(" ")[2].isdecimal():
+                raise ValueError(f"the row '{name}' of the loops does not end with its batch")
+        return tables
 
 
 def substitutions(layout: Layout) -> dict[str, str]:
@@ -50,16 +63,15 @@ def substitutions(layout: Layout) -> dict[str, str]:
     try:
         record = _read(file)
         return {name: _said(say, record) for name, say in _SAYS.items()}
-    except (ValueError, StopIteration) as fault:  # also a name without its number, an empty table
-        why = first_fault(fault) if isinstance(fault, ValidationError) else one_line(fault)
+    except ValidationError as fault:
         raise RulbookError(
-            f"'{file}' is no record of timings ({why}): take the committed one, or run "
-            "`make bench`."
+            f"'{file}' is no record of timings ({first_fault(fault)}): take the committed one, or "
+            "run `make bench`."
         ) from fault
 
 
 def _read(file: Path) -> _Record:
-    """Return the record as it is; nothing if there is none."""
+    """Return what the page shows of the record, checked; nothing if there is none."""
     if not file.is_file():
         return {}
     return _Measured.model_validate_json(file.read_bytes()).model_dump(exclude_unset=True)

@@ -5,9 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from rulbook.statistics import CONFIDENCE, MARGIN, Comparison, compare_over_seeds
+from rulbook.statistics import (
+    CONFIDENCE,
+    MARGIN,
+    Comparison,
+    compare_over_seeds,
+    p_value_below,
+)
 from rulbook.studies.claim_rules import every_seed_in
 from rulbook.studies.evidence import Evidence, completed_runs
 from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name
@@ -50,8 +55,12 @@ class BestWeights:
 
     @property
     def differ(self) -> bool:
-        """Whether the best weight moves: another one, and both differences told from zero."""
-        return self.early != self.last and not (self.early_gap.is_tie or self.last_gap.is_tie)
+        """Whether the best weight moves: another one, and both differences told from zero.
+
+        Either of them was picked among all weights, so that the level is divided by their number.
+        """
+        p_value = max(self.early_gap.p_value, self.last_gap.p_value)
+        return self.early != self.last and p_value * len(FIXED_RUL_WEIGHTS) < 1 - CONFIDENCE
 
 
 def best_weights(records: Sequence[RunRecord], subset: str) -> BestWeights | None:
@@ -85,7 +94,7 @@ def best_weights(records: Sequence[RunRecord], subset: str) -> BestWeights | Non
     # A weight has to be near every other one at both moments, so that its largest p-value counts.
     p_values = {
         weight: max(
-            _p_value_of_being_near(errors[weight], errors[other])
+            p_value_below(errors[weight] - errors[other], MARGIN)
             for errors in (early, last)
             for other in names
             if other != weight
@@ -103,14 +112,6 @@ def best_weights(records: Sequence[RunRecord], subset: str) -> BestWeights | Non
         last_gap=compare_over_seeds(last[best_early], last[best_last]),
         serves_throughout=nearest if p_values[nearest] * len(names) < 1 - CONFIDENCE else None,
     )
-
-
-def _p_value_of_being_near(errors: pd.Series, others: pd.Series) -> float:
-    """Return the p-value of the t test that errors are at most the margin above others."""
-    gaps = errors - others
-    if gaps.nunique() == 1:
-        return float(gaps.iloc[0] >= MARGIN)
-    return float(stats.ttest_1samp(gaps, MARGIN, alternative="less").pvalue)
 
 
 def courses_of(long: Evidence) -> dict[str, pd.DataFrame]:

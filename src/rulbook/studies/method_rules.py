@@ -7,11 +7,17 @@ from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
 
 import numpy as np
-from scipy import stats
 
 from rulbook.data import cmapss
 from rulbook.data.prepare import HEALTH_STATES
-from rulbook.statistics import CONFIDENCE, MINIMUM_SEEDS, Outcome, compare_over_seeds, holm
+from rulbook.statistics import (
+    CONFIDENCE,
+    MINIMUM_SEEDS,
+    Outcome,
+    compare_over_seeds,
+    holm,
+    p_value_below,
+)
 from rulbook.studies import claim_rules
 from rulbook.studies.claim_rules import (
     ADAPTIVE_METHODS,
@@ -123,7 +129,8 @@ def best_weight_moves(records: Records, subset: str) -> Holds:
 
     It moves where the two are told apart at both moments. It does not where one weight is shown, at
     both of them, to be at most the margin above every other, so that nobody need move. Since any
-    weight could have been that one, the level is divided by their number.
+    weight could have been the one, the level is divided by their number. Each subset is asked by
+    itself.
     """
     best = best_weights(records, subset)
     if best is None:
@@ -200,8 +207,8 @@ def _keeps_up(
     gaps = [recall[seed] - of_adaptive[seed] for seed in sorted(set(recall) & set(of_adaptive))]
     if len(gaps) < MINIMUM_SEEDS:
         return None
-    within = stats.ttest_1samp(gaps, -RECALL_MARGIN, alternative="greater").pvalue * weights
-    beyond = stats.ttest_1samp(gaps, -RECALL_MARGIN, alternative="less").pvalue * weights
+    within = p_value_below([-gap for gap in gaps], RECALL_MARGIN) * weights
+    beyond = p_value_below(gaps, -RECALL_MARGIN) * weights
     if within < 1 - CONFIDENCE:
         return True
     return False if beyond * len(ADAPTIVE_METHODS) < 1 - CONFIDENCE else None

@@ -40,7 +40,7 @@ def are_lower(
 ) -> dict[tuple[str, str], Holds]:
     """Return, for each pair of methods, whether the first is shown to have a lower RMSE.
 
-    As ``is_lower``, for pairs that have no method in common: Holm's correction is over the pairs.
+    As ``is_lower``, for any pairs, among which Holm's correction is.
     """
     rmse = MEASURES["rmse"]
     losses = {}

@@ -172,13 +172,13 @@ class _Sweep:
         """Start what there is room for; a run under suspicion runs alone, after the others."""
         width = self.engine.width()
         for _ in range(len(self.waiting)):
-            if len(self.in_flight) >= width:
+            if self.fault_of_machine or len(self.in_flight) >= width:
                 return
             key = self.waiting.popleft()
             if not self._start(key) and key in self.todo:
                 self.waiting.append(key)
         for _ in range(len(self.suspects)):
-            if self.in_flight:
+            if self.fault_of_machine or self.in_flight:
                 return
             key = self.suspects.popleft()
             if not self._start(key) and key in self.todo:

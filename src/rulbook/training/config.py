@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from operator import itemgetter
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -17,7 +17,6 @@ from rulbook.models import Architecture
 from rulbook.optimisers import Optimiser
 from rulbook.options import LARGEST_RANDOM_STATE
 from rulbook.training.networks import is_own, network_names
-from rulbook.weighting.base import TASKS
 from rulbook.weighting.registry import get_loss
 
 PROTOCOL = 1
@@ -152,7 +151,7 @@ class RunConfig(Choices):
             raise UsageError(
                 f"An architecture is of the networks of the source, not of '{self.network}'."
             )
-        _check_weighting(self.weighting, self.weighting_options, repr(self.weighting_options))
+        _check_weighting(self.weighting, **dict(self.weighting_options))
         return self
 
     def key(self) -> str:
@@ -167,13 +166,14 @@ class RunConfig(Choices):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-@cache
-def _check_weighting(name: str, options: tuple[tuple[str, OptionValue], ...], spelt: str) -> None:  # noqa: ARG001
+@lru_cache(maxsize=None, typed=True)
+def _check_weighting(weighting: str, /, **options: OptionValue) -> None:
     """Raise ``UsageError`` unless the method can be built; a name that is refused is not kept.
 
-    ``spelt`` tells options apart that are equal, as 1 and ``True`` are.
+    Options that are equal and of two types, as 1 and ``True`` are, are told apart.
     """
-    arguments: dict[str, Any] = dict(options)
-    if "tasks" in arguments:
-        raise UsageError(f"'tasks' is no option of a run: its tasks are {' and '.join(TASKS)}.")
-    get_loss(name, **arguments)
+    arguments: dict[str, Any] = options
+    for name in ("name", "tasks"):
+        if name in options:
+            raise UsageError(f"'{name}' is no option of a weighting method in a run.")
+    get_loss(weighting, **arguments)

@@ -366,12 +366,12 @@ class LossWeightedLoss(BaseMTLLoss):
     def get_weights(self) -> dict[str, float]:
         """Return the factors that the losses of the last step were multiplied with.
 
-        A batch of losses in evaluation mode leaves them as they are, unless there was no step yet.
+        A batch of losses in evaluation mode is no step and leaves them as they are.
         """
         return as_weights(self._last_weights, self.tasks)
 
     def _keep(self, weights: Tensor) -> None:
-        if self.training or self._last_weights.isnan().any():
+        if self.training:
             self._last_weights = weights.detach()
 
 

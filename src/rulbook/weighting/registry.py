@@ -99,7 +99,7 @@ def add_method(name: str, build: Callable[..., BaseMTLLoss]) -> None:
     _OWN[name] = build
 
 
-def get_loss(name: str, /, *, tasks: Sequence[str] | None = None, **options: Any) -> BaseMTLLoss:
+def get_loss(name: str, *, tasks: Sequence[str] | None = None, **options: Any) -> BaseMTLLoss:
     """Build the weighting method called ``name``.
 
     Args:

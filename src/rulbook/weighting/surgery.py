@@ -103,7 +103,7 @@ class SurgeryLoss(GradientBasedLoss):
         norms = step.geometry.norms
         weights = self.trunk_weights(norms.cpu(), step.geometry.cosines.cpu())
         weights = from_first_process([weights.to(norms)])[0]
-        if self.training or any(map(math.isnan, self._last_weights)):
+        if self.training:
             self._last_weights = tuple(weights.tolist())
         return weights
 
