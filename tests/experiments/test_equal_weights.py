@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import log_softmax
 
 from rulbook.data.simulate import simulate
 from rulbook.experiments import equal_weights as tried
@@ -63,7 +64,15 @@ def test_facts_about_the_cross_entropy():
     assert tried.agrees_with_torch(logits, target)
     assert tried.softmax_needs_the_maximum()
     assert tried.logarithm_needs_a_floor()
-    assert tried.cross_entropy_when_certain() == 0
+    assert tried.cross_entropy_when_certain() == pytest.approx(0, abs=2e-12)
+    logits = np.array([[2.0, -1.0, 0.5], [2000.0, 0.0, 0.0]])
+    target = np.array([1, 0])
+    expected = -log_softmax(logits, axis=1)[[0, 1], target].mean()
+    assert tried.cross_entropy_with_floor(logits, target) == pytest.approx(expected, abs=1e-10)
+    assert tried.agrees_with_torch(logits, target)
+    assert not tried.agrees_with_torch(logits, 1 - target), (
+        "the floor holds what is certain and wrong"
+    )
     even = tried.cross_entropy_in_bits(np.zeros((2, 4)), np.array([0, 3]))
     assert even == pytest.approx(2)
 

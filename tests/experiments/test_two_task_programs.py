@@ -161,14 +161,13 @@ def test_adam_without_epsilon_divides_by_zero_only_at_a_gradient_of_zero():
 
 
 def test_decay_moves_sgd_as_derived_and_no_decay_moves_nothing():
-    shifts = programs.weight_decay_shifts((0.0, 0.1))
+    shifts = programs.weight_decay_shifts((0.0, 0.1, programs.SOURCES_DECAY))
     np.testing.assert_allclose(shifts["SGD, step 100"], shifts["SGD, derived"], atol=1e-9)
     np.testing.assert_allclose(shifts.iloc[0], 0.0, atol=1e-5)
     assert (shifts.iloc[1, 1:] < 0).all()
-    claims = programs.weight_decay_claims(shifts)
-    assert claims["n12.4-theta-under-weight-decay"] is False
-    unmoved = programs.weight_decay_claims(shifts.assign(**dict.fromkeys(shifts.columns[1:], 0.0)))
-    assert unmoved["n12.4-theta-under-weight-decay"] is True
+    assert programs.weight_decay_claims(shifts)["n12.4-theta-under-weight-decay"] is True
+    moved = shifts.assign(**{"AdamW, step 2000": shifts["AdamW, step 2000"] - 1e-3})
+    assert programs.weight_decay_claims(moved)["n12.4-theta-under-weight-decay"] is False
 
 
 def test_a_schedule_ends_at_the_fixed_point_and_other_ends_are_refused():

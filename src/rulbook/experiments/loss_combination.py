@@ -415,6 +415,11 @@ def listing_claims() -> dict[str, ClaimValue]:
     }
 
 
+def _with_worse_points(front: Floats) -> Floats:
+    """Return a front and points that it dominates, among which a weight has to find the front."""
+    return np.vstack([front, *(front + worse for worse in ([0.1, 0.0], [0.0, 0.1], [0.1, 0.1]))])
+
+
 def frontier_claims(
     fronts: Mapping[str, Floats], chosen: Mapping[str, Sequence[int]], rul_weights: Floats
 ) -> dict[str, ClaimValue]:
@@ -432,7 +437,8 @@ def frontier_claims(
     theta = np.linspace(-1, 1, len(convex))[chosen["convex"]]
     return {
         "n4.3-sum-pareto": all(
-            bool(toy.non_dominated(front)[chosen[name]].all()) for name, front in fronts.items()
+            bool(toy.non_dominated(points)[toy.weighted_sum_minimisers(points, rul_weights)].all())
+            for points in map(_with_worse_points, fronts.values())
         ),
         "n4.3-tradeoff-curve": bool((np.diff(by_rul[:, 1]) < 0).all()),
         "n4.3-slide-moves-optimum": bool(np.allclose(theta, 2 * rul_weights - 1, atol=0.011)),
