@@ -142,10 +142,11 @@ def test_records_of_another_condition_or_an_unknown_one_are_refused(on_every_see
 
 
 @pytest.mark.slow
-def test_the_recorded_seeds_all_fail_by_mean_recall_where_they_all_fail_by_accuracy():
+def test_whether_every_recorded_seed_fails_hangs_on_accuracy_or_recall_on_one_subset():
+    """As the reason of the claim says."""
     rule = rule_of("n12.4-symptom-one-to-one-fails")
-    decided = 0
-    for records in records_by_condition().values():
+    decided, differs = 0, {}
+    for condition, records in records_by_condition().items():
         for subset, fails in rule.by_subset(records).items():
             runs = equal_weight_runs(records, subset)
             if fails is not None:
@@ -153,6 +154,8 @@ def test_the_recorded_seeds_all_fail_by_mean_recall_where_they_all_fail_by_accur
                     all(is_near_chance(epoch_of(run).balanced_accuracy) for run in runs)
                     for epoch_of in (selected_validation, last_validation)
                 )
-                assert fails == by_recall
                 decided += 1
+                if fails != by_recall:
+                    differs[condition, subset] = fails, by_recall
+    assert differs == {("sgd", "FD002"): (False, PARTLY)}
     assert decided > len(SUBSETS)
