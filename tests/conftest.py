@@ -72,6 +72,8 @@ def _fixed_seeds() -> None:
             else torch.default_generator.manual_seed
         )
         seed(0)
+        # A library that is compiled with fast maths turns it on, and Hypothesis counts on subnormals.
+        torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

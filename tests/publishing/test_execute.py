@@ -192,10 +192,13 @@ def test_an_interrupted_run_ends_at_once_and_leaves_no_process(layout, write, tm
     started = tmp_path / "started"
     write("01-a", f"open({str(started)!r}, 'w').close()", "import time\ntime.sleep(300)")
     program = (
-        "from pathlib import Path\nfrom rulbook.publishing.chapters import choose\n"
+        "import signal\nfrom pathlib import Path\n"
+        "from rulbook.publishing.chapters import choose\n"
         "from rulbook.publishing.execute import Parameters, execute\n"
         "from rulbook.publishing.layout import Layout\n"
         "if __name__ == '__main__':\n"
+        # Tests that run in the background of a shell were told to ignore it.
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"    layout = Layout(Path({str(layout.root)!r}))\n"
         "    execute(layout, choose(layout, []), Parameters(data='simulated', device='cpu'))\n"
     )

@@ -32,6 +32,7 @@ const nameButtons = () => {
 // scrolled by keys. Tables are stops everywhere before this runs, and so without scripts.
 const stopAtWhatScrolls = () =>
   document.querySelectorAll("mjx-container[display='true'], .rulbook-scrolling").forEach((box) => {
+    [box, ...box.children].forEach((part) => sizes.observe(part));
     if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");
     else box.removeAttribute("tabindex");
   });
@@ -47,7 +48,9 @@ const tidy = () => {
   });
 };
 
-// Folds that open, and rows that a filter hides, change how wide things are.
+// Fonts and styles that come late change how wide things are, and so do folds that open and rows
+// that a filter hides.
+const sizes = new ResizeObserver(tidy);
 const WATCHED = { childList: true, subtree: true, attributeFilter: ["open", "hidden"] };
 new MutationObserver(tidy).observe(document.documentElement, WATCHED);
 window.addEventListener("resize", tidy);

@@ -107,7 +107,7 @@ def best(early, last, p_value, serves_throughout=None):
 def test_the_best_weight_is_said_to_move_only_if_it_does():
     moved, tied, near, missing = readings.best_weights_reading(
         {
-            "FD001": best(0.25, 0.9, 0.01),
+            "FD001": best(0.25, 0.9, 0.001),
             "FD002": best(0.25, 0.9, 0.3),
             "FD003": best(0.25, 0.25, 0.3, serves_throughout=0.25),
             "FD004": None,
