@@ -72,7 +72,7 @@ def _fixed_seeds() -> None:
             else torch.default_generator.manual_seed
         )
         seed(0)
-        # A library that is compiled with fast maths turns it on, and Hypothesis counts on subnormals.
+        # Libraries with fast maths turn it on, and Hypothesis counts on subnormal numbers.
         torch.set_flush_denormal(False)
 
 
