@@ -19,6 +19,7 @@ from rulbook.errors import UsageError
 from rulbook.gradients import PRINTED_IMBALANCE
 from rulbook.randomness import seeded
 from rulbook.toy import History
+from rulbook.training.config import RunConfig
 from rulbook.typing import Floats
 
 TABLE_RATIOS = (1, 10, 100, 500, 2000)
@@ -310,8 +311,8 @@ def weight_decay_shifts(decays: Sequence[float]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-SOURCES_DECAY = 1e-4
-"""Weight decay of the source's networks (§15.2)."""
+SOURCES_DECAY: float = RunConfig.model_fields["weight_decay"].default
+"""Weight decay of the source's networks (§15.2), and of the protocol."""
 
 
 def weight_decay_claims(shifts: pd.DataFrame) -> dict[str, object]:

@@ -164,18 +164,11 @@ def _checked_weight(task: str, weight: Any) -> Any:
     return weight
 
 
-_MOST_DECIMALS = 12
-
-
 def _decimals_needed(weight: float) -> int:
-    most = 4
-    enough = (n for n in range(2, most) if abs(round(weight, n) - weight) < 10**-most)
-    decimals = next(enough, most)
-    while decimals < _MOST_DECIMALS and not math.isclose(
-        round(weight, decimals), weight, rel_tol=0.1
-    ):
-        decimals += 1
-    return decimals
+    usual, most = 4, 12
+    enough = (n for n in range(2, usual) if abs(round(weight, n) - weight) < 10**-usual)
+    finer = range(next(enough, usual), most)
+    return next((n for n in finer if math.isclose(round(weight, n), weight, rel_tol=0.1)), most)
 
 
 def _single_task(*, tasks: Sequence[str] = TASKS) -> FixedWeightLoss:
