@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import log_softmax
 
+from rulbook.errors import UsageError
 from rulbook.losses import (
     failure_weighted_mse,
     failure_weights,
@@ -86,3 +87,39 @@ def test_what_would_be_broadcast_or_rounded_is_refused(kind, make, prediction, t
 def test_states_are_integers_one_for_each_row(make, state):
     with pytest.raises(ValueError, match="one integer for each row"):
         health_cross_entropy(make([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), make(state))
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor])
+@pytest.mark.parametrize("state", [[0, 3], [0, -1], [-100, 1], [-100, -100]])
+def test_states_are_classes(make, state):
+    """PyTorch leaves -100 out of the mean by default, and of nothing else the mean is NaN."""
+    with pytest.raises(ValueError, match=rf"from 0 to 2, .* from {min(state)} to {max(state)}"):
+        health_cross_entropy(make([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), make(state))
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor])
+@pytest.mark.parametrize("shape", [(3,), (2, 3, 3)])
+def test_logits_are_one_row_a_sample(make, shape):
+    """PyTorch takes the second of three dimensions for the classes."""
+    logits = make(np.zeros(shape).tolist())
+    with pytest.raises(ValueError, match=r"logits must be of shape \(B, classes\)"):
+        health_cross_entropy(logits, make(np.zeros(shape[:-1], dtype=int).tolist()))
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int32, np.int64, np.uint8])
+def test_states_may_be_integers_of_any_kind(kind):
+    logits, state = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([1, 0], dtype=kind)
+    as_tensors = health_cross_entropy(torch.from_numpy(logits), torch.from_numpy(state))
+    assert float(as_tensors) == pytest.approx(health_cross_entropy(logits, state), rel=1e-12)
+
+
+@pytest.mark.parametrize("cap", [0, -125.0, float("nan")])
+def test_a_cap_is_above_zero(cap):
+    for weigh in (failure_weights, lambda target, cap: failure_weighted_mse(target, target, cap)):
+        with pytest.raises(ValueError, match="rul_cap must be a number of cycles above 0"):
+            weigh(np.array([1.0, 0.0]), cap)
+
+
+def test_an_unknown_inner_loss_names_the_known_ones():
+    with pytest.raises(UsageError, match="failure_weighted_mse"):
+        inner_rul_loss("failure-weighted", torch.zeros(1), torch.zeros(1), CAP)

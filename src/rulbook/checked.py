@@ -54,6 +54,17 @@ class Choices(BaseModel):
         """Return ``with_changes(**update)``: Pydantic's own method would check nothing."""
         return self.with_changes(**update or {})
 
+    def copy(self, **options: Any) -> Self:
+        """Return ``with_changes(**update)``: Pydantic's old name for ``model_copy``.
+
+        Raises:
+            UsageError: as ``with_changes``; or fields are to be left out, and no choice can be.
+
+        """
+        if left_out := [name for name in ("include", "exclude") if options.get(name) is not None]:
+            raise UsageError(f"A {self._noun} is copied whole, without {left_out[0]}.")
+        return self.with_changes(**options.get("update") or {})
+
     def check(self) -> None:
         """Check these choices, which ``model_construct`` may have made.
 

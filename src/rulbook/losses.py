@@ -3,7 +3,7 @@
 Every function returns the mean over the batch as a 0-dim value of the kind it was given.
 """
 
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import numpy as np
 import torch
@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from rulbook.errors import unknown_name
+
 InnerLoss = Literal["mse", "failure_weighted_mse"]
+
+_NO_CLASS = torch.iinfo(torch.long).min
+"""What no state is."""
 
 Array = TypeVar("Array", NDArray[np.floating], Tensor)
 
@@ -36,9 +41,14 @@ def failure_weights(target: Array, rul_cap: float) -> Array:
 
     Args:
         target: true RUL in cycles, shape (B,).
-        rul_cap: the RUL in cycles at which the weight reaches 1.
+        rul_cap: the RUL in cycles at which the weight reaches 1, above 0.
+
+    Raises:
+        ValueError: the cap is not above 0.
 
     """
+    if not rul_cap > 0:
+        raise ValueError(f"rul_cap must be a number of cycles above 0, not {rul_cap!r}")
     return 1.0 + (1.0 - target / rul_cap).clip(0.0, 1.0)
 
 
@@ -49,7 +59,8 @@ def failure_weighted_mse(prediction: Array, target: Array, rul_cap: float) -> Ar
     to twice the unweighted loss on the same residuals.
 
     Raises:
-        ValueError: the shapes differ, or one of the two is not floating point.
+        ValueError: the shapes differ, one of the two is not floating point, or the cap is not above
+            0.
 
     """
     _check_alike(prediction, target)
@@ -62,27 +73,51 @@ def health_cross_entropy(logits: Array, state: Tensor | NDArray[np.integer]) -> 
 
     Args:
         logits: raw class scores, shape (B, classes), floating point.
-        state: integer class indices, shape (B,), int64.
+        state: integer class indices from 0, shape (B,).
 
     Raises:
-        ValueError: the states are no integers, or not one for each row of logits.
+        ValueError: the logits are no table, or the states are no integers, not one for each row of
+            logits, or (on a CPU; a GPU says so itself, later) not each a class.
 
     """
+    if len(logits.shape) != 2:
+        raise ValueError(
+            f"logits must be of shape (B, classes), one row a sample, not {tuple(logits.shape)}"
+        )
     if tuple(state.shape) != tuple(logits.shape[:-1]) or not _is_whole(state):
         raise ValueError(
             f"states must be one integer for each row of logits, not {state.dtype} of shape "
             f"{tuple(state.shape)} for logits of shape {tuple(logits.shape)}"
         )
     if isinstance(logits, Tensor) and isinstance(state, Tensor):
-        return functional.cross_entropy(logits, state)
+        return _mean_cross_entropy(logits, state.long())
     # Copied, since PyTorch warns of arrays that cannot be written to.
     classes = torch.tensor(np.asarray(state), dtype=torch.long)
-    entropy = functional.cross_entropy(torch.tensor(np.asarray(logits)), classes)
+    entropy = _mean_cross_entropy(torch.tensor(np.asarray(logits)), classes)
     return cast(Array, entropy.numpy()[()])
 
 
+def _mean_cross_entropy(logits: Tensor, state: Tensor) -> Tensor:
+    try:
+        # By default -100 is left out of the mean, without a word.
+        return functional.cross_entropy(logits, state, ignore_index=_NO_CLASS)
+    except IndexError:
+        raise ValueError(
+            f"states must be from 0 to {logits.shape[1] - 1}, one of the {logits.shape[1]} columns "
+            f"of logits, not from {int(state.min())} to {int(state.max())}"
+        ) from None
+
+
 def inner_rul_loss(kind: InnerLoss, prediction: Tensor, target: Tensor, rul_cap: float) -> Tensor:
-    """Return the RUL loss of the named ``kind``, 0-dim."""
+    """Return the RUL loss of the named ``kind``, 0-dim.
+
+    Raises:
+        UsageError: there is no such kind.
+        ValueError: as the two losses.
+
+    """
+    if kind not in get_args(InnerLoss):
+        raise unknown_name("RUL loss", kind, get_args(InnerLoss))
     if kind == "failure_weighted_mse":
         return failure_weighted_mse(prediction, target, rul_cap)
     return rul_mse(prediction, target)

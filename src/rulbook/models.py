@@ -14,7 +14,7 @@ from rulbook.errors import UsageError, unknown_name
 
 Size = Literal["paper", "compact"]
 
-_HEAD_PREFIXES = {"rul": "head_rul.", "health": "head_health."}
+_HEADS = {"rul": "head_rul", "health": "head_health"}
 
 
 class DualTaskMLP(nn.Module):
@@ -252,17 +252,38 @@ def attend_from(query: Tensor, sequence: Tensor, attention: nn.MultiheadAttentio
 
 
 def shared_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters before the two heads, in the order of ``named_parameters`` (§12.1)."""
-    heads = tuple(_HEAD_PREFIXES.values())
-    return [p for name, p in model.named_parameters() if not name.startswith(heads)]
+    """Return the parameters before the two heads, in the order of ``named_parameters`` (§12.1).
+
+    The network may be compiled or wrapped, as by ``torch.compile`` or ``DistributedDataParallel``.
+
+    Raises:
+        UsageError: it has no parameters named ``head_rul`` or none named ``head_health``.
+
+    """
+    heads = {id(p) for head in task_parameters(model).values() for p in head}
+    return [p for p in model.parameters() if id(p) not in heads]
 
 
 def task_parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """Return the parameters of each head, under ``"rul"`` and ``"health"``."""
-    return {
-        task: [p for name, p in model.named_parameters() if name.startswith(prefix)]
-        for task, prefix in _HEAD_PREFIXES.items()
-    }
+    """Return the parameters of each head, under ``"rul"`` and ``"health"``.
+
+    Raises:
+        UsageError: as for ``shared_parameters``.
+
+    """
+    heads: dict[str, list[nn.Parameter]] = {task: [] for task in _HEADS}
+    for name, parameter in model.named_parameters():
+        for task, head in _HEADS.items():
+            # Wrappers put names of their own before it.
+            if head in name.split(".")[:-1]:
+                heads[task].append(parameter)
+    for task, parameters in heads.items():
+        if not parameters:
+            raise UsageError(
+                f"The network has no parameters under the name {_HEADS[task]}, so that its trunk "
+                "cannot be told from its heads: name its heads so, or list the parameters yourself."
+            )
+    return heads
 
 
 def count_parameters(parameters: Sequence[nn.Parameter]) -> int:

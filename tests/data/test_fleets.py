@@ -296,6 +296,9 @@ class TestOwnFleet:
         digest = own_fleet(*tables).digest
         assert len(digest) == 64
         assert own_fleet(*tables).digest == digest
+        # As of rows that were filtered, or read from a longer file.
+        shifted = (table.set_axis(table.index + 5) for table in (fleet.train, fleet.test))
+        assert own_fleet(*shifted, fleet.test_rul).digest == digest
         for change in (train_with("sensor_4", 1.0), rul_with(lambda rul: rul + 1)):
             changed = change(fleet)
             other = own_fleet(changed.train, changed.test, changed.test_rul)

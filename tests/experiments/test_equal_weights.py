@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 
 from rulbook.data.simulate import simulate
+from rulbook.errors import UsageError
 from rulbook.experiments import equal_weights as tried
 from rulbook.experiments.batches import random_batch
 from rulbook.experiments.ensemble import UpdateRule, single_cycles
@@ -211,6 +212,12 @@ def test_divergence_is_counted_over_the_decade_below_the_limit():
     assert survival.limit == survival.best_rate == 0.4
     assert survival.percent_diverged == pytest.approx(100 / 3)
     assert survival.percent_diverged_at_best == 100
+
+
+def test_a_decade_that_is_not_covered_is_not_counted():
+    survival = tried.Divergence(np.array([0.05, 0.4]), np.ones((2, 2)), best=0)
+    with pytest.raises(UsageError, match="start them lower"):
+        _ = survival.percent_diverged
 
 
 def test_adamw_counts_every_run(rows):

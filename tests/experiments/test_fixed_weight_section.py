@@ -17,7 +17,14 @@ def progression():
 
 @pytest.fixture
 def schemes():
-    return pd.DataFrame({"scheme": ["equal", "normalised"], "ratio": [1000.0, 1000.0]})
+    return pd.DataFrame(
+        {
+            "scheme": ["equal", "normalised"],
+            "λ₁": [1.0, 0.5],
+            "λ₂": [1.0, 0.5],
+            "ratio": [1000.0, 1000.0],
+        }
+    )
 
 
 @pytest.fixture
@@ -62,6 +69,12 @@ def test_a_normalised_scheme_ignores_the_scale_if_it_leaves_the_ratio(schemes):
     claim = "l9.1-scheme-normalised-ignores-scale"
     assert section.scheme_claims(schemes, ratios)[claim] is True
     assert section.scheme_claims(schemes.assign(ratio=[1000.0, 1.0]), ratios)[claim] is False
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.4])
+def test_the_sum_of_the_normalised_weights_is_that_of_the_table(schemes, weight):
+    claims = section.scheme_claims(schemes.assign(**{"λ₂": weight}), pd.Series([1000.0]))
+    assert claims["l9.1-scheme-normalised-sum"] == pytest.approx(0.5 + weight)
 
 
 @pytest.mark.parametrize(("ratio", "balanced"), [(500, True), (2000, True), (400, False)])

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rulbook.data.prepare import prepare
+from rulbook.errors import UsageError
 from rulbook.experiments.gradient_norms import (
     PLACES,
     Start,
@@ -203,3 +204,15 @@ def test_batches_without_a_rul_gradient_are_left_out_of_the_summary(norms):
 
 def test_seeds_that_start_without_a_rul_gradient_are_counted_on_every_subset(norms):
     assert seeds_without_rul_gradient(norms).to_dict() == {"FD001": 1, "FD002": 0}
+
+
+@pytest.mark.parametrize("after_steps", [(3, 0), (-1,)])
+def test_steps_that_do_not_ascend_are_refused(prepared, after_steps):
+    """A trained network would be reported as one that is not."""
+    with pytest.raises(UsageError, match="must ascend"):
+        early_gradient_norms(prepared, batch_size=16, batches=1, after_steps=after_steps)
+
+
+def test_a_batch_larger_than_all_windows_is_refused(prepared):
+    with pytest.raises(UsageError, match="larger than all"):
+        early_gradient_norms(prepared, batch_size=len(prepared.train) + 1, batches=1)

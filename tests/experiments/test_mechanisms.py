@@ -130,24 +130,28 @@ def test_seconds_are_those_of_one_call():
 
 def compared(*rows: tuple[float, float], half_width: float = 0.2) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=["difference", "p_holm"])
-    return found.assign(low=found["difference"] - half_width)
+    return found.assign(low=found["difference"] - half_width, high=found["difference"] + half_width)
 
 
 def test_help_and_harm_need_a_corrected_p_value_and_the_right_sign():
     lower, higher, tie = (-1.0, 0.01), (1.0, 0.01), (-1.0, 0.2)
     assert mechanisms.helps(compared(tie, lower))
     assert not mechanisms.helps(compared(tie, higher))
-    assert mechanisms.hurts(compared(tie, higher))
-    assert not mechanisms.hurts(compared(tie, lower))
+    assert mechanisms.hurts_or_not(compared(tie, higher)) is True
+    assert mechanisms.hurts_or_not(compared(tie, lower)) is False
+    assert mechanisms.hurts_or_not(compared((1.0, 0.2))) is None
 
 
 def test_less_than_the_margin_is_no_help_however_certain():
     certain = compared((-0.24, 1e-6), (0.1, 0.4), half_width=0.05)
     assert not mechanisms.helps(certain)
     assert mechanisms.is_no_help(certain)
+    assert mechanisms.helps_or_not(certain) is False
     vague = compared((-0.24, 0.2), half_width=0.6)
     assert not mechanisms.helps(vague)
     assert not mechanisms.is_no_help(vague)
+    assert mechanisms.helps_or_not(vague) is None
+    assert mechanisms.helps_or_not(compared((-1.0, 0.01))) is True
 
 
 def test_a_longer_training_ends_elsewhere(rows):

@@ -90,3 +90,18 @@ def test_a_trade_off_lowers_one_loss_and_raises_the_other(rul_change, health_cha
     assert rises.rul.difference == pytest.approx(rul_change + 1)
     assert rises.health.difference == pytest.approx(health_change)
     assert rises.trade_off is (rul_change < 0 < health_change)
+
+
+@pytest.mark.parametrize("noisy", ["train_rul_loss", "train_health_loss"])
+def test_a_change_that_chance_explains_is_no_trade_off(noisy):
+    """On either side: the mean has the right sign, and seeds disagree."""
+    rows = []
+    for seed, chance in enumerate([5.0, -4.0, 3.0, -3.5]):
+        for weight in (0.0, 1.0):
+            change = {"train_rul_loss": -1.0 - 0.01 * seed, "train_health_loss": 1.0 + 0.01 * seed}
+            change[noisy] += chance
+            losses = {loss: weight * value for loss, value in change.items()}
+            rows.append({"seed": seed, "rul_weight": weight, **losses})
+    rises = trade_off.loss_rises(pd.DataFrame(rows), low=0.0, high=1.0)
+    assert rises.rul.difference < 0 < rises.health.difference
+    assert rises.trade_off is False

@@ -118,6 +118,36 @@ def test_unknown_size_lists_the_sizes():
         DualTaskModel.of_size("tiny")
 
 
+class Wrapper(torch.nn.Module):
+    """As ``DistributedDataParallel`` names what it wraps."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+
+def compiled(model: torch.nn.Module) -> torch.nn.Module:
+    return torch.compile(model, backend="aot_eager")
+
+
+@pytest.mark.parametrize("wrap", [compiled, Wrapper, torch.optim.swa_utils.AveragedModel])
+def test_a_wrapped_network_has_the_parts_of_what_is_in_it(wrap):
+    model = DualTaskMLP()
+    wrapped = wrap(model)
+    for part, own in {"trunk": shared_parameters, **dict.fromkeys(("rul", "health"))}.items():
+        of = own or (lambda network, task=part: task_parameters(network)[task])
+        shapes = [[p.shape for p in of(network)] for network in (model, wrapped)]
+        assert shapes[0] == shapes[1]
+        assert shapes[0]
+
+
+def test_a_network_whose_heads_have_other_names_is_refused():
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+    for part in (shared_parameters, task_parameters):
+        with pytest.raises(UsageError, match="no parameters under the name head_rul"):
+            part(network)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_under_autocast_the_trunk_is_in_lower_precision_and_the_outputs_are_not(size):
     torch.manual_seed(0)

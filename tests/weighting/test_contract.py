@@ -6,6 +6,7 @@ import io
 import math
 import pickle
 from fractions import Fraction
+from typing import get_args
 from unittest import mock
 
 import numpy as np
@@ -24,6 +25,7 @@ from rulbook.weighting.base import (
     learnable,
     on_one_device,
 )
+from rulbook.weighting.gradnorm import Descent
 from rulbook.weighting.registry import METHODS, get_loss, method_options
 from rulbook.weighting.surgery import SurgeryLoss
 
@@ -342,6 +344,59 @@ def test_a_loss_of_exactly_zero_never_makes_a_nan(name, network):
     assert all(math.isfinite(w) for w in loss.get_weights().values())
 
 
+GRADNORM = [
+    (name, descent)
+    for name in METHODS
+    if name.startswith("gradnorm")
+    for descent in get_args(Descent)
+]
+
+
+@pytest.mark.parametrize(("name", "descent"), GRADNORM)
+def test_a_zero_loss_in_the_middle_never_makes_gradnorms_weights_nan(name, descent, network):
+    """As of a batch without labels of any task."""
+    loss = get_loss(name, descent=descent).double()
+    for factor in (1.0, 0.0, 1.0):
+        network.clear()
+        call(loss, network, [factor * value for value in network.losses()])
+        assert all(math.isfinite(weight) for weight in loss.get_weights().values())
+        assert all(g.isfinite().all() for g in network.gradients())
+
+
+@pytest.mark.parametrize(("name", "descent"), GRADNORM)
+def test_a_first_batch_without_labels_is_not_gradnorms_first_loss(name, descent, network):
+    loss = get_loss(name, descent=descent).double()
+    rul, _ = network.losses()
+    call(loss, network, (rul, torch.zeros((), dtype=torch.float64)))
+    assert loss.initial_losses[0] == rul
+    assert loss.initial_losses[1].isnan()
+    rul, health = network.losses()
+    call(loss, network, (rul, health))
+    assert loss.initial_losses[1] == health
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_autocast_around_a_step_changes_nothing(name, precision):
+    """As in Lightning's mixed precision, at norms beyond the range of half precision."""
+
+    def step(*, inside):
+        network = TinyNetwork.build(rul_scale=1e6).to("cpu")
+        losses = network.losses()
+        loss = get_loss(name)
+        if name.startswith("gaba"):
+            loss.warmup_steps = 0
+        with torch.random.fork_rng(devices=[]), torch.autocast("cpu", precision, enabled=inside):
+            torch.default_generator.manual_seed(0)
+            info = call(loss, network, losses, observe=True)
+        assert info.geometry.norm_rul > torch.finfo(torch.float16).max
+        return [*network.gradients(), *loss.state_dict().values()], loss.get_weights()
+
+    (tensors, weights), (expected, expected_weights) = step(inside=True), step(inside=False)
+    assert_same(tensors, expected, rtol=0)
+    assert weights == expected_weights
+
+
 @EVERY_METHOD
 @pytest.mark.parametrize("interrupted_after", [1, 3, 7])
 def test_a_resumed_run_repeats_an_uninterrupted_one(name, interrupted_after, network):
@@ -609,6 +664,42 @@ def test_a_layer_unfrozen_in_the_middle_and_listed_nowhere_is_found(name, networ
         call(loss, network, network.losses(), **listed)
     with pytest.raises(UsageError, match="in neither shared_params"):
         call(loss, network, network.losses(), **listed)
+
+
+@EVERY_METHOD
+def test_a_gate_between_two_heads_that_opens_in_the_middle_is_found(name, network):
+    """At zero it lets nothing of the one head's gradient through, and the lists seem right."""
+    gate = nn.Parameter(torch.zeros((), dtype=torch.float64))
+    heads = {**network.task_params, "health": [*network.task_params["health"], gate]}
+
+    def losses():
+        z = network.trunk(network.x)
+        rul = network.heads["rul"](z)
+        logits = network.heads["health"](z) + gate * rul
+        cross_entropy = nn.functional.cross_entropy(logits, network.health)
+        return (rul.squeeze(-1) - network.rul).square().mean(), cross_entropy
+
+    loss = get_loss(name)
+    for _ in range(STEPS_BETWEEN_CHECKS):
+        call(loss, network, losses(), task_params=heads)
+    gate.data.fill_(5.0)
+    with pytest.raises(UsageError, match="that the health loss trains"):
+        call(loss, network, losses(), task_params=heads)
+
+
+@pytest.mark.parametrize("name", FROM_GRADIENTS)
+def test_a_heads_gradient_that_overflows_under_a_scale_moves_no_state(name):
+    network = TinyNetwork.build().to("cpu")
+    loss = warmed_up(name).float()
+    network.step(loss)
+    state = copy.deepcopy(loss.state_dict())
+    network.clear()
+    rul, health = network.losses()
+    rul = rul + 1e30 * network.heads["rul"].bias.sum()
+    info = call(loss, network, (rul, health), scale=1e10)
+    assert info.total is None
+    assert all(p.grad.isnan().all() for p in network.parameters)
+    assert_same(loss.state_dict().values(), state.values(), rtol=0)
 
 
 def the_shared_list_twice(shared, heads):

@@ -111,3 +111,11 @@ def test_means_that_are_no_numbers_for_its_tasks_are_one_sentence(means):
 
 def test_the_temperature_is_in_the_name():
     assert DWALoss().get_name() == "DWA(T=2)"
+
+
+@pytest.mark.parametrize("temperature", [0.01, 2.0])
+def test_a_rate_beyond_all_numbers_takes_all_the_weight(temperature):
+    loss = DWALoss(temperature)
+    for rul in (1e-40, 1.0):
+        loss.end_epoch({"rul": rul, "health": 1.0})
+    assert list(loss.get_weights().values()) == [2.0, 0.0]

@@ -244,3 +244,18 @@ def test_before_the_first_step_there_are_no_weights(method):
 def test_an_unknown_normaliser_lists_the_known_ones():
     with pytest.raises(UsageError, match="'mean'; choose one of: batch, ema"):
         LegacyAMNLLoss("mean")
+
+
+@pytest.mark.parametrize("others", [(2.0,), (2.0, 5.0)])
+def test_attached_weights_have_the_slope_of_the_harmonic_mean_at_zero(others):
+    """K/Σ(1/L) grows K times as fast as the one loss that is zero, and with no other."""
+    losses = leaves([0.0, *others])
+    tasks = ("rul", "health", "third")[: len(losses)]
+    InverseMagnitudeLoss(detach=False, tasks=tasks)(*losses).backward()
+    assert [loss.grad.item() for loss in losses] == [len(losses), *[0.0] * len(others)]
+
+
+@pytest.mark.parametrize("option", ["s_rul", "s_health"])
+def test_a_floor_of_a_task_that_is_not_there_is_refused(option):
+    with pytest.raises(UsageError, match=rf"no task \w+ for {option}: .* floors="):
+        AMNLFixedLoss(tasks=("depth", "edges"), **{option: 5.0})

@@ -57,3 +57,9 @@ def test_two_processes_train_as_one_does_on_the_joint_batch(name, observe, ended
         torch.testing.assert_close(here, value, rtol=1e-7, atol=1e-9, equal_nan=True)
     assert first["weights"] == second["weights"]
     assert first["weights"] == pytest.approx(expected["weights"], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_what_one_process_reaches_all_do_and_what_none_does_keeps_its_grad(ended):
+    """Decay and momentum would move a parameter that is given a gradient of zeros."""
+    assert [result["reached"] for result in ended] == [(True, True, False)] * 2

@@ -162,3 +162,35 @@ def test_a_method_of_ones_own_is_built_by_its_name(monkeypatch):
 def test_a_method_of_the_package_is_not_replaced(name):
     with pytest.raises(UsageError, match="choose another name"):
         registry.add_method(name, FixedWeightLoss)
+
+
+@pytest.mark.parametrize("tasks", [3, "rul", ("rul",)])
+def test_what_are_no_tasks_is_refused(tasks):
+    with pytest.raises(UsageError, match="tasks must be two or more distinct names"):
+        get_loss("gaba", tasks=tasks)
+
+
+@pytest.mark.parametrize("name", [None, 3, ["gaba"]])
+def test_what_is_no_name_is_refused(name):
+    with pytest.raises(UsageError, match="called by its name"):
+        get_loss(name)
+
+
+def test_losses_by_number_name_the_tasks():
+    with pytest.raises(UsageError, match=r"takes 2 losses \(rul, health\); given: 0, 1"):
+        get_loss("fixed_050")({0: torch.ones(()), 1: torch.ones(())})
+
+
+@pytest.mark.parametrize("tasks", [None, ("depth", "edges")])
+def test_a_function_of_ones_own_that_gives_no_method_is_refused(monkeypatch, tasks):
+    monkeypatch.setattr("rulbook.weighting.registry._OWN", {})
+    registry.add_method("own", lambda tasks=TASKS: len(tasks))
+    with pytest.raises(UsageError, match="gives a int"):
+        get_loss("own", tasks=tasks)
+
+
+def test_a_method_of_ones_own_without_tasks_is_for_the_sources_two(monkeypatch):
+    monkeypatch.setattr("rulbook.weighting.registry._OWN", {})
+    registry.add_method("own", FixedWeightLoss.legacy)
+    with pytest.raises(UsageError, match="takes no tasks"):
+        get_loss("own", tasks=("depth", "edges"))

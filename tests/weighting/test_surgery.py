@@ -17,6 +17,7 @@ from torchjd.aggregation import (
     UPGrad,
 )
 
+from rulbook.gradients import geometry
 from rulbook.weighting import surgery
 from rulbook.weighting.surgery import reduced_gradients
 
@@ -262,6 +263,37 @@ class TestProperties:
 
     def test_mgda_stands_still_beside_a_zero_gradient(self):
         assert ask(surgery.mgda(), 0.0, 3.0, math.nan) == (1.0, 0.0)
+
+    @pytest.mark.parametrize("name", ["imtl_g", "aligned_mtl"])
+    @pytest.mark.parametrize("seed", range(20))
+    def test_dependent_gradients_in_single_precision_are_weighed_as_in_double(self, name, seed):
+        """What single precision leaves of a missing dimension is rounding, not a direction."""
+        draws = torch.Generator().manual_seed(seed)
+        first, second = torch.randn(2, 40, dtype=torch.float64, generator=draws)
+        rows = torch.stack([300 * first, second, 300 * first + second])
+        updates = []
+        for dtype in (torch.float32, torch.float64):
+            facts = geometry(*([row] for row in rows.to(dtype)))
+            updates.append(BUILD[name]().trunk_weights(facts.norms, facts.cosines) @ rows)
+        largest = torch.linalg.vector_norm(updates[1])
+        assert torch.linalg.vector_norm(updates[0] - updates[1]) <= 1e-2 * largest
+
+    @EVERY_METHOD
+    @pytest.mark.parametrize("sign", [-1.0, 1.0])
+    def test_on_one_shared_number_rounding_decides_nothing(self, name, sign):
+        """Gradients on one number are parallel; their measured cosine is 1 but for rounding."""
+        found = []
+        for rounding in (0.0, 6e-8, 1.2e-7):
+            cosine = sign * (1 - rounding)
+            cosines = torch.tensor([[1.0, cosine], [cosine, 1.0]])
+            norms = torch.tensor([500.0, 1.0])
+            found.append(BUILD[name]().trunk_weights(norms, cosines))
+        for weights in found[1:]:
+            torch.testing.assert_close(weights, found[0], rtol=1e-3, atol=1e-6)
+
+    @pytest.mark.parametrize("cosine", [-1.0, -0.3, 0.0, 0.9999999, 1.0])
+    def test_imtl_g_of_two_tasks_knows_no_angle(self, cosine):
+        assert ask(surgery.imtl_g(), 500.0, 1.0, cosine) == pytest.approx((1 / 501, 500 / 501))
 
 
 class TestNash:

@@ -104,3 +104,8 @@ def test_it_starts_at_variance_one_with_two_learnable_numbers():
 def test_an_unknown_factor_lists_the_known_ones():
     with pytest.raises(UsageError, match="'two'; choose one of: half, one"):
         UncertaintyLoss(classification_factor="two")
+
+
+def test_a_factor_of_no_task_is_refused():
+    with pytest.raises(UsageError, match="name them, classification="):
+        UncertaintyLoss(classification_factor="one", tasks=("depth", "edges"))

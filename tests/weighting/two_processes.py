@@ -10,6 +10,7 @@ import torch
 from torch import distributed, nn
 
 from rulbook.weighting.registry import METHODS, get_loss
+from rulbook.weighting.steps import split_gradients
 
 STEPS = 3
 
@@ -67,6 +68,13 @@ def trained(name, rows, wrap, observe):
     }
 
 
+def reached(rank):
+    """Return what a loss reaches of three parameters: one here, one in the first alone, none."""
+    parameters = [nn.Parameter(torch.ones(())) for _ in range(3)]
+    loss = parameters[0] + parameters[1] if rank == 0 else parameters[0] * 1
+    return split_gradients([loss], parameters, [[]])[0].reached
+
+
 def main(rank, store, result):
     torch.set_num_threads(1)
     distributed.init_process_group(
@@ -78,6 +86,7 @@ def main(rank, store, result):
         for name in METHODS
         for observe in (False, True)
     }
+    ended["reached"] = reached(int(rank))
     torch.save(ended, result)
     distributed.destroy_process_group()
 

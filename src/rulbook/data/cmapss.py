@@ -9,7 +9,7 @@ useful life (RUL) of every test engine at its last cycle.
 import gzip
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -145,11 +145,12 @@ def locate() -> Path | None:
     as it holds one of the twelve files, so that a broken one is reported rather than passed over.
 
     Raises:
-        RulbookError: ``RULBOOK_DATA`` names something that is not a folder.
+        RulbookError: ``RULBOOK_DATA`` names something that is not a folder, or a folder may not be
+            looked into.
     """
     named = paths.data_folder_named_by_user()
     if named is not None:
-        if not named.is_dir():
+        if not _looked_at(named, named.is_dir):
             raise RulbookError(
                 f"{paths.DATA_VARIABLE} names '{named}', which is not a folder: let it name the "
                 f"folder with the twelve C-MAPSS files, or {_fetch_again()}."
@@ -160,11 +161,29 @@ def locate() -> Path | None:
 
 
 def find_file(folder: Path, name: str) -> Path | None:
-    """Return ``name`` in ``folder``, plain or else as ``.gz``, or ``None``."""
+    """Return ``name`` in ``folder``, plain or else as ``.gz``, or ``None``.
+
+    Raises:
+        RulbookError: the folder may not be looked into.
+    """
     for candidate in (folder / name, folder / f"{name}.gz"):
-        if candidate.is_file():
+        if _looked_at(candidate, candidate.is_file):
             return candidate
     return None
+
+
+def _looked_at(path: Path, is_there: Callable[[], bool]) -> bool:
+    try:
+        return is_there()
+    except OSError as fault:
+        raise _unreadable(path, fault) from fault
+
+
+def _unreadable(path: Path, fault: OSError) -> RulbookError:
+    return RulbookError(
+        f"'{path}' cannot be read ({fault.strerror}): give this user the right to read it, or let "
+        f"{paths.DATA_VARIABLE} name another folder."
+    )
 
 
 def digest(subset: str) -> str:
@@ -332,9 +351,7 @@ def _unpacked(path: Path) -> bytes:
             raise _too_large(path)
         content = path.read_bytes()
     except OSError as fault:
-        raise RulbookError(
-            f"'{path}' cannot be read ({fault.strerror}): give this user the right to read it."
-        ) from fault
+        raise _unreadable(path, fault) from fault
     if path.suffix != ".gz":
         return content
     try:

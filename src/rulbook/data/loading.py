@@ -83,16 +83,17 @@ def own_fleet(
     check_is_table(test, "test engines")
     check_is_series(test_rul, "test engines")
     identity = hashlib.sha256()
-    for table in (train, test, test_rul.to_frame("rul")):
+    # The index of the engines says nothing, that of their RUL names them.
+    for table, index in ((train, False), (test, False), (test_rul.to_frame("rul"), True)):
         identity.update("\n".join(map(str, table.columns)).encode())
-        identity.update(_hashes(table))
+        identity.update(_hashes(table, index=index))
     return Fleet(name, "own", identity.hexdigest(), train, test, test_rul)
 
 
-def _hashes(table: pd.DataFrame) -> bytes:
-    """Return the hashes of the rows, in their order."""
+def _hashes(table: pd.DataFrame, *, index: bool) -> bytes:
+    """Return the hashes of the rows, in their order, with those of their index or without."""
     try:
-        return pd.util.hash_pandas_object(table).to_numpy().tobytes()
+        return pd.util.hash_pandas_object(table, index=index).to_numpy().tobytes()
     except TypeError as fault:
         raise FleetError(
             f"The tables hold what cannot be told apart ({fault}): leave out columns whose values "

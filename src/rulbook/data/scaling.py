@@ -95,14 +95,6 @@ class ConditionScaler:
         """Names of the columns of what ``transform`` returns: settings, then sensors."""
         return (*self.settings, *self.sensors)
 
-    def condition(self, engines: pd.DataFrame) -> Integers:
-        """Return the operating condition of each row, int64, shape (rows,), counted from 0.
-
-        Raises:
-            FleetError: a row flies a condition that no training engine flew.
-        """
-        return self._condition(engines, _columns(engines, self.settings))
-
     def transform(self, engines: pd.DataFrame) -> npt.NDArray[np.float32]:
         """Return the scaled features of each row, float32, shape (rows, features).
 

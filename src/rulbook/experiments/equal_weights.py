@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rulbook.data.prepare import Prepared, Windows, health_state
+from rulbook.errors import UsageError
 from rulbook.experiments.batches import Batch
 from rulbook.experiments.ensemble import (
     EQUAL_WEIGHTS,
@@ -440,7 +441,17 @@ class Divergence:
 
     @property
     def percent_diverged(self) -> float:
-        """How many (0.7, 0.7) runs diverge over the decade of rates below the limit."""
+        """How many (0.7, 0.7) runs diverge over the decade of rates below the limit.
+
+        Raises:
+            UsageError: the rates do not reach down that decade.
+
+        """
+        if self.rates[0] > self.limit / 10:
+            raise UsageError(
+                f"The rates start at {self.rates[0]:g}, within the decade below the largest stable "
+                f"one, {self.limit:g}: start them lower."
+            )
         decade = (self.rates <= self.limit) & (self.rates > self.limit / 10)
         return float(100 * (1 - self.finite[1][decade].mean()))
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rulbook.data.prepare import HEALTH_STATES, Prepared, Windows
+from rulbook.errors import UsageError
 from rulbook.experiments.batches import Batch
 from rulbook.gradients import GradientGeometry, Gradients, geometry, norm, task_gradients
 from rulbook.losses import health_cross_entropy, rul_mse
@@ -17,7 +19,7 @@ from rulbook.models import DualTaskModel, Size, shared_parameters
 from rulbook.randomness import seeded
 from rulbook.training.config import RunConfig
 from rulbook.training.evaluation import cycles_per_unit
-from rulbook.training.loop import watch_first_steps
+from rulbook.training.loop import check_batch_size, watch_first_steps
 
 
 def early_gradient_norms(
@@ -52,7 +54,12 @@ def early_gradient_norms(
         a parameter unit), ``ratio`` (RUL over health) and ``cosine``; the last is NaN where a
         gradient is zero.
 
+    Raises:
+        UsageError: there are fewer windows than in a batch, or the numbers of steps do not ascend.
+
     """
+    if any(later < earlier for earlier, later in pairwise((0, *after_steps))):
+        raise UsageError(f"after_steps must ascend from 0 or more, and is {after_steps}.")
     protocol = RunConfig(subset=prepared.subset, data_digest=prepared.digest)
     rows = []
     with seeded(seed, device):
@@ -123,9 +130,15 @@ def seeds_without_rul_gradient(norms: pd.DataFrame) -> pd.Series:
 def _random_batches(
     prepared: Prepared, seed: int, batch_size: int, device: torch.device | str
 ) -> Iterator[Batch]:
-    """Yield batches of training windows drawn without replacement, without end."""
+    """Yield batches of training windows drawn without replacement, without end.
+
+    Raises:
+        UsageError: there are not so many windows.
+
+    """
     random = np.random.default_rng(seed)
     windows = prepared.train
+    check_batch_size(batch_size, len(windows))
     while True:
         order = random.permutation(len(windows))
         for start in range(0, len(order) - batch_size + 1, batch_size):

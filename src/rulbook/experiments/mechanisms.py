@@ -347,10 +347,30 @@ def is_no_help(differences: pd.DataFrame) -> bool:
     return bool((differences["low"] > -MARGIN).all())
 
 
-def hurts(differences: pd.DataFrame) -> bool:
-    """Return whether some variant is above its reference, by the corrected p-values."""
+def helps_or_not(differences: pd.DataFrame) -> bool | None:
+    """Return whether some variant helps, or ``None`` where neither that nor no help is shown.
+
+    Args:
+        differences: as for ``helps``.
+
+    """
+    return False if is_no_help(differences) else (helps(differences) or None)
+
+
+def hurts_or_not(differences: pd.DataFrame) -> bool | None:
+    """Return whether some variant is above its reference, by the corrected p-values.
+
+    Args:
+        differences: as for ``helps``.
+
+    Returns:
+        ``None`` where that is not shown, nor of every variant that it is not above by the margin.
+
+    """
     above = differences["difference"] > 0
-    return bool((above & (differences["p_holm"] < 1 - CONFIDENCE)).any())
+    if (above & (differences["p_holm"] < 1 - CONFIDENCE)).any():
+        return True
+    return False if (differences["high"] < MARGIN).all() else None
 
 
 def share_of_the_gain(heads: pd.DataFrame) -> float:

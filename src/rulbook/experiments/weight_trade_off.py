@@ -22,7 +22,7 @@ from rulbook.experiments.ensemble import (
 from rulbook.gradients import geometry, task_gradients
 from rulbook.losses import health_cross_entropy, rul_mse
 from rulbook.models import shared_parameters
-from rulbook.statistics import Comparison, compare_over_seeds
+from rulbook.statistics import CONFIDENCE, Comparison, compare_over_seeds
 from rulbook.weighting.gaba import complement_weights
 
 Balanced = Literal["losses", "gradients"]
@@ -228,10 +228,9 @@ class LossRises(NamedTuple):
 
     @property
     def trade_off(self) -> bool:
-        """Whether the RUL loss falls, beyond chance at 5 %, and the health loss rises."""
-        return bool(
-            self.rul.difference < 0 and self.rul.p_value < 0.05 and self.health.difference > 0
-        )
+        """Whether the RUL loss falls and the health loss rises, each beyond chance at 5 %."""
+        beyond_chance = max(self.rul.p_value, self.health.p_value) < 1 - CONFIDENCE
+        return bool(beyond_chance and self.rul.difference < 0 < self.health.difference)
 
 
 def loss_rises(swept: pd.DataFrame, low: float, high: float) -> LossRises:

@@ -223,6 +223,20 @@ def average_decay(step: int, total_steps: int, largest: float) -> float:
     return min(largest, 1.0 - 1.0 / horizon, (1 + step) / (10 + step))
 
 
+def check_batch_size(batch_size: int, windows: int) -> None:
+    """Check that there are windows enough for one batch.
+
+    Raises:
+        UsageError: there are not.
+
+    """
+    if batch_size > windows:
+        raise UsageError(
+            f"A batch of {batch_size} windows is larger than all {windows} training windows: "
+            f"choose a batch_size of at most {windows}."
+        )
+
+
 @dataclass
 class _Observations:
     """What one epoch's steps report, kept on the device until the epoch ends."""
@@ -273,12 +287,8 @@ class _Run:
         self.rul = torch.from_numpy(train_windows.rul).to(device)
         labels = auxiliary_labels(config.auxiliary, train_windows, config.seed)
         self.health = torch.from_numpy(labels).to(device)
+        check_batch_size(config.batch_size, len(train_windows))
         whole_batches = len(train_windows) // config.batch_size
-        if not whole_batches:
-            raise UsageError(
-                f"A batch of {config.batch_size} windows is larger than all {len(train_windows)} "
-                f"training windows: choose a batch_size of at most {len(train_windows)}."
-            )
         self.steps_per_epoch = min(whole_batches, config.batches_per_epoch or whole_batches)
         self.total_steps = self.steps_per_epoch * config.max_epochs
         self.step = 0

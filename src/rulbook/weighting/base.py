@@ -29,10 +29,11 @@ TASKS = ("rul", "health")
 _LARGEST = sys.float_info.max
 
 STEPS_BETWEEN_CHECKS = 100
-"""Steps after which ``backward`` looks again for a parameter that is trained and listed nowhere.
+"""Steps after which ``backward`` looks again at what the losses train and where that is listed.
 
-A layer may be unfrozen in the middle of a training. The look walks the graph, so not every step
-pays for it; a step with other lists than the last one's looks at once.
+A layer may be unfrozen in the middle of a training, and a gate between two heads that starts at
+zero may open. The look walks the graph, so not every step pays for it; a step with other lists than
+the last one's looks at once.
 """
 
 
@@ -41,7 +42,8 @@ class StepInfo:
     """What one call of ``backward`` reports to the training loop.
 
     Attributes:
-        total: detached combined loss, 0-dim; ``None`` for methods that combine gradients only.
+        total: detached combined loss, 0-dim; ``None`` for methods that combine gradients only, and
+            on a step whose task gradients overflowed under a scale above 1.
         geometry: norms and cosines of the unweighted task gradients on the shared parameters;
             ``None`` on a step that did not compute the gradients apart.
 
@@ -150,8 +152,13 @@ class BaseMTLLoss(nn.Module, ABC):
         themselves, and then call the hooks of ``register_post_accumulate_grad_hook``; those of
         ``DistributedDataParallel`` are not called. Where ``torch.distributed`` runs more than one
         process, losses and task gradients are averaged over all of them first, so that every
-        process has the weights, the state and the gradient of the joint batch; each process must
-        then call ``backward`` at every step.
+        process has the weights and the state of the joint batch; each process must then call
+        ``backward`` at every step. Where the gradients are taken apart, every process has the
+        gradient of the joint batch too. Where they are not, it is left to autograd, whose gradients
+        ``DistributedDataParallel`` averages: without that wrapper each process keeps its own.
+
+        Under ``torch.autocast`` each gradient is in the precision of the forward pass, and the
+        weights are computed without it, as if ``backward`` were called outside.
 
         In evaluation mode (``eval()``) no buffer of the method moves, and ``get_weights`` stays at
         the last step of training.
@@ -169,11 +176,14 @@ class BaseMTLLoss(nn.Module, ABC):
             observe: also report the geometry of the task gradients. A method that does not need
                 them anyway then pays K - 1 backward passes more.
             scale: positive factor for all that is written to ``.grad``, for losses that are given
-                as they are: ``1 / n`` to accumulate over n batches;
+                as they are: ``1 / n`` to accumulate over n batches, each of which is a step of the
+                method (GABA's warm-up of 100 is then 100 batches);
                 ``scaler.scale(torch.ones(()))`` with a ``torch.amp.GradScaler``, whose ``step``
                 then unscales as ever. Losses that are scaled before they come here would change
                 the weights of methods that look at them. With a scale above 1, a task gradient
-                that overflows writes NaN and moves no state: it is the scaler's to skip.
+                that overflows, on the trunk or on a head, writes NaN and moves no state of methods
+                that look at the gradients: it is the scaler's to skip. Methods that look at the
+                losses alone have seen a batch like any other.
             named_losses: the losses by keyword.
 
         Raises:
@@ -191,12 +201,16 @@ class BaseMTLLoss(nn.Module, ABC):
                 f"{', '.join(self._keywords())}."
             )
         shared, heads = self._checked_parameters(values, shared_params, task_params)
-        detached = mean_over_processes([loss.detach() for loss in values])
-        self._check_losses(torch.stack(detached))
-        return self._step(values, detached, shared, heads, observe, scale)
+        with _full_precision(values[0]):
+            detached = mean_over_processes([loss.detach() for loss in values])
+            self._check_losses(torch.stack(detached))
+            return self._step(values, detached, shared, heads, observe, scale)
 
     def end_epoch(self, mean_losses: Mapping[str, float]) -> None:
-        """Take the epoch's mean training losses, under the names of the tasks."""
+        """Take the epoch's mean training losses, under the names of the tasks.
+
+        Where there are several processes, each must be given the means over all of them.
+        """
 
     def _step(
         self,
@@ -246,7 +260,8 @@ class BaseMTLLoss(nn.Module, ABC):
                     raise UsageError(f"The {task} loss is given twice, once as {keyword}: once.")
                 by_task[task] = named[keyword]
         if set(by_task) != set(self.tasks) or len(losses) > len(self.tasks):
-            given = len(losses) if len(losses) > len(self.tasks) else ", ".join(by_task) or "none"
+            names = ", ".join(map(str, by_task)) or "none"
+            given = len(losses) if len(losses) > len(self.tasks) else names
             raise UsageError(
                 f"{self.get_name()} takes {len(self.tasks)} losses ({', '.join(self.tasks)}); "
                 f"given: {given}."
@@ -287,7 +302,7 @@ class BaseMTLLoss(nn.Module, ABC):
             _check_once(listed)
             by_task = [trained_leaves(loss) for loss in losses]
             self._check_all_listed(by_task, {identity for part in listed for identity in part})
-            if is_new and not is_distributed():
+            if not is_distributed():
                 self._check_heads(losses, by_task, shared, heads)
             self._listed = listed
         return shared, heads
@@ -410,7 +425,7 @@ class GradientBasedLoss(BaseMTLLoss):
     ) -> StepInfo:
         gradients = split_gradients(losses, shared, heads, scale)
         step = MeasuredStep(*_measured(gradients, scale), torch.stack(list(detached)))
-        if _overflowed(step.geometry.norms, scale):
+        if _overflowed(gradients, step.geometry.norms, scale):
             missing = torch.full_like(step.geometry.norms, torch.nan)
             write_gradients(shared, heads, gradients, missing, missing)
             return StepInfo(None, step.geometry)
@@ -471,15 +486,16 @@ class GradientWeightedLoss(GradientBasedLoss):
         listed = _listed("shared_params", kwargs["shared_params"])
         shared = [parameter for parameter in listed if parameter.requires_grad]
         _check_once([[id(p) for p in shared]])
-        detached = mean_over_processes([loss.detach() for loss in values])
-        self._check_losses(torch.stack(detached))
-        gradients = tuple(
-            tuple(mean_over_processes(task_gradients(loss, shared, retain_graph=True)))
-            for loss in values
-        )
-        step = MeasuredStep(gradients, geometry(*gradients), torch.stack(detached))
-        self._check_finite("gradient norm", step.geometry.norms)
-        return weighted_sum(self.weigh(step), values)
+        with _full_precision(values[0]):
+            detached = mean_over_processes([loss.detach() for loss in values])
+            self._check_losses(torch.stack(detached))
+            gradients = tuple(
+                tuple(mean_over_processes(task_gradients(loss, shared, retain_graph=True)))
+                for loss in values
+            )
+            step = MeasuredStep(gradients, geometry(*gradients), torch.stack(detached))
+            self._check_finite("gradient norm", step.geometry.norms)
+            return weighted_sum(self.weigh(step), values)
 
     def get_weights(self) -> dict[str, float]:
         """Return the weights of the last step."""
@@ -568,7 +584,7 @@ def checked_tasks(tasks: Sequence[str]) -> tuple[str, ...]:
         UsageError: they are fewer than two, not distinct, or not each a Python identifier.
 
     """
-    names = tuple(tasks)
+    names = tuple(tasks) if isinstance(tasks, Iterable) else ()
     if (
         isinstance(tasks, str)
         or len(names) < 2
@@ -675,6 +691,15 @@ def _checked_scale(scale: Tensor | float | None) -> Tensor | float | None:
     return number
 
 
+def _full_precision(loss: Tensor) -> torch.autocast:
+    """Return a context without autocast, as a backward pass wants it.
+
+    Lightning's mixed precision puts one around a whole training step, and gradients that are
+    computed in it overflow half precision.
+    """
+    return torch.autocast(loss.device.type, enabled=False)
+
+
 def _scaled(value: Tensor, scale: Tensor | float | None) -> Tensor:
     return value if scale is None else value * scale
 
@@ -693,5 +718,12 @@ def _measured(
     return unscaled, geometry(*unscaled)
 
 
-def _overflowed(norms: Tensor, scale: Tensor | float | None) -> bool:
-    return scale is not None and not torch.isfinite(norms).all() and float(scale) > 1
+def _overflowed(
+    gradients: Sequence[TaskGradients], norms: Tensor, scale: Tensor | float | None
+) -> bool:
+    """Return whether the scale took a task gradient, on the trunk or on a head, out of range."""
+    if scale is None or float(scale) <= 1:
+        return False
+    of_heads = [part for task in gradients for part in task.head]
+    # One transfer where the device is a GPU.
+    return not torch.stack([torch.isfinite(part).all() for part in (norms, *of_heads)]).all()

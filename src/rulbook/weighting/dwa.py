@@ -21,10 +21,12 @@ def dwa_weights(last: Tensor, before: Tensor, temperature: float) -> Tensor:
     r"""Return :math:`K\,\mathrm{softmax}(r/T)` with :math:`r_k = L_k(t-1)/L_k(t-2)`, (K,).
 
     ``last`` and ``before`` are the mean losses of the last epoch and of the one before it, (K,).
-    A task whose loss was zero before has no rate; it then counts as unchanged, rate 1.
+    A task whose loss was zero before has no rate; it then counts as unchanged, rate 1. A rate
+    beyond the largest number counts as that.
     """
     rates = torch.where(before == 0, 1.0, last / before)
-    return len(rates) * torch.softmax(rates / temperature, dim=0)
+    exponents = (rates / temperature).clamp_max(torch.finfo(rates.dtype).max)
+    return len(rates) * torch.softmax(exponents, dim=0)
 
 
 class DWALoss(BaseMTLLoss):

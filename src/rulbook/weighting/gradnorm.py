@@ -39,11 +39,14 @@ def gradnorm_targets(
             :math:`\bar g` the mean of the *unweighted* norms. ``"legacy"`` (§9.3): the same with
             the mean of the *weighted* norms :math:`w_k g_k`. ``"original"`` (Chen et al.,
             section 3.1 and equation 1): weighted norms, and each ratio divided by the mean of the
-            ratios, which both editions leave out.
+            ratios, which both editions leave out; with all losses zero every rate is 1.
 
     """
     mean_norm = (norms if edition == "new" else weights * norms).mean()
-    rates = loss_ratios / loss_ratios.mean() if edition == "original" else loss_ratios
+    rates = loss_ratios
+    if edition == "original":
+        mean_ratio = loss_ratios.mean()
+        rates = torch.where(mean_ratio == 0, 1.0, loss_ratios / mean_ratio)
     return mean_norm * rates**alpha
 
 
@@ -78,7 +81,8 @@ class GradNormLoss(GradientWeightedLoss):
     * ``weight_lr = 0.025`` is the paper's rate, there for Adam; neither edition's visible text
       gives one.
     * :math:`L_k(0)`: the loss of the first batch seen, as in the paper, which for cross-entropy
-      also allows the logarithm of the number of classes.
+      also allows the logarithm of the number of classes. A loss of zero, as of a batch in which the
+      task has no labels, is not taken for it; until there is another the ratio is 1.
     * clipping at 0 and rescaling to K after each step: the rescaling is the original's.
     * order: the original trains the network under the weights of before the step; here only
       ``descent="adam"`` does.
@@ -86,8 +90,8 @@ class GradNormLoss(GradientWeightedLoss):
     A task with zero gradient keeps its weight before rescaling, and with all zero nothing moves,
     except with ``descent="adam"``, whose moments move on.
 
-    State: buffers ``weights`` (K,) and ``initial_losses`` (K,), NaN until the first step; with
-    ``descent="adam"`` also ``adam_moments`` (2, K) and ``adam_steps``.
+    State: buffers ``weights`` (K,) and ``initial_losses`` (K,), NaN until a loss above zero;
+    with ``descent="adam"`` also ``adam_moments`` (2, K) and ``adam_steps``.
 
     >>> GradNormLoss(edition="original", tasks=("depth", "edges", "normals")).get_weights()
     {'depth_weight': 1.0, 'edges_weight': 1.0, 'normals_weight': 1.0}
@@ -135,9 +139,9 @@ class GradNormLoss(GradientWeightedLoss):
             last_layers = [norm([_last_layer(gradient)]) for gradient in step.gradients]
             norms = torch.stack(last_layers).to(self.weights)
         losses = step.losses.to(self.weights)
-        first = self.initial_losses.isnan()
-        self.initial_losses.copy_(torch.where(first, losses, self.initial_losses))
-        ratios = torch.where(self.initial_losses == 0, 1.0, losses / self.initial_losses)
+        is_first = self.initial_losses.isnan() & (losses > 0)
+        self.initial_losses.copy_(torch.where(is_first, losses, self.initial_losses))
+        ratios = torch.where(self.initial_losses.isnan(), 1.0, losses / self.initial_losses)
         targets = gradnorm_targets(
             norms, self.weights, ratios, alpha=self.alpha, edition=self.edition
         )

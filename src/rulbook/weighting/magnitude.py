@@ -26,7 +26,8 @@ def inverse_shares(values: Tensor) -> Tensor:
     """
     smallest = values.min()
     is_zero = values == 0
-    inverse = torch.where(is_zero, (smallest == 0).to(values), smallest / values)
+    # No zero in the branch that is not taken: its derivative would be NaN in both.
+    inverse = torch.where(is_zero, (smallest == 0).to(values), smallest / values.where(~is_zero, 1))
     return inverse / inverse.sum()
 
 
@@ -110,6 +111,13 @@ class AMNLFixedLoss(LossWeightedLoss):
         super().__init__(tasks)
         self.s_rul = checked_option("AMNL-fixed", "s_rul", s_rul, least=0)
         self.s_health = checked_option("AMNL-fixed", "s_health", s_health, least=0)
+        for option, floor, default in (("s_rul", s_rul, 1.0), ("s_health", s_health, 0.1)):
+            task = option.removeprefix("s_")
+            if task not in self.tasks and floor != default:
+                raise UsageError(
+                    f"AMNL-fixed has no task {task} for {option}: name the floors of its tasks, "
+                    f"floors={{'{self.tasks[0]}': {floor:g}}}."
+                )
         floors = {} if floors is None else floors
         if not isinstance(floors, Mapping):
             raise UsageError(f"AMNL-fixed takes a mapping from tasks for floors, not {floors!r}.")
@@ -151,7 +159,7 @@ class LegacyAMNLLoss(LossWeightedLoss):
     (§10.6) takes the exponential moving average with ``beta = 0.99``, divided by
     :math:`1-\beta^t` so that its start at zero does not bias it; the current batch enters before
     it is used. Neither has a floor; a loss of exactly zero contributes nothing, neither value
-    nor gradient.
+    nor gradient, and enters the average like any other.
 
     At K tasks each part has the share 1/K.
 

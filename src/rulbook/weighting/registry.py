@@ -17,7 +17,7 @@ from rulbook.weighting import (
     surgery,
     uncertainty,
 )
-from rulbook.weighting.base import TASKS, BaseMTLLoss
+from rulbook.weighting.base import TASKS, BaseMTLLoss, checked_tasks
 from rulbook.weighting.fixed import ABLATION_CONFIGS, FixedWeightLoss
 from rulbook.weighting.method import WeightingMethod
 
@@ -125,19 +125,22 @@ def get_loss(name: str, *, tasks: Sequence[str] | None = None, **options: Any) -
         if option not in known:
             listed = ", ".join(known) or "none"
             raise UsageError(f"'{name}' has no option '{option}'; it has: {listed}.")
-    if tasks is None or tuple(tasks) == TASKS:
-        loss = build(**{**defaults, **options})
-        if not isinstance(loss, BaseMTLLoss):
-            raise UsageError(
-                f"What was added as '{name}' gives a {type(loss).__name__}: it must give a "
-                "BaseMTLLoss."
-            )
-        return loss
+    if tasks is None or (tasks := checked_tasks(tasks)) == TASKS:
+        return _checked_method(name, build(**{**defaults, **options}))
     if why := _two_tasks_only(name):
         raise UsageError(f"'{name}' has a form for {' and '.join(TASKS)} alone: {why}.")
     if name == "fixed":
         return _fixed_for(tasks, options)
-    return build(tasks=tasks, **options)
+    return _checked_method(name, build(tasks=tasks, **options))
+
+
+def _checked_method(name: str, built: object) -> BaseMTLLoss:
+    if not isinstance(built, BaseMTLLoss):
+        raise UsageError(
+            f"What was added as '{name}' gives a {type(built).__name__}: it must give a "
+            "BaseMTLLoss."
+        )
+    return built
 
 
 def method_options(name: str) -> dict[str, Any]:
@@ -160,6 +163,8 @@ def method_options(name: str) -> dict[str, Any]:
 
 def _constructor(name: str) -> tuple[Callable[..., BaseMTLLoss], Mapping[str, Any]]:
     """Return what builds the method, and what its name alone says of its options."""
+    if not isinstance(name, str):
+        raise UsageError(f"A weighting method is called by its name, not by {name!r}.")
     if name in ABLATION_CONFIGS:
         return FixedWeightLoss.legacy, ABLATION_CONFIGS[name]["changes"]
     if (weights := _fixed_weights(name)) is not None:
@@ -173,7 +178,8 @@ def _constructor(name: str) -> tuple[Callable[..., BaseMTLLoss], Mapping[str, An
 
 def _two_tasks_only(name: str) -> str:
     if name in _OWN:
-        return ""
+        takes_tasks = "tasks" in inspect.signature(_OWN[name]).parameters
+        return "" if takes_tasks else "what was added under that name takes no tasks"
     return METHODS[name].two_tasks_only if name in METHODS else "its name spells their weights"
 
 

@@ -54,15 +54,20 @@ def _of_task(
 ) -> TaskGradients:
     parameters = [*shared, *head]
     gradients = reached_gradients(loss, parameters, retain_graph=retain_graph)
-    # What one process does not reach, another may.
-    reached = tuple(gradient is not None or is_distributed() for gradient in gradients)
+    reached = [gradient is not None for gradient in gradients]
+    if is_distributed():
+        # What one process does not reach, another may.
+        share = mean_over_processes(
+            [torch.tensor(reached, dtype=torch.float32, device=loss.device)]
+        )
+        reached = (share[0] > 0).tolist()
     filled = mean_over_processes(
         [
             torch.zeros_like(parameter) if gradient is None else gradient
             for parameter, gradient in zip(parameters, gradients, strict=True)
         ]
     )
-    return TaskGradients(tuple(filled[: len(shared)]), tuple(filled[len(shared) :]), reached)
+    return TaskGradients(tuple(filled[: len(shared)]), tuple(filled[len(shared) :]), tuple(reached))
 
 
 def write_gradients(

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from torchjd.linalg import PSDMatrix
 
 Rule = Callable[[Tensor, Tensor], Tensor]
-"""Trunk weights (K,) from the norms (K,) of the task gradients and from their cosines (K, K)."""
+"""Trunk weights (K,) float64 from the norms (K,) float64 of the task gradients and their cosines.
+
+The cosines (K, K) come in the precision in which they were measured.
+"""
 
 
 def reduced_gradients(norms: Tensor, cosines: Tensor) -> Tensor:
@@ -35,11 +38,14 @@ def reduced_gradients(norms: Tensor, cosines: Tensor) -> Tensor:
     every aggregator used here sees its input through the Gramian alone. Rebuilt in float64 from
     norms and cosines, it also keeps the digits that a float32 Gramian loses when one norm is a
     thousand times the other. A NaN cosine (one norm is zero) counts as 0.
+
+    Gradients that depend on each other to within the precision of ``cosines`` do so exactly in the
+    result: an eigenvalue of the cosines below K times that precision is rounding, and is zero here.
     """
     angles = cosines.double().nan_to_num(nan=0.0).fill_diagonal_(1.0)
     values, vectors = torch.linalg.eigh(angles)
-    # Rounding may leave an eigenvalue below zero where the gradients lie in one plane.
-    rows: Tensor = norms.double().unsqueeze(1) * vectors * values.clamp_min(0.0).sqrt()
+    rounding = len(norms) * torch.finfo(cosines.dtype).eps
+    rows: Tensor = norms.double().unsqueeze(1) * vectors * values.where(values > rounding, 0).sqrt()
     return rows
 
 
@@ -111,7 +117,7 @@ class SurgeryLoss(GradientBasedLoss):
         """Return the trunk weights, (K,) float64, from the norms and the cosines."""
         if not norms.any():
             return torch.full((len(norms),), 1 / len(norms), dtype=torch.float64)
-        return self.rule(norms.double(), cosines.double())
+        return self.rule(norms.double(), cosines)
 
     def get_weights(self) -> dict[str, float]:
         """Return the trunk weights of the last step; the heads' are 1."""
@@ -146,6 +152,22 @@ class ScaleFree:
         # numbers of dropout.
         with torch.random.fork_rng(devices=[], enabled=len(norms) == 2):
             return self.aggregator.weighting(matrix)
+
+
+class EqualProjections:
+    """IMTL-G's rule, see ``imtl_g``."""
+
+    def __init__(self) -> None:
+        from torchjd.aggregation import IMTLG
+
+        self.more_tasks = ScaleFree(IMTLG())
+
+    def __call__(self, norms: Tensor, cosines: Tensor) -> Tensor:
+        """Return the trunk weights, (K,)."""
+        if len(norms) > 2:
+            return self.more_tasks(norms, cosines)
+        inverses = torch.where(norms > 0, norms[norms > 0].min() / norms, 0.0)
+        return inverses / inverses.sum()
 
 
 class NashBargain:
@@ -285,13 +307,14 @@ def imtl_g(*, tasks: Sequence[str] = TASKS, clip_apart: float | None = None) -> 
     r"""Return IMTL-G: a sum that projects equally on every task gradient (Liu et al. 2021).
 
     With the norms :math:`g` and the gradients as the rows of :math:`J`, the weights are
-    proportional to :math:`(JJ^\top)^{-1} g` and add up to 1; at two tasks that is :math:`1/g_k`.
+    proportional to :math:`(JJ^\top)^{-1} g` and add up to 1; at two tasks that is :math:`1/g_k`,
+    also where the two are parallel and there is no inverse. At three tasks or more TorchJD solves,
+    and takes the pseudo-inverse where the gradients depend on each other. A zero gradient has
+    weight 0.
     """
     with torchjd_for("IMTL-G"):
-        from torchjd.aggregation import IMTLG
-
-        aggregator = IMTLG()
-    return SurgeryLoss(ScaleFree(aggregator), "IMTL-G", tasks=tasks, clip_apart=clip_apart)
+        rule = EqualProjections()
+    return SurgeryLoss(rule, "IMTL-G", tasks=tasks, clip_apart=clip_apart)
 
 
 def aligned_mtl(*, tasks: Sequence[str] = TASKS, clip_apart: float | None = None) -> SurgeryLoss:

@@ -80,6 +80,11 @@ class UncertaintyLoss(BaseMTLLoss):
                 f"{', '.join(self.tasks)}."
             )
         self.classification = tuple(task for task in self.tasks if task in given)
+        if classification is None and classification_factor != "half" and not self.classification:
+            raise UsageError(
+                "Uncertainty's classification_factor is of the tasks that classify: name them, "
+                f"classification=('{self.tasks[-1]}',)."
+            )
         starts = _one_a_task(initial_log_var, len(self.tasks))
         for task, start in zip(self.tasks, starts, strict=True):
             self.register_parameter(f"log_var_{task}", nn.Parameter(torch.tensor(start)))

@@ -58,19 +58,21 @@ def trainings_on_few_engines(falls, *, gap=0.0):
 @pytest.mark.parametrize("helpful", mechanisms.LABELLINGS[1:])
 def test_labels_of_every_engine_are_no_augmentation(helpful):
     found = trainings_on_few_engines({helpful: 1.0}, gap=1.0)
-    answers = readings.few_engines_answers(found)
+    answers = readings.few_engines_answers({800: found})
     same_inputs = helpful in mechanisms.LABELLINGS[1:3]
-    assert answers["n4.1-mechanism-augmentation"].value is same_inputs
-    assert answers["n4.1-mechanism-regularisation"].value is False
+    assert set(answers["n4.1-mechanism-augmentation"].conditions.values()) == {same_inputs}
+    assert set(answers["n4.1-mechanism-regularisation"].conditions.values()) == {False}
 
 
-def test_a_gain_at_one_length_decides_and_one_below_the_margin_does_not():
+def test_a_gain_decides_at_its_length_and_one_below_the_margin_is_none():
     nothing, small, large = (
         trainings_on_few_engines({"balanced": fall}, gap=-fall) for fall in (0.0, 0.3, 0.8)
     )
     for second, helps in ((small, False), (large, True)):
-        answers = readings.few_engines_answers(nothing, second)
-        assert {answer.value for answer in answers.values()} == {helps}
+        answers = readings.few_engines_answers({800: nothing, 3000: second})
+        for answer in answers.values():
+            for setting, holds in answer.conditions.items():
+                assert holds is (helps and setting.startswith("3000 steps, "))
     beside = second_tasks({0.5: 0.0, 0.05: -0.4})
     values = readings.longer_values(small, beside[beside["auxiliary"] == "serial number"])
     assert values["longer-gain"] == pytest.approx(0.28)
@@ -123,12 +125,23 @@ def test_transfer_is_judged_by_the_health_trunk():
 
 def test_the_serial_number_hurts_where_it_hurts_most_and_never_helps():
     short, longer = second_tasks({0.5: -0.2, 0.05: 0.9}), second_tasks({0.5: -0.3, 0.05: 0.8})
-    answers = readings.second_tasks_answers(short, longer)
-    assert answers["n4.1-negative-transfer"].value is True
+    answers = readings.second_tasks_answers({800: short, 3000: longer})
+    holds = {"800 steps": True, "3000 steps": True}
+    assert answers["n4.1-negative-transfer"].conditions == holds
     assert answers["n4.1-negative-transfer"].note.endswith("0.05")
-    assert answers["n4.1-wrong-auxiliary"].value is True
-    other = readings.second_tasks_answers(short, second_tasks({0.5: -0.8, 0.05: -0.1}))
-    assert {answer.value for answer in other.values()} == {False}
+    assert answers["n4.1-wrong-auxiliary"].conditions == holds
+    other = second_tasks({0.5: -0.8, 0.05: -0.1})
+    for answer in readings.second_tasks_answers({800: short, 3000: other}).values():
+        assert answer.conditions == {"800 steps": True, "3000 steps": False}
+
+
+def test_what_a_few_seeds_leave_open_is_open():
+    """Neither half a cycle's harm nor its absence, neither its help nor none."""
+    vague = second_tasks({0.5: 0.0, 0.05: 0.2})
+    serial = vague["auxiliary"] == "serial number"
+    vague.loc[serial & (vague["rul_weight"] < 1), "rmse"] += [-1.0, 1.0, -1.0, 1.0, 0.0] * 2
+    for answer in readings.second_tasks_answers({800: vague}).values():
+        assert answer.conditions == {"800 steps": None}
 
 
 def test_true_labels_are_held_against_shuffled_ones():

@@ -68,21 +68,28 @@ def heads_answers(multiples: pd.DataFrame) -> dict[str, Answer]:
     return {"n4.1-trunk-cost-amortised": Answer(is_dearer, note)}
 
 
-def few_engines_answers(*trainings: pd.DataFrame) -> dict[str, Answer]:
-    """Return what decides whether a second task regularises and augments, at any length.
+def few_engines_answers(trainings: Mapping[int, pd.DataFrame]) -> dict[str, Answer]:
+    """Return what decides whether a second task regularises and augments, by length and engines.
 
     Args:
-        trainings: what ``label_efficiency`` returns, for each length of the training.
+        trainings: what ``label_efficiency`` returns, by the steps of a training.
 
     """
-    errors, gaps = (
-        [_same_rows(few_engines_differences(one, column)) for one in trainings]
-        for column in ("test_rmse", "gap")
-    )
-    note = f"{len(trainings)} lengths of training; less than half a cycle counts as nothing"
     return {
-        "n4.1-mechanism-regularisation": Answer(any(map(mechanisms.helps, gaps)), note),
-        "n4.1-mechanism-augmentation": Answer(any(map(mechanisms.helps, errors)), note),
+        claim: Answer(
+            note="less than half a cycle counts as nothing",
+            conditions={
+                f"{steps} steps, {engines} engines": mechanisms.helps_or_not(compared)
+                for steps, one in trainings.items()
+                for engines, compared in _same_rows(few_engines_differences(one, column)).groupby(
+                    "engines"
+                )
+            },
+        )
+        for claim, column in {
+            "n4.1-mechanism-regularisation": "gap",
+            "n4.1-mechanism-augmentation": "test_rmse",
+        }.items()
     }
 
 
@@ -190,22 +197,34 @@ def second_tasks_differences(auxiliary: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def second_tasks_answers(*trainings: pd.DataFrame) -> dict[str, Answer]:
-    """Return what decides whether a wrong second task hurts, or helps, at every length.
+def second_tasks_answers(trainings: Mapping[int, pd.DataFrame]) -> dict[str, Answer]:
+    """Return what decides whether a wrong second task hurts, or helps, at each length.
 
     Args:
-        trainings: what ``auxiliary_tasks`` returns, for each length of the training.
+        trainings: what ``auxiliary_tasks`` returns, by the steps of a training; the weight at which
+            the second task hurts is chosen on the first.
 
     """
-    serial = [_serial_number(second_tasks_differences(one)) for one in trainings]
-    worst = mechanisms.serial_number_summary(serial[0])["negative-transfer-weight"]
-    note = f"four RUL weights, {len(trainings)} lengths; less than half a cycle counts as nothing"
+    serial = {
+        f"{steps} steps": _serial_number(second_tasks_differences(one))
+        for steps, one in trainings.items()
+    }
+    chosen_on, *_ = serial.values()
+    worst = mechanisms.serial_number_summary(chosen_on)["negative-transfer-weight"]
+    helped = {length: mechanisms.helps_or_not(one) for length, one in serial.items()}
     return {
         "n4.1-negative-transfer": Answer(
-            all(mechanisms.hurts(one.loc[[worst]]) for one in serial),
-            f"serial number at a RUL weight of {worst:g}",
+            note=f"serial number at a RUL weight of {worst:g}",
+            conditions={
+                length: mechanisms.hurts_or_not(one.loc[[worst]]) for length, one in serial.items()
+            },
         ),
-        "n4.1-wrong-auxiliary": Answer(all(map(mechanisms.is_no_help, serial)), note),
+        "n4.1-wrong-auxiliary": Answer(
+            note="four RUL weights; less than half a cycle counts as nothing",
+            conditions={
+                length: None if help_ is None else not help_ for length, help_ in helped.items()
+            },
+        ),
     }
 
 
