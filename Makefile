@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 600
 TORCH_FOR_LOCK ?= --torch-backend cpu
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+STAMP := $(VENV)/.installed$(if $(LOCKED),-locked)
 # One worker a core and one thread a worker; tests of one file, or of one page of the book, share
 # what they set up, and come in the order of tests/conftest.py.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -W error --numprocesses auto \
@@ -51,6 +51,7 @@ ifdef LOCKED
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 endif
+	@rm -f $(VENV)/.installed $(VENV)/.installed-locked
 	@touch $(STAMP)
 
 book: $(STAMP)

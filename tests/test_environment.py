@@ -240,6 +240,31 @@ def test_a_locked_installation_takes_only_files_with_known_hashes(make, tmp_path
     assert project.endswith("--no-deps --no-build-isolation -e .")
 
 
+def test_a_locked_build_in_an_environment_that_is_not_installs_the_lock(make, tmp_path):
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    calls = tmp_path / "calls"
+    _program(binaries / "python", f'echo "$@" >> {calls}')
+    _program(binaries / "rulbook", "")
+    shutil.copy2(ROOT / "requirements.lock", tmp_path)
+    for locked in ([], ["LOCKED=1"], []):
+        calls.write_text("")
+        assert make("book", *locked).returncode == 0
+        assert ("--require-hashes" in calls.read_text()) is bool(locked)
+        calls.write_text("")
+        assert make("book", *locked).returncode == 0
+        assert "pip install" not in calls.read_text()
+
+
+def test_the_newest_torch_is_tried_with_the_lock_as_it_is():
+    """The tests of the lock read it whole, and would fail whatever PyTorch does."""
+    workflow = (ROOT / ".github" / "workflows" / "newest-torch.yml").read_text(encoding="utf-8")
+    commands = [step["run"] for step in yaml.safe_load(workflow)["jobs"]["test"]["steps"][2:]]
+    made, upgraded, tested = commands
+    assert (made, tested) == ("make .venv/.installed", "make test")
+    assert re.search(r"pip install --upgrade torch torchjd$", upgraded)
+
+
 def test_an_installation_that_fails_is_tried_again(make, tmp_path):
     binaries = tmp_path / ".venv" / "bin"
     binaries.mkdir(parents=True)

@@ -1,8 +1,18 @@
 // What every page does beside showing itself. Without scripts folds open by hand.
 
+// What stands behind # in the address; as it is where it is no encoding of a text, such as #100%.
+function fragment() {
+  const raw = location.hash.slice(1);
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    return raw;
+  }
+}
+
 // A link to something that is folded unfolds it, and the code of the cell that it stands in.
 function unfoldTarget() {
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const target = document.getElementById(fragment());
   if (!target?.closest(".bd-article")) return;
   for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) {
     fold.open = true;

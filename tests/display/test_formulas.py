@@ -160,3 +160,18 @@ def test_every_step_is_read_out_by_keys(trajectory):
     slider.press("Home")
     said = trajectory.evaluate("heard")
     assert [words.partition(":")[0] for words in said] == ["After 99 steps", "After 1 step"]
+
+
+def test_the_map_of_rates_is_set_by_a_click_and_not_by_a_finger_that_scrolls(trajectory):
+    reading = trajectory.locator(".formula-reading")
+    said = reading.inner_text()
+    map_of_rates = trajectory.locator(".formula-panels svg").nth(2)
+    box = map_of_rates.bounding_box()
+    place = {"x": 0.7 * box["width"], "y": 0.3 * box["height"]}
+    map_of_rates.click(button="right", position=place)
+    on_page = {"clientX": box["x"] + place["x"], "clientY": box["y"] + place["y"]}
+    for kind in ("pointerdown", "pointermove", "pointercancel"):
+        map_of_rates.dispatch_event(kind, {**on_page, "pointerType": "touch"})
+    assert reading.inner_text() == said
+    map_of_rates.click(position=place)
+    expect(reading).not_to_have_text(said)

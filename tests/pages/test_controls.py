@@ -270,6 +270,19 @@ def test_a_link_to_a_folded_section_or_into_it_unfolds_it(page: Page, served: st
         expect(section.locator("> details")).to_have_attribute("open", "")
 
 
+@pytest.mark.parametrize("fragment", ["100%", "%E0%A4%A", "%25"])
+def test_a_fragment_that_is_no_encoding_breaks_no_script(
+    page: Page, served: str, fragment: str
+) -> None:
+    errors: list[object] = []
+    page.on("pageerror", errors.append)
+    page.goto(f"{served}/04-what-it-costs.html#{fragment}")
+    page.wait_for_load_state("load")
+    page.evaluate("location.hash = '#1%'")
+    page.wait_for_timeout(100)
+    assert errors == []
+
+
 SHOWN = "#claims-report tbody tr:visible"
 
 
@@ -308,6 +321,23 @@ def test_the_report_finds_all_words_in_any_order_and_greek_by_name(page: Page, s
     expect(page.locator("select[name=verdict]")).to_have_value("refuted")
 
 
+def test_the_report_finds_every_claim_by_its_identifier(page: Page, served: str) -> None:
+    """Those that end in the name of a Greek letter too."""
+    page.goto(f"{served}/report.html")
+    missed = page.evaluate(
+        """() => {
+          const find = document.querySelector("#claims-filter [name=words]");
+          const rows = [...document.querySelectorAll("#claims-report tbody tr")];
+          return rows.map(({ id }) => id).filter((id) => {
+            find.value = id.replace("claim-", "");
+            find.dispatchEvent(new Event("input", { bubbles: true }));
+            return document.getElementById(id).hidden;
+          });
+        }"""
+    )
+    assert missed == []
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_reports_filter_is_on_the_first_screen_and_stays(
     page: Page, served: str, width: int
@@ -330,6 +360,8 @@ def test_a_claim_gives_a_link_and_a_citation_to_copy(page: Page, served: str) ->
     row = page.locator(f"[id='claim-{name}']")
     row.get_by_role("button", name=f"copy link of {name}").click()
     expect(row.get_by_text("copied")).to_be_visible()
+    # What a screen reader hears: the button's own name stays what it does.
+    expect(page.locator("#claims-filter [role=status]").last).to_have_text("copied")
     address = page.evaluate("navigator.clipboard.readText()")
     assert address == f"{served}/report.html#claim-{name}"
     row.get_by_role("button", name=f"copy citation of {name}").click()

@@ -75,6 +75,12 @@ def test_every_panel_is_drawn_and_named(page: Page, name: str) -> None:
             assert panel.locator("path").count() >= 1
 
 
+def test_explorers_on_one_page_share_no_identifier(page: Page, name: str) -> None:
+    explorers_on(page, name)
+    found = page.locator("[id]").evaluate_all("all => all.map(({ id }) => id)")
+    assert len(set(found)) == len(found)
+
+
 def test_the_explorer_stands_in_the_place_of_its_still(page: Page, name: str) -> None:
     explorers_on(page, name)
     for still in page.locator(".rulbook-formula-still").all():
@@ -104,6 +110,20 @@ def test_the_trajectory_opens_on_the_printed_setting_and_settles_below_the_limit
     explorer.get_by_role("slider", name="learning rate").press("Home")
     expect(reading).to_contain_text("below the limit of SGD")
     assert "diverged" not in reading.inner_text()
+    visit.page.close()
+
+
+@pytest.mark.parametrize(("rul", "health"), [("End", "Home"), ("Home", "End")])
+def test_balance_balances_at_the_ends_of_the_sliders_too(
+    open_page: Callable[[str], Visit], served: str, rul: str, health: str
+) -> None:
+    visit = open_page(f"{served}/02-combining-losses.html")
+    explorer = explorers_on(visit.page, "02-combining-losses")[0]
+    with unfolded(visit.page):
+        explorer.get_by_role("slider", name="RUL loss").press(rul)
+        explorer.get_by_role("slider", name="health loss").press(health)
+        explorer.get_by_role("button", name="Balance").click()
+        expect(explorer.locator(".formula-reading")).to_contain_text("50 % and 50 % of the sum")
     visit.page.close()
 
 

@@ -356,6 +356,7 @@ def test_an_incomplete_data_folder_is_an_error_that_names_the_file(
 def test_the_stamp_holds_digests_and_figures_only(built):
     (chapter,) = choose(built, ["01-tiny"])
     stamp = json.loads(chapter.stamp.read_text())
-    assert set(stamp["inputs"]) == {"code", "package", "parameters", "data", "ledger"}
+    inputs = {"code", "package", "parameters", "data", "ledger", "libraries"}
+    assert set(stamp["inputs"]) == inputs
     assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in stamp["inputs"].values())
     assert stamp["figures"] == []

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from rulbook.claims import collect
 from rulbook.errors import RulbookError
-from rulbook.publishing import pairing, site, web_assets
+from rulbook.publishing import pairing, site, stamps, web_assets
 from rulbook.publishing.chapters import choose
 from rulbook.publishing.execute import Parameters, execute
 from rulbook.publishing.layout import Layout
@@ -65,13 +65,20 @@ def test_staged_are_pages_and_executed_chapters_each_once(executed, tmp_path):
     }
 
 
-@pytest.mark.parametrize("site_url", ["", "https://example.org/rulbook/"])
-def test_the_page_for_unknown_addresses_links_home(executed, tmp_path, site_url):
+@pytest.mark.parametrize(
+    ("site_url", "home"),
+    [
+        ("", ""),
+        ("https://example.org/rulbook/", "https://example.org/rulbook/"),
+        ("https://example.org/rulbook", "https://example.org/rulbook/"),
+    ],
+)
+def test_the_page_for_unknown_addresses_links_home(executed, tmp_path, site_url, home):
     config = executed.root / "_config.yml"
     config.write_text(config.read_text().replace('site_url: ""', f'site_url: "{site_url}"'))
     stage(executed, tmp_path)
     page = (executed.staged / "root" / "404.html").read_text()
-    assert f'href="{site_url}index.html"' in page
+    assert f'href="{home}index.html"' in page
     assert "$" not in page
     staged = yaml.safe_load((executed.staged / "_config.yml").read_text())
     assert staged["sphinx"]["config"]["html_extra_path"] == [str(tmp_path), "root"]
@@ -145,6 +152,17 @@ def test_a_page_that_only_the_table_of_contents_has_is_named(executed, tmp_path)
 def test_pages_are_not_built_again_when_nothing_changed(built, monkeypatch):
     monkeypatch.setattr(site, "_run_jupyter_book", lambda *_: pytest.fail("built again"))
     assert build_site(built) is False
+
+
+def test_pages_are_made_anew_with_another_version_of_any_library(executed, tmp_path, monkeypatch):
+    """A theme, an extension or Matplotlib too: which of them a page hangs on is not listed."""
+    before = site._made_of(executed, tmp_path)
+    assert site._made_of(executed, tmp_path) == before
+    installed = stamps.installed_versions()
+    for name in ("sphinx-", "pydata_sphinx_theme-", "matplotlib-", "jupytext-"):
+        assert any(version.startswith(name) for version in installed), name
+    monkeypatch.setattr(site, "installed_versions", lambda: [*installed[1:], "sphinx-99"])
+    assert site._made_of(executed, tmp_path) != before
 
 
 @pytest.mark.slow

@@ -37,8 +37,9 @@ def test_the_committed_addresses_are_empty_and_nothing_depends_on_them(tmp_path)
     assert "://" not in yaml.safe_dump(config)
 
 
-def test_a_site_address_brings_the_site_map_and_link_previews(config_with):
-    config = config_with(site_url=SITE)
+@pytest.mark.parametrize("site_url", [SITE, SITE.rstrip("/")])
+def test_a_site_address_brings_the_site_map_and_link_previews(config_with, site_url):
+    config = config_with(site_url=site_url)
     sphinx = config["sphinx"]["config"]
     assert {"sphinx_sitemap", "sphinxext.opengraph"} <= set(sphinx["extensions"])
     assert config["html"]["baseurl"] == sphinx["html_baseurl"] == sphinx["ogp_site_url"] == SITE

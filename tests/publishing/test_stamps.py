@@ -145,6 +145,13 @@ def test_inputs_tell_real_data_from_simulated(real_data):
     assert _different(simulated, real) == {"data"}
 
 
+@pytest.mark.parametrize("library", ["torch", "numpy", "matplotlib", "pandas"])
+def test_inputs_tell_another_version_of_a_library(monkeypatch, library):
+    before, real = Inputs.now({}, "simulated"), stamps.version
+    monkeypatch.setattr(stamps, "version", lambda name: "99" if name == library else real(name))
+    assert _different(before, Inputs.now({}, "simulated")) == {"libraries"}
+
+
 def _different(one, other):
     return {name for name in one.shared if one.shared[name] != other.shared[name]}
 

@@ -17,7 +17,8 @@ addEventListener("DOMContentLoaded", () => {
     item.append(link, ` Printed: ${printed}; ${verdict}.`);
     list.append(item);
   }
-  const all = element("a", found.length === 1 ? "The claim in the report" : `All ${found.length} in the report`, {
+  // The report also looks into our own figures and the reasons, so that it may find more.
+  const all = element("a", "More, and the reasons, in the report", {
     href: `report.html?${new URLSearchParams({ words: query })}`,
   });
   section.append(element("h2", "Claims of the source"), list, all);

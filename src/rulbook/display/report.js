@@ -3,7 +3,7 @@
 (() => {
   const form = document.getElementById("claims-filter");
   const rows = [...document.querySelectorAll("#claims-report tbody tr")];
-  const texts = rows.map((row) => searchable(row.textContent));
+  const texts = rows.map((row) => searchable([...row.cells].map((cell) => cell.textContent).join(" ")));
   const count = document.getElementById("claims-shown");
   const fields = ["words", "section", "verdict"].map((name) => form.elements[name]);
 
@@ -50,6 +50,16 @@
     const claim = `Claim ${row.id.replace("claim-", "")} (${place}); ${figures.filter(Boolean).join("; ")}.`;
     return `${claim} ${form.dataset.cited} ${address(row)}`;
   };
+  const heard = Object.assign(document.createElement("span"), { className: "visually-hidden", role: "status" });
+  form.append(heard);
+  const tell = (button, kind, words) => {
+    button.textContent = words;
+    heard.textContent = words;
+    setTimeout(() => {
+      button.textContent = `copy ${kind}`;
+      heard.textContent = "";
+    }, 1500);
+  };
   for (const row of navigator.clipboard ? rows : []) {
     const buttons = document.createElement("div");
     buttons.className = "claims-copy";
@@ -58,10 +68,9 @@
       button.type = "button";
       button.textContent = `copy ${kind}`;
       button.ariaLabel = `copy ${kind} of ${row.id.replace("claim-", "")}`;
-      button.addEventListener("click", async () => {
-        await navigator.clipboard.writeText(text(row));
-        button.textContent = "copied";
-        setTimeout(() => (button.textContent = `copy ${kind}`), 1500);
+      button.addEventListener("click", () => {
+        const written = navigator.clipboard.writeText(text(row));
+        written.then(() => tell(button, kind, "copied"), () => tell(button, kind, "not copied"));
       });
       buttons.append(button);
     }

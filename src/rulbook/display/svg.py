@@ -127,7 +127,12 @@ def _tidy(element: ET.Element, *, themed: bool) -> None:
         elif key == "transform":
             new = _NO_TURN.sub("", new)
         if key not in {"id", "href", "class"}:
-            new = _NUMBER.sub(_rounded, new)
+            # Opacities are shares of one, of which a tenth is much.
+            declarations = new.split(";") if key == "style" else [new]
+            new = ";".join(
+                part if "opacity" in f"{key}:{part}" else _NUMBER.sub(_rounded, part)
+                for part in declarations
+            )
         if key == "d":
             new = re.sub(r"\s*([MLCQz])\s*", r"\1", new)
         if new.strip():

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
@@ -20,12 +19,10 @@ from rulbook.publishing import content_security, web_assets
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.lock import building
-from rulbook.publishing.stamps import folder_digest, records_digest
+from rulbook.publishing.stamps import folder_digest, installed_versions, records_digest
 
 _COLOURS_OF_A_TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
 _LAST_LINES = 3
-_MAKERS = ("jupyter-book", "sphinx", "sphinx-book-theme", "myst-nb", "myst-parser")
-"""The programs that turn the staged files into pages."""
 
 
 def build_site(layout: Layout, *, console: Console | None = None) -> bool:
@@ -117,7 +114,7 @@ def _made_of(layout: Layout, assets: Path) -> str:
             # Its docstrings are pages too.
             "package": folder_digest(Path(paths.__file__).parent),
             "assets": pins.read_text(encoding="utf-8") if pins.is_file() else "",
-            "makers": {name: version(name) for name in _MAKERS},
+            "libraries": installed_versions(),
         },
         indent=1,
     )

@@ -6,7 +6,7 @@ repository links, site map, link previews) is generated here, or left out.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -110,6 +110,9 @@ def _read(layout: Layout) -> tuple[dict[str, Any], Addresses]:
         )
     public = Addresses(**{name: block[name] or "" for name in names})
     _check_addresses(public, path)
+    if public.site_url:
+        # Addresses of pages are put behind it.
+        public = replace(public, site_url=public.site_url.rstrip("/") + "/")
     return config, public
 
 

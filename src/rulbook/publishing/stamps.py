@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from pydantic import TypeAdapter
 from rulbook import paths
 from rulbook.errors import RulbookError
 from rulbook.options import RequestedSource
-from rulbook.publishing import imports
+from rulbook.publishing import imports, kernel_note
 from rulbook.publishing.chapters import Chapter
 
 if TYPE_CHECKING:
@@ -24,13 +26,16 @@ RECORDS = "records"
 _CHANGES_A_RUN = ("parameters", "raises-exception", "skip-execution")
 """The tags of cells that papermill heeds; all others are for the page."""
 
+_LIBRARIES = (*kernel_note.LIBRARIES, "pandas", "optuna", "matplotlib")
+"""The libraries whose version changes what a chapter computes or draws."""
+
 
 @dataclass(frozen=True)
 class Inputs:
     """What every chapter of one run is made of, apart from its own code.
 
     Attributes:
-        shared: digest by name of input: parameters, data, ledger.
+        shared: digest by name of input: parameters, data, ledger, libraries.
         records: digest of the records.
     """
 
@@ -51,6 +56,7 @@ class Inputs:
                 "parameters": _digest(json.dumps(parameters, sort_keys=True).encode()),
                 "data": _digest(*(data.digest(name, source).encode() for name in data.SUBSETS)),
                 "ledger": _digest(paths.ledger().read_bytes()),
+                "libraries": _digest(*(version(name).encode() for name in _LIBRARIES)),
             },
             records=records_digest(),
         )
@@ -155,6 +161,18 @@ def records_digest() -> str:
     """Return the digest of all records that chapters and pages read, carried and one's own."""
     carried, own = paths.results(), paths.own_results()
     return folder_digest(carried) + (folder_digest(own) if own != carried else "")
+
+
+def installed_versions() -> list[str]:
+    """Return what is installed here, each package with its version, in order."""
+    # The names of the folders alone: reading the metadata of all of them takes a tenth of a second.
+    return sorted(
+        {
+            installed.name.removesuffix(".dist-info")
+            for place in sys.path
+            for installed in Path(place).glob("*.dist-info")
+        }
+    )
 
 
 def folder_digest(folder: Path) -> str:

@@ -117,11 +117,11 @@ def contribution_explorer(
     Args:
         rul: RUL loss at first, cycles², 0.1 to 10,000.
         health: health loss at first, nats, 0.01 to 10.
-        weight: the RUL weight at first, 0.0005 to 0.9999.
+        weight: the RUL weight at first, 1e-6 to 0.9999.
         caption: what to try.
 
     """
-    weights = np.geomspace(5e-4, 0.9999, 200)
+    weights = np.geomspace(1e-6, 0.9999, 200)
     figure, axes = plots.panels()
     axes.semilogx(weights, weights * rul / (weights * rul + (1 - weights) * health))
     axes.set(xlabel="λ, the RUL weight", ylabel="share of the RUL loss")

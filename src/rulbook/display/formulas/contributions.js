@@ -3,6 +3,9 @@
 const balancingWeight = (rul, health) => health / (rul + health);
 const rulShare = (weight, rul, health) => (weight * rul) / (weight * rul + (1 - weight) * health);
 
+const LEAST_WEIGHT = 1e-6; // balances a RUL loss of 10,000 and a health loss of 0.01
+const LARGEST_WEIGHT = 0.9999;
+
 const view = (el, { weight, rul, health }) => {
   const state = { weight, rul, health };
   const set = (name) => (value) => {
@@ -11,16 +14,16 @@ const view = (el, { weight, rul, health }) => {
   };
   const split = panel({
     title: "share of the RUL loss in the weighted sum, by its weight",
-    x: { range: [0.0005, 1], logarithmic: true, ticks: [0.001, 0.01, 0.1, 1] }, xlabel: "λ, the RUL weight",
+    x: { range: [LEAST_WEIGHT, 1], logarithmic: true, ticks: [1e-6, 1e-4, 0.01, 1] }, xlabel: "λ, the RUL weight",
     y: { range: [0, 1], ticks: [0, 0.25, 0.5, 0.75, 1] }, ylabel: "share of the RUL loss",
   });
   const controls = {
-    weight: slider({ label: "λ, the RUL weight", low: 0.0005, high: 0.9999, value: weight, logarithmic: true, changed: set("weight") }),
+    weight: slider({ label: "λ, the RUL weight", low: LEAST_WEIGHT, high: LARGEST_WEIGHT, value: weight, logarithmic: true, changed: set("weight") }),
     rul: slider({ label: "RUL loss, cycles²", low: 0.1, high: 10000, value: rul, logarithmic: true, changed: set("rul") }),
     health: slider({ label: "health loss, nats", low: 0.01, high: 10, value: health, logarithmic: true, changed: set("health") }),
   };
   const balance = button("Balance", () => {
-    state.weight = Math.min(Math.max(balancingWeight(state.rul, state.health), 0.0005), 0.9999);
+    state.weight = balancingWeight(state.rul, state.health);
     controls.weight.set(state.weight);
     draw();
   });
@@ -30,7 +33,7 @@ const view = (el, { weight, rul, health }) => {
     legend: [["share of the RUL loss", COLOURS.rul, ""], ["the weight that balances", COLOURS.both, "2 3"]],
   });
   const draw = () => {
-    const weights = Array.from({ length: 200 }, (_, i) => 0.0005 ** (1 - i / 199));
+    const weights = Array.from({ length: 200 }, (_, i) => LEAST_WEIGHT ** (1 - i / 199));
     const even = balancingWeight(state.rul, state.health);
     const share = rulShare(state.weight, state.rul, state.health);
     split.clear();

@@ -58,12 +58,11 @@ const button = (label, pressed) => {
   return node;
 };
 
-let panels = 0;
-
 /** Axes on which lines, dots and rules are drawn anew at every change. */
 const panel = ({ title, x, y, xlabel, ylabel }) => {
   const { width, height, left, right, top, bottom } = SIZE;
-  const id = `formula-panel-${(panels += 1)}`;
+  // Each explorer on a page runs a copy of this script, so that a counter of its own would repeat.
+  const id = `formula-panel-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
   const along = ({ range: [low, high], logarithmic }, from, to) => (value) => {
     const [a, b, c] = logarithmic
       ? [low, high, Math.max(value, 1e-300)].map(Math.log10)

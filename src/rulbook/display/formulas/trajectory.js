@@ -129,7 +129,8 @@ const view = (el, { rho, rate, steps }) => {
     });
     each.svg.addEventListener("pointerleave", () => draw());
   }
-  map.svg.addEventListener("pointerdown", (event) => {
+  // Not pointerdown: a finger that is put down to scroll fires it, and so does the right button.
+  map.svg.addEventListener("click", (event) => {
     const [r, lr] = map.at(event);
     if (r < 1 || r > 1000 || lr < 1e-4 || lr > 1) return;
     ratio.set(r);
