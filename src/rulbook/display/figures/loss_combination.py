@@ -117,6 +117,6 @@ def measured_frontier(mean: pd.DataFrame) -> DescribedFigure:
         f"last the RUL loss goes from {first.train_rul_loss:.0f} to {last.train_rul_loss:.0f} "
         f"cycles² and the health loss from {first.train_health_loss:.2f} to "
         f"{last.train_health_loss:.2f} nats.",
-        caption="One point per weight, mean over ten seeds. Rings: Pareto optimal. (The ends, 0 "
-        "and 1, lie far outside.)",
+        caption="One point per weight, mean over ten seeds. Rings: Pareto optimal, beyond 0.01 "
+        "perhaps by chance. (The ends, 0 and 1, lie far outside.)",
     )
