@@ -54,16 +54,23 @@ class Choices(BaseModel):
         """Return ``with_changes(**update)``: Pydantic's own method would check nothing."""
         return self.with_changes(**update or {})
 
-    def copy(self, **options: Any) -> Self:
-        """Return ``with_changes(**update)``: Pydantic's old name for ``model_copy``.
+    def copy(  # Pydantic's old name for model_copy
+        self,
+        *,
+        include: Any = None,
+        exclude: Any = None,
+        update: Mapping[str, Any] | None = None,
+        deep: bool = False,  # noqa: ARG002 - Pydantic's signature
+    ) -> Self:
+        """Return ``with_changes(**update)``.
 
         Raises:
             UsageError: as ``with_changes``; or fields are to be left out, and no choice can be.
 
         """
-        if left_out := [name for name in ("include", "exclude") if options.get(name) is not None]:
-            raise UsageError(f"A {self._noun} is copied whole, without {left_out[0]}.")
-        return self.with_changes(**options.get("update") or {})
+        if include is not None or exclude is not None:
+            raise UsageError(f"A {self._noun} is copied whole, without include or exclude.")
+        return self.with_changes(**update or {})
 
     def check(self) -> None:
         """Check these choices, which ``model_construct`` may have made.

@@ -16,7 +16,7 @@ from rulbook.errors import unknown_name
 InnerLoss = Literal["mse", "failure_weighted_mse"]
 
 _NO_CLASS = torch.iinfo(torch.long).min
-"""What no state is."""
+"""In place of PyTorch's -100, which it leaves out of the mean: no state of any batch is this."""
 
 Array = TypeVar("Array", NDArray[np.floating], Tensor)
 

@@ -294,23 +294,22 @@ class TestStatus:
         assert "2 columns" in str(bad["RUL_FD004.txt"].problem)
 
 
-def refused(path: Path) -> bool:
-    raise PermissionError(13, "Permission denied", str(path))
-
-
 def test_a_folder_that_may_not_be_looked_into_is_one_sentence(monkeypatch, tmp_path):
-    """Such as one that another user keeps to himself."""
+    """Such as one within a folder that another user keeps to himself."""
+
+    def refused(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
     monkeypatch.setenv(paths.DATA_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(Path, "is_dir", refused)
-    monkeypatch.setattr(Path, "is_file", refused)
+    monkeypatch.setattr(Path, "stat", refused)
     for look in (cmapss.locate, lambda: cmapss.find_file(tmp_path, "train_FD001.txt")):
         with pytest.raises(RulbookError) as fault:
             look()
         one_sentence(fault, str(tmp_path), "cannot be read (Permission denied)", "this user")
 
 
-def test_a_name_that_no_file_system_takes_is_one_sentence(monkeypatch):
+def test_a_name_that_no_file_system_takes_is_no_folder(monkeypatch):
     monkeypatch.setenv(paths.DATA_VARIABLE, "long" * 1500)
     with pytest.raises(RulbookError) as fault:
         cmapss.locate()
-    one_sentence(fault, "File name too long")
+    one_sentence(fault, "which is not a folder")

@@ -277,12 +277,25 @@ def test_a_record_under_another_name_is_refused(record, tmp_path):
 )
 @pytest.mark.parametrize(
     "change",
-    [lambda c, new: c.with_changes(**new), lambda c, new: c.model_copy(update=new)],
-    ids=["with_changes", "model_copy"],
+    [
+        lambda c, new: c.with_changes(**new),
+        lambda c, new: c.model_copy(update=new),
+        lambda c, new: c.copy(update=new),
+    ],
+    ids=["with_changes", "model_copy", "copy"],
 )
 def test_a_change_to_what_does_not_exist_is_refused(short_run, change, changes, says):
     with pytest.raises(UsageError, match=says):
         change(short_run, changes)
+
+
+def test_a_copy_is_whole_and_takes_no_other_argument(short_run):
+    assert short_run.copy() == short_run
+    assert short_run.copy(update={"seed": 7}) == short_run.with_changes(seed=7)
+    with pytest.raises(UsageError, match="copied whole"):
+        short_run.copy(exclude={"seed"})
+    with pytest.raises(TypeError):
+        short_run.copy(updates={"seed": 7})
 
 
 @pytest.mark.parametrize("names", [{"weighting": "gabba"}, {"subset": "FD009"}])

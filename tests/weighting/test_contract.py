@@ -687,6 +687,24 @@ def test_a_gate_between_two_heads_that_opens_in_the_middle_is_found(name, networ
         call(loss, network, losses(), task_params=heads)
 
 
+@EVERY_METHOD
+def test_a_diverged_step_is_named_so_when_the_lists_are_looked_at_too(name, network):
+    """Of heads side by side each loss reaches both, the other with a gradient of zero times NaN."""
+
+    def losses():
+        z = network.trunk(network.x)
+        both = torch.cat([network.heads["rul"](z), network.heads["health"](z)], dim=1)
+        cross_entropy = nn.functional.cross_entropy(both[:, 1:], network.health)
+        return (both[:, 0] - network.rul).square().mean(), cross_entropy
+
+    loss = get_loss(name)
+    for _ in range(STEPS_BETWEEN_CHECKS):
+        call(loss, network, losses())
+    network.trunk[0].weight.data.fill_(math.nan)
+    with pytest.raises(NonFiniteLossError):
+        call(loss, network, losses())
+
+
 @pytest.mark.parametrize("name", FROM_GRADIENTS)
 def test_a_heads_gradient_that_overflows_under_a_scale_moves_no_state(name):
     network = TinyNetwork.build().to("cpu")

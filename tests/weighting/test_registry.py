@@ -194,3 +194,13 @@ def test_a_method_of_ones_own_without_tasks_is_for_the_sources_two(monkeypatch):
     registry.add_method("own", FixedWeightLoss.legacy)
     with pytest.raises(UsageError, match="takes no tasks"):
         get_loss("own", tasks=("depth", "edges"))
+
+
+def test_a_method_of_ones_own_may_take_its_tasks_among_all_options(monkeypatch):
+    monkeypatch.setattr("rulbook.weighting.registry._OWN", {})
+
+    def build(**options):
+        return FixedWeightLoss.equal(**options)
+
+    registry.add_method("own", build)
+    assert get_loss("own", tasks=("depth", "edges")).tasks == ("depth", "edges")

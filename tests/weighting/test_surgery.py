@@ -19,7 +19,8 @@ from torchjd.aggregation import (
 
 from rulbook.gradients import geometry
 from rulbook.weighting import surgery
-from rulbook.weighting.surgery import reduced_gradients
+from rulbook.weighting.base import MeasuredStep
+from rulbook.weighting.surgery import reduced_gradients, without_rounding
 
 from ..gradient_samples import pair, pairs
 
@@ -265,18 +266,31 @@ class TestProperties:
         assert ask(surgery.mgda(), 0.0, 3.0, math.nan) == (1.0, 0.0)
 
     @pytest.mark.parametrize("name", ["imtl_g", "aligned_mtl"])
-    @pytest.mark.parametrize("seed", range(20))
-    def test_dependent_gradients_in_single_precision_are_weighed_as_in_double(self, name, seed):
-        """What single precision leaves of a missing dimension is rounding, not a direction."""
+    @pytest.mark.parametrize("elements", [40, 1000, 100_000])
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    @pytest.mark.parametrize("seed", range(5))
+    def test_dependent_gradients_are_weighed_as_in_their_plane(self, name, elements, dtype, seed):
+        """What rounding leaves of a missing dimension is no direction."""
         draws = torch.Generator().manual_seed(seed)
-        first, second = torch.randn(2, 40, dtype=torch.float64, generator=draws)
-        rows = torch.stack([300 * first, second, 300 * first + second])
-        updates = []
-        for dtype in (torch.float32, torch.float64):
-            facts = geometry(*([row] for row in rows.to(dtype)))
-            updates.append(BUILD[name]().trunk_weights(facts.norms, facts.cosines) @ rows)
-        largest = torch.linalg.vector_norm(updates[1])
-        assert torch.linalg.vector_norm(updates[0] - updates[1]) <= 1e-2 * largest
+        plane = torch.randn(2, elements, dtype=torch.float64, generator=draws)
+        basis, in_plane = torch.linalg.qr(plane.T)
+        mixture = torch.tensor([[30.0, 0.0], [0.0, 1.0], [30.0, 1.0]], dtype=torch.float64)
+        coordinates = mixture @ in_plane.T
+        steps = []
+        for rows, precision in ((coordinates, torch.float64), (coordinates @ basis.T, dtype)):
+            gradients = tuple((row.to(precision),) for row in rows)
+            facts = geometry(*gradients)
+            weights = BUILD[name]().weigh(MeasuredStep(gradients, facts, torch.ones(3)))
+            steps.append(weights.double() @ coordinates)
+        largest = torch.linalg.vector_norm(steps[0])
+        assert torch.linalg.vector_norm(steps[0] - steps[1]) <= 2e-2 * largest
+
+    def test_cosines_of_independent_gradients_stay_as_they_are(self):
+        for cosine in (-0.99, 0.0, 0.99, math.nan):
+            cosines = torch.tensor([[1.0, cosine], [cosine, 1.0]])
+            torch.testing.assert_close(
+                without_rounding(cosines, 300_000), cosines.double(), rtol=0, atol=0, equal_nan=True
+            )
 
     @EVERY_METHOD
     @pytest.mark.parametrize("sign", [-1.0, 1.0])
@@ -285,7 +299,7 @@ class TestProperties:
         found = []
         for rounding in (0.0, 6e-8, 1.2e-7):
             cosine = sign * (1 - rounding)
-            cosines = torch.tensor([[1.0, cosine], [cosine, 1.0]])
+            cosines = without_rounding(torch.tensor([[1.0, cosine], [cosine, 1.0]]), 1)
             norms = torch.tensor([500.0, 1.0])
             found.append(BUILD[name]().trunk_weights(norms, cosines))
         for weights in found[1:]:

@@ -11,9 +11,11 @@ import hashlib
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from errno import ENAMETOOLONG, ENOENT, ENOTDIR
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from types import MappingProxyType
 from typing import Literal
 
@@ -150,7 +152,7 @@ def locate() -> Path | None:
     """
     named = paths.data_folder_named_by_user()
     if named is not None:
-        if not _looked_at(named, named.is_dir):
+        if not _is(named, S_ISDIR):
             raise RulbookError(
                 f"{paths.DATA_VARIABLE} names '{named}', which is not a folder: let it name the "
                 f"folder with the twelve C-MAPSS files, or {_fetch_again()}."
@@ -167,22 +169,25 @@ def find_file(folder: Path, name: str) -> Path | None:
         RulbookError: the folder may not be looked into.
     """
     for candidate in (folder / name, folder / f"{name}.gz"):
-        if _looked_at(candidate, candidate.is_file):
+        if _is(candidate, S_ISREG):
             return candidate
     return None
 
 
-def _looked_at(path: Path, is_there: Callable[[], bool]) -> bool:
+def _is(path: Path, kind: Callable[[int], bool]) -> bool:
+    # Not is_dir and is_file: newer versions of Python call what may not be looked at missing.
     try:
-        return is_there()
+        return kind(path.stat().st_mode)
     except OSError as fault:
+        if fault.errno in {ENOENT, ENOTDIR, ENAMETOOLONG}:
+            return False
         raise _unreadable(path, fault) from fault
 
 
 def _unreadable(path: Path, fault: OSError) -> RulbookError:
     return RulbookError(
-        f"'{path}' cannot be read ({fault.strerror}): give this user the right to read it, or let "
-        f"{paths.DATA_VARIABLE} name another folder."
+        f"'{path}' cannot be read ({fault.strerror}): give this user the right to "
+        f"read it, or let {paths.DATA_VARIABLE} name another folder."
     )
 
 

@@ -358,13 +358,14 @@ def helps_or_not(differences: pd.DataFrame) -> bool | None:
 
 
 def hurts_or_not(differences: pd.DataFrame) -> bool | None:
-    """Return whether some variant is above its reference, by the corrected p-values.
+    """Return whether some variant is above its reference, by however little.
 
     Args:
         differences: as for ``helps``.
 
     Returns:
-        ``None`` where that is not shown, nor of every variant that it is not above by the margin.
+        True where the corrected p-value says so of one; False where every interval excludes that it
+        is above by the margin, half a cycle; ``None`` where neither is shown.
 
     """
     above = differences["difference"] > 0

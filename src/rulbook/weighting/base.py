@@ -200,10 +200,10 @@ class BaseMTLLoss(nn.Module, ABC):
                 f"backward has no argument '{unknown[0]}'; the losses are called "
                 f"{', '.join(self._keywords())}."
             )
-        shared, heads = self._checked_parameters(values, shared_params, task_params)
         with _full_precision(values[0]):
             detached = mean_over_processes([loss.detach() for loss in values])
             self._check_losses(torch.stack(detached))
+            shared, heads = self._checked_parameters(values, shared_params, task_params)
             return self._step(values, detached, shared, heads, observe, scale)
 
     def end_epoch(self, mean_losses: Mapping[str, float]) -> None:
@@ -298,7 +298,7 @@ class BaseMTLLoss(nn.Module, ABC):
         # Which list holds a parameter matters too, and how often.
         listed = tuple(tuple(map(id, part)) for part in (shared, *heads))
         is_new = listed != self._listed
-        if is_new or self._steps_seen % STEPS_BETWEEN_CHECKS == 0:
+        if is_new or self._steps_seen % STEPS_BETWEEN_CHECKS == 1:
             _check_once(listed)
             by_task = [trained_leaves(loss) for loss in losses]
             self._check_all_listed(by_task, {identity for part in listed for identity in part})
@@ -726,4 +726,5 @@ def _overflowed(
         return False
     of_heads = [part for task in gradients for part in task.head]
     # One transfer where the device is a GPU.
-    return not torch.stack([torch.isfinite(part).all() for part in (norms, *of_heads)]).all()
+    finite = [torch.isfinite(part).all().to(norms.device) for part in (norms, *of_heads)]
+    return not torch.stack(finite).all()

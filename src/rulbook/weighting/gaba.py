@@ -29,7 +29,7 @@ def complement_weights(norms: Tensor) -> Tensor:
     """
     tasks = len(norms)
     # The sum of the others, not S - g_k: no digits are lost when one norm dwarfs the rest.
-    # Element by element: autocast would compute a matrix product in half precision.
+    # Element by element: under autocast a caller's matrix product would be in half precision.
     others = (norms.new_ones(tasks, tasks).fill_diagonal_(0) * norms).sum(1)
     total = others.sum()
     return torch.where(total == 0, 1 / tasks, others / total)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Literal, get_args
 
 import torch
@@ -77,6 +78,10 @@ class InverseMagnitudeLoss(LossWeightedLoss):
         return "InverseMagnitude" if self.detach else "InverseMagnitude(attached)"
 
 
+PRINTED_FLOORS = MappingProxyType({"rul": 1.0, "health": 0.1})
+"""The floors of §24.1's ``AMNLFixedLoss``: cycles² and nats."""
+
+
 class AMNLFixedLoss(LossWeightedLoss):
     r"""Equal weights after dividing each loss by its own magnitude (§24.1, ``AMNLFixedLoss``).
 
@@ -102,8 +107,8 @@ class AMNLFixedLoss(LossWeightedLoss):
 
     def __init__(
         self,
-        s_rul: float = 1.0,
-        s_health: float = 0.1,
+        s_rul: float = PRINTED_FLOORS["rul"],
+        s_health: float = PRINTED_FLOORS["health"],
         *,
         floors: Mapping[str, float] | None = None,
         tasks: Sequence[str] = TASKS,
@@ -111,11 +116,11 @@ class AMNLFixedLoss(LossWeightedLoss):
         super().__init__(tasks)
         self.s_rul = checked_option("AMNL-fixed", "s_rul", s_rul, least=0)
         self.s_health = checked_option("AMNL-fixed", "s_health", s_health, least=0)
-        for option, floor, default in (("s_rul", s_rul, 1.0), ("s_health", s_health, 0.1)):
-            task = option.removeprefix("s_")
-            if task not in self.tasks and floor != default:
+        own = {"rul": self.s_rul, "health": self.s_health}
+        for task, floor in own.items():
+            if task not in self.tasks and floor != PRINTED_FLOORS[task]:
                 raise UsageError(
-                    f"AMNL-fixed has no task {task} for {option}: name the floors of its tasks, "
+                    f"AMNL-fixed has no task {task} for s_{task}: name the floors of its tasks, "
                     f"floors={{'{self.tasks[0]}': {floor:g}}}."
                 )
         floors = {} if floors is None else floors
@@ -127,7 +132,7 @@ class AMNLFixedLoss(LossWeightedLoss):
                 f"AMNL-fixed was given floors for {', '.join(sorted(map(str, unknown)))}; its "
                 f"tasks are {', '.join(self.tasks)}."
             )
-        given = {"rul": self.s_rul, "health": self.s_health, **floors}
+        given = {**own, **floors}
         self.floors = tuple(
             checked_option("AMNL-fixed", f"the floor of {task}", given.get(task, 0.0), least=0)
             for task in self.tasks

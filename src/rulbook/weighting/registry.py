@@ -178,7 +178,10 @@ def _constructor(name: str) -> tuple[Callable[..., BaseMTLLoss], Mapping[str, An
 
 def _two_tasks_only(name: str) -> str:
     if name in _OWN:
-        takes_tasks = "tasks" in inspect.signature(_OWN[name]).parameters
+        parameters = inspect.signature(_OWN[name]).parameters
+        takes_tasks = "tasks" in parameters or any(
+            parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
+        )
         return "" if takes_tasks else "what was added under that name takes no tasks"
     return METHODS[name].two_tasks_only if name in METHODS else "its name spells their weights"
 

@@ -149,14 +149,19 @@ def trained_leaves(loss: Tensor) -> dict[int, Tensor]:
 def moved_by(loss: Tensor, parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
     """Return those of the parameters on which the loss has a gradient that is not zero.
 
-    A graph that runs once alone, as of ``torch.compile``, is not looked at.
+    One that is NaN or infinite comes of a loss that diverges, which is said elsewhere. A graph that
+    runs once alone, as of ``torch.compile``, is not looked at.
     """
     try:
         gradients = reached_gradients(loss, parameters, retain_graph=True)
     except RuntimeError:
         return []
     pairs = zip(parameters, gradients, strict=True)
-    return [parameter for parameter, gradient in pairs if gradient is not None and gradient.any()]
+    return [
+        parameter
+        for parameter, gradient in pairs
+        if gradient is not None and gradient.isfinite().all() and gradient.any()
+    ]
 
 
 def _weighted_sum(

@@ -25,10 +25,7 @@ if TYPE_CHECKING:
     from torchjd.linalg import PSDMatrix
 
 Rule = Callable[[Tensor, Tensor], Tensor]
-"""Trunk weights (K,) float64 from the norms (K,) float64 of the task gradients and their cosines.
-
-The cosines (K, K) come in the precision in which they were measured.
-"""
+"""Trunk weights (K,) from norms (K,) and cosines (K, K) of the task gradients, in float64."""
 
 
 def reduced_gradients(norms: Tensor, cosines: Tensor) -> Tensor:
@@ -38,15 +35,38 @@ def reduced_gradients(norms: Tensor, cosines: Tensor) -> Tensor:
     every aggregator used here sees its input through the Gramian alone. Rebuilt in float64 from
     norms and cosines, it also keeps the digits that a float32 Gramian loses when one norm is a
     thousand times the other. A NaN cosine (one norm is zero) counts as 0.
-
-    Gradients that depend on each other to within the precision of ``cosines`` do so exactly in the
-    result: an eigenvalue of the cosines below K times that precision is rounding, and is zero here.
     """
     angles = cosines.double().nan_to_num(nan=0.0).fill_diagonal_(1.0)
     values, vectors = torch.linalg.eigh(angles)
-    rounding = len(norms) * torch.finfo(cosines.dtype).eps
+    # Rounding may leave an eigenvalue beside zero where the gradients lie in one plane.
+    rounding = len(norms) * torch.finfo(torch.float64).eps
     rows: Tensor = norms.double().unsqueeze(1) * vectors * values.where(values > rounding, 0).sqrt()
     return rows
+
+
+def without_rounding(cosines: Tensor, elements: int) -> Tensor:
+    r"""Return cosines, (K, K) float64, in which gradients that seem to depend on each other do.
+
+    The cosines of K gradients of n elements, measured with a machine precision :math:`\epsilon`,
+    carry an error of about :math:`\sqrt n\,\epsilon`. What is left of a missing dimension is an
+    eigenvalue of that size, with a direction that is chance, and IMTL-G and Aligned-MTL divide by
+    it. Eigenvalues below :math:`K\sqrt n\,\epsilon` are therefore zero here; the cosines stay as
+    they are where there is none. Two gradients of a million elements in single precision count as
+    parallel where the angle between them is below 1.3 degrees.
+
+    Args:
+        cosines: (K, K), as measured, in the precision of the measurement.
+        elements: number n of the elements of a gradient.
+
+    """
+    measured = cosines.double()
+    values, vectors = torch.linalg.eigh(measured.nan_to_num(nan=0.0).fill_diagonal_(1.0))
+    least = len(cosines) * math.sqrt(elements) * torch.finfo(cosines.dtype).eps
+    if values[0] >= least:
+        return measured
+    rows = vectors * values.where(values >= least, 0).sqrt()
+    rows = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return torch.where(measured.isnan(), measured, rows @ rows.T)
 
 
 class SurgeryLoss(GradientBasedLoss):
@@ -107,7 +127,9 @@ class SurgeryLoss(GradientBasedLoss):
     def weigh(self, step: MeasuredStep) -> Tensor:
         """Return the trunk weights of this step, (K,), in the precision of the norms."""
         norms = step.geometry.norms
-        weights = self.trunk_weights(norms.cpu(), step.geometry.cosines.cpu())
+        elements = max(sum(part.numel() for part in step.gradients[0]), 1)
+        cosines = without_rounding(step.geometry.cosines.cpu(), elements)
+        weights = self.trunk_weights(norms.cpu(), cosines)
         weights = from_first_process([weights.to(norms)])[0]
         if self.training:
             self._last_weights = tuple(weights.tolist())
@@ -117,7 +139,7 @@ class SurgeryLoss(GradientBasedLoss):
         """Return the trunk weights, (K,) float64, from the norms and the cosines."""
         if not norms.any():
             return torch.full((len(norms),), 1 / len(norms), dtype=torch.float64)
-        return self.rule(norms.double(), cosines)
+        return self.rule(norms.double(), cosines.double())
 
     def get_weights(self) -> dict[str, float]:
         """Return the trunk weights of the last step; the heads' are 1."""
