@@ -3,7 +3,7 @@ import pytest
 from rulbook.errors import RulbookError, UsageError
 from rulbook.studies import SEEDS, sweep
 from rulbook.studies.catalogue import base_config, study
-from rulbook.studies.competence_search import competence_trials, search_table
+from rulbook.studies.competence_search import SEARCHED_SUBSETS, competence_trials, search_table
 from rulbook.studies.conditions import (
     CONDITIONS,
     condition_of,
@@ -36,10 +36,11 @@ def test_conditions_give_different_runs():
     assert len(keys) == len(CONDITIONS)
 
 
-def test_the_searched_settings_are_what_the_recorded_search_found() -> None:
-    base = base_config("FD001")
+@pytest.mark.parametrize("subset", SEARCHED_SUBSETS)
+def test_the_searched_settings_are_what_the_recorded_search_found(subset: str) -> None:
+    base = base_config(subset)
     equal_weights = method("fixed_050").applied_to(base)
-    searched = training_condition("searched-fd001").applied_to(equal_weights)
+    searched = training_condition(f"searched-{subset.lower()}").applied_to(equal_weights)
     best = search_table(base)["rmse"].idxmin()
     assert searched in list(competence_trials(base))[best]
 
@@ -96,6 +97,7 @@ def test_records_of_the_studies_of_a_condition_are_under_it():
         ("caps", "caps"),
         ("no-clip", "no-clip"),
         ("searched-fd001", "searched-fd001"),
+        ("searched-fd003", "searched-fd003"),
         ("core-a", "protocol"),
         ("amnl-weights", "protocol"),
     ):

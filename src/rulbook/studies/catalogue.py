@@ -327,10 +327,13 @@ _ALL = (
         )
         for subset in SEARCHED_SUBSETS
     ),
-    Study(
-        "searched-fd001",
-        "What do the verdicts on FD001 become where its network is worth its training?",
-        lambda: _under("searched-fd001", METHODS_BY_CONDITION, ("FD001",)),
+    *(
+        Study(
+            f"searched-{subset.lower()}",
+            f"What do the verdicts on {subset} become where its network is worth its training?",
+            partial(_under, f"searched-{subset.lower()}", METHODS_BY_CONDITION, (subset,)),
+        )
+        for subset in SEARCHED_SUBSETS
     ),
     *(
         Study(

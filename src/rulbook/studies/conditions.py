@@ -45,6 +45,21 @@ class TrainingCondition:
         return config.with_changes(**self.changes, **rate)
 
 
+def _searched(subset: str, **found: object) -> TrainingCondition:
+    """Return what ``competence_search`` found on a subset; a test holds the one to the other."""
+    compact = ARCHITECTURES["compact"]
+    common = {
+        "architecture": replace(compact, convolution_dropout=0.2, recurrent_dropout=0.2),
+        "batch_size": 128,
+        "max_epochs": 60,
+    }
+    return TrainingCondition(
+        f"searched-{subset.lower()}",
+        f"settings searched on {subset}",
+        MappingProxyType(common | found),
+    )
+
+
 _ALL = (
     TrainingCondition("protocol", PROTOCOL_LABEL),
     TrainingCondition(
@@ -70,24 +85,8 @@ _ALL = (
     ),
     TrainingCondition("caps", "target in caps", MappingProxyType({"target_unit": "cap"})),
     TrainingCondition("no-clip", "gradients not clipped", MappingProxyType({"clip_norm": None})),
-    # What ``competence_search`` found; a test holds the one to the other.
-    TrainingCondition(
-        "searched-fd001",
-        "settings searched on FD001",
-        MappingProxyType(
-            {
-                "architecture": replace(
-                    ARCHITECTURES["compact"], convolution_dropout=0.2, recurrent_dropout=0.2
-                ),
-                "batch_size": 128,
-                "learning_rate": 0.00202,
-                "weight_decay": 0.00661,
-                "clip_norm": None,
-                "patience": 10,
-                "max_epochs": 60,
-            }
-        ),
-    ),
+    _searched("FD001", learning_rate=0.00202, weight_decay=0.00661, clip_norm=None, patience=10),
+    _searched("FD003", learning_rate=0.00204, weight_decay=6.09e-5, clip_norm=5.0, patience=20),
     TrainingCondition(
         "window-split",
         "windows held out, not engines",
