@@ -367,3 +367,12 @@ def test_health_states_all_occur(subset: str) -> None:
 def test_unknown_subset(simulated_fleet: Fleet) -> None:
     with pytest.raises(UsageError, match=r"FD009.*n_conditions"):
         prepare(replace(simulated_fleet, subset="FD009"))
+
+
+def test_what_is_no_fleet_or_no_recipe_is_refused():
+    fleet = simulate("FD001")
+    for no_fleet in ((fleet.train, fleet.test, fleet.test_rul), None):
+        with pytest.raises(UsageError, match="prepare takes a Fleet, not a"):
+            prepare(no_fleet)
+    with pytest.raises(UsageError, match="prepare takes a Recipe, not a dict"):
+        prepare(fleet, {"window": 30})

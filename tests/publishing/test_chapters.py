@@ -53,7 +53,9 @@ def test_what_was_made_from_a_removed_chapter_is_deleted(three):
 def test_what_a_reader_keeps_among_executed_notebooks_is_left_alone(three):
     checkpoints = three.executed / ".ipynb_checkpoints"
     checkpoints.mkdir(parents=True)
-    own = [three.executed / name for name in ("09-mine.ipynb", "01-a-Copy1.ipynb", "notes.txt")]
+    copies = ("my backup", "01-a-Copy1")  # with the stamp that lay beside the original
+    names = [f"{copy}.{kind}" for copy in copies for kind in ("ipynb", "stamp.json")]
+    own = [three.executed / name for name in ("09-mine.ipynb", "notes.txt", *names)]
     for path in own:
         path.touch()
     forget_removed(three)

@@ -59,6 +59,7 @@ def test_chapters_that_fail_are_named_and_do_not_stop_the_others(layout, write, 
     chapters = [
         write("01-good", "print('done')"),
         write("02-raises", "x = 1", "raise ValueError('two\\nlines')"),
+        write("06-leaves", "import sys", "sys.exit(0)", "print('after')"),
         write("03-hangs", "import time\ntime.sleep(600)"),
         write("04-dies", "import os\nos._exit(1)"),
     ]
@@ -67,7 +68,8 @@ def test_chapters_that_fail_are_named_and_do_not_stop_the_others(layout, write, 
     with pytest.raises(RulbookError) as caught:
         execute(layout, [*chapters, unreadable], SIMULATED, jobs=2, cell_seconds=10, console=quiet)
     failures = {re.search(r"0\d-\w+", line)[0]: line for line in str(caught.value).splitlines()}
-    assert sorted(failures) == ["02-raises", "03-hangs", "04-dies", "05-unreadable"]
+    assert sorted(failures) == ["02-raises", "03-hangs", "04-dies", "05-unreadable", "06-leaves"]
+    assert "code cell 3 (`sys.exit(0)`): it ended the process" in failures["06-leaves"]
     assert "code cell 3 (`raise ValueError(" in failures["02-raises"]
     assert "ValueError: two lines" in failures["02-raises"]
     assert "code cell 2 (`import time`): it took over 10 seconds" in failures["03-hangs"]

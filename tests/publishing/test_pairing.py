@@ -157,7 +157,19 @@ def _executed(notebook):
             cell.metadata["papermill"] = {"duration": 1.5}
 
 
-@pytest.mark.parametrize("change", [_new_ids, _executed])
+def _opened_elsewhere(notebook):
+    """As Colab, VS Code, PyCharm, the classic notebook and JupyterLab 4 leave it."""
+    for cell in notebook.cells:
+        cell.metadata |= {
+            "id": "aX3", "colab": {"base_uri": "https://x"}, "outputId": "1",
+            "vscode": {"languageId": "python"}, "pycharm": {"name": "#%%"}, "hidden": True,
+            "heading_collapsed": True, "editable": True, "slideshow": {"slide_type": ""},
+            "ExecuteTime": {"end_time": "2026-01-01"}, "trusted": True,
+        }  # fmt: skip
+        cell.metadata.setdefault("tags", [])
+
+
+@pytest.mark.parametrize("change", [_new_ids, _executed, _opened_elsewhere])
 def test_ids_times_and_outputs_do_not_matter(layout, tiny, change):
     pairing.pair(layout)
     _rewrite(tiny, change)

@@ -96,6 +96,17 @@ def test_a_setting_that_cannot_be_is_refused_in_a_sentence(setting, said):
         with_settings([BASE], [setting])
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["weighting=gaba", "weighting_options.beta=0.9"],
+        ["recipe.rul_cap=60", "recipe.health_thresholds=[50,20]"],
+    ],
+)
+def test_settings_that_hold_only_together_may_stand_in_any_order(settings):
+    assert with_settings([BASE], settings) == with_settings([BASE], settings[::-1])
+
+
 def test_a_choice_that_is_set_twice_is_refused():
     with pytest.raises(UsageError, match=r"'seed' is set twice: write seed=VALUE,VALUE"):
         with_settings([BASE], ["seed=1", "seed=2"])

@@ -2,7 +2,6 @@ import errno
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -14,6 +13,7 @@ import pytest
 
 from rulbook import paths
 from rulbook.errors import RulbookError, UsageError
+from rulbook.studies import run_locks
 from rulbook.studies.run_locks import RunLocks
 from rulbook.studies.sweep import MAX_TRIES, failures_folder, runs_folder, status, sweep
 from rulbook.training import RunConfig, RunRecord
@@ -121,6 +121,11 @@ def test_a_stopped_parent_leaves_whole_records_and_the_rest_to_do(results, endin
         "import torch; raise torch.AcceleratorError('CUDA error: all devices are busy')",
         'raise RuntimeError("can\'t start new thread")',
         "import a_package_that_went_away",
+        "raise RuntimeError('MPS backend out of memory (MPS allocated: 9 GB)')",
+        "raise RuntimeError('PytorchStreamWriter failed writing file data/0')",
+        "import sqlite3; raise sqlite3.OperationalError('database or disk is full')",
+        "raise ValueError('no log') from OSError(28, 'No space left')",
+        "raise ExceptionGroup('two', [OSError(28, 'No space left'), ValueError('x')])",
     ],
 )
 def test_a_fault_of_the_machine_stops_the_sweep_and_burns_no_try(fault):
@@ -132,6 +137,39 @@ def test_a_fault_of_the_machine_stops_the_sweep_and_burns_no_try(fault):
     assert status(configs(20)).missing == 20
     sweep(configs(20), jobs=1, run=fake_run())
     assert status(configs(20)).done == 20
+
+
+def test_what_a_recipe_asks_of_the_tables_is_a_fault_of_its_run_alone():
+    """One that names a sensor which the files have not got, and every later run is done."""
+    asks_too_much = (
+        "from rulbook.data import FleetError\n"
+        "if config.seed == 0: raise FleetError(\"no column 'sensor_99'\")"
+    )
+    sweep(configs(3), jobs=1, run=fake_run(asks_too_much))
+    found = status(configs(3))
+    assert (found.done, found.failed) == (2, 1)
+
+
+@pytest.mark.parametrize("folder", [runs_folder, failures_folder])
+def test_a_folder_that_cannot_be_written_is_found_before_the_first_run(results, folder):
+    """A link to a volume that is not mounted: what is computed could not be kept."""
+    results.mkdir(exist_ok=True)
+    folder().symlink_to(results / "not-mounted" / "anything")
+    tried = []
+    with pytest.raises(RulbookError, match="cannot be written"):
+        sweep(configs(1), jobs=1, run=fake_run(), on_attempt=tried.append)
+    assert tried == []
+
+
+def test_a_lock_of_another_container_counts_until_it_is_old(tmp_path, monkeypatch):
+    """Two containers may share a name and a folder, and not the numbers of processes."""
+    here, there = RunLocks(tmp_path), "1234567"
+    monkeypatch.setattr(run_locks, "_host", lambda: "name/pid:[1]")
+    lock = tmp_path / "key"
+    lock.write_text(f"name/pid:[2] {there}")
+    assert not here.take("key")
+    lock.write_text(f"name/pid:[1] {10**9}")
+    assert here.take("key")
 
 
 def no_room(file, *_, **__):
@@ -224,7 +262,7 @@ def test_the_lock_of_a_process_that_is_gone_counts_for_nothing(results):
     ended.wait()
     (results / ".locks").mkdir(parents=True)
     lock = results / ".locks" / configs(1)[0].key()
-    lock.write_text(f"{socket.gethostname()} {ended.pid}")
+    lock.write_text(f"{run_locks._host()} {ended.pid}")
     sweep(configs(1), jobs=1, run=fake_run())
     assert status(configs(1)).done == 1
     assert not lock.exists()
@@ -308,7 +346,7 @@ def test_a_lock_that_names_nobody_is_given_up_in_seconds(tmp_path):
         assert locks.take("key")
 
 
-@pytest.mark.parametrize("content", [b"\xff", f"{socket.gethostname()} {10**20}".encode()])
+@pytest.mark.parametrize("content", [b"\xff", f"{run_locks._host()} {10**20}".encode()])
 def test_a_lock_that_nobody_can_have_written_is_given_up(tmp_path, content):
     folder = tmp_path / "locks"
     folder.mkdir()
@@ -320,7 +358,7 @@ def test_a_lock_that_nobody_can_have_written_is_given_up(tmp_path, content):
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
-@pytest.mark.parametrize("host", [socket.gethostname(), "another-machine"])
+@pytest.mark.parametrize("host", [run_locks._host(), "another-machine"])
 def test_a_lock_without_a_sign_of_life_for_an_hour_counts_for_nothing(tmp_path, host, seconds):
     folder = tmp_path / "locks"
     folder.mkdir()

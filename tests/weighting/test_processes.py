@@ -63,3 +63,18 @@ def test_two_processes_train_as_one_does_on_the_joint_batch(name, observe, ended
 def test_what_one_process_reaches_all_do_and_what_none_does_keeps_its_grad(ended):
     """Decay and momentum would move a parameter that is given a gradient of zeros."""
     assert [result["reached"] for result in ended] == [(True, True, False)] * 2
+
+
+@pytest.mark.slow
+def test_a_constant_in_single_precision_stands_for_a_loss_in_double_in_one_process(ended):
+    first, second = (result["without labels"] for result in ended)
+    for here, there in zip(first, second, strict=True):
+        assert torch.equal(here, there)
+
+
+@pytest.mark.slow
+def test_a_process_without_any_graph_is_an_error_in_all(ended):
+    """The others would wait for its gradients until the group gives up."""
+    first, second = (result["without graph"] for result in ended)
+    assert "in one of the processes no loss has a graph" in first
+    assert "no loss has a graph" in second

@@ -9,6 +9,7 @@ import sys
 import torch
 from torch import distributed, nn
 
+from rulbook.errors import UsageError
 from rulbook.weighting.registry import METHODS, get_loss
 from rulbook.weighting.steps import split_gradients
 
@@ -75,6 +76,39 @@ def reached(rank):
     return split_gradients([loss], parameters, [[]])[0].reached
 
 
+def without_labels(rank):
+    """Return the gradients in double precision where the second process has no health labels."""
+    torch.manual_seed(0)
+    network = TwoHeads().double()
+    x, rul, health = batch()
+    predicted, logits = network(x)
+    cross_entropy = nn.functional.cross_entropy(logits, health)
+    get_loss("gaba").backward(
+        nn.functional.mse_loss(predicted, rul),
+        cross_entropy if rank == 0 else torch.zeros(()),
+        shared_params=network.trunk.parameters(),
+        task_params={"rul": network.rul.parameters(), "health": network.health.parameters()},
+    )
+    return [p.grad for p in network.parameters()]
+
+
+def without_graph(rank):
+    """Return what both processes say where the second one has a graph for no loss."""
+    network = TwoHeads()
+    x, rul, _ = (values.float() for values in batch())
+    predicted, logits = network(x)
+    losses = (predicted - rul).square().mean(), logits.square().mean()
+    try:
+        get_loss("gaba").backward(
+            *(losses if rank == 0 else (torch.zeros(()), torch.zeros(()))),
+            shared_params=network.trunk.parameters(),
+            task_params={"rul": network.rul.parameters(), "health": network.health.parameters()},
+        )
+    except UsageError as error:
+        return str(error)
+    return "nothing"
+
+
 def main(rank, store, result):
     torch.set_num_threads(1)
     distributed.init_process_group(
@@ -87,6 +121,8 @@ def main(rank, store, result):
         for observe in (False, True)
     }
     ended["reached"] = reached(int(rank))
+    ended["without labels"] = without_labels(int(rank))
+    ended["without graph"] = without_graph(int(rank))
     torch.save(ended, result)
     distributed.destroy_process_group()
 

@@ -268,6 +268,15 @@ def prepare(fleet: Fleet, recipe: Recipe | None = None) -> Prepared:
             a finite number, a cycle is missing or there twice, a test or validation engine flies
             a condition that no training engine flew, or the tables are those of another subset.
     """
+    if not isinstance(fleet, Fleet):
+        raise UsageError(
+            f"prepare takes a Fleet, not a {type(fleet).__name__}: give what load or own_fleet "
+            "returns."
+        )
+    if not isinstance(recipe, Recipe | None):
+        raise UsageError(
+            f"prepare takes a Recipe, not a {type(recipe).__name__}: Recipe(window=…)."
+        )
     recipe = recipe or Recipe()
     n_conditions = operating_conditions(fleet.subset, recipe)
     _check_identity(fleet)

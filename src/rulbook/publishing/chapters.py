@@ -75,7 +75,8 @@ def forget_removed(layout: Layout) -> None:
     """
     kept = {chapter.stamp for chapter in chapters(layout)}
     for stamp in paths.files_in(layout.executed, "*.stamp.json"):
-        executed = stamp.with_name(stamp.name.removesuffix(".stamp.json") + ".ipynb")
-        if stamp not in kept:
+        name = stamp.name.removesuffix(".stamp.json")
+        executed = stamp.with_name(f"{name}.ipynb")
+        if stamp not in kept and _CHAPTER_FILE.fullmatch(f"{name}.md"):
             executed.unlink(missing_ok=True)
             stamp.unlink()

@@ -376,7 +376,6 @@ def _papermill(
                 extra_arguments=[f"--ext={kernel_note.__name__}", "--log-level=CRITICAL"],
                 on_cell_start=cell_starts,
             )
-            return executed
         except PapermillExecutionError as fault:
             raise place.failed(f"{fault.ename}: {fault.evalue}", unfinished) from fault
         except CellTimeoutError as fault:
@@ -389,6 +388,20 @@ def _papermill(
                 f"Chapter {chapter.name} has no process to run in ({_shortened(str(fault))}): "
                 "`rulbook doctor` says what is missing here."
             ) from fault
+    if _was_left(executed):
+        # papermill takes sys.exit(0) for an end that was wanted, whatever stands behind it.
+        raise place.failed("it ended the process (SystemExit)", unfinished)
+    return executed
+
+
+def _was_left(executed: "NotebookNode") -> bool:
+    """Return whether a cell of an executed notebook ended the execution before the last one."""
+    return any(
+        output.output_type == "error" and output.ename == "SystemExit"
+        for cell in executed.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    )
 
 
 def figures_saved(layout: Layout, chapter: Chapter) -> list[Path]:

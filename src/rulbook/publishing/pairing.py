@@ -48,8 +48,8 @@ if "google.colab" in sys.modules:
 elif find_spec("rulbook") is None:
     print(f'This notebook needs its package: pip install "{{package}}"')"""
 
-_VOLATILE_METADATA = ("execution", "papermill", "jupyter", "collapsed", "scrolled")
-"""What running a notebook, folding its cells and scrolling leave in the metadata of cells."""
+_OPTIONS_OF_CELLS = ("tags", "label", "mystnb")
+"""The metadata of cells that is an author's; all else is what editors and programs leave there."""
 
 _WRITTEN = "rulbook_pair"
 """Key of a notebook's metadata with the digest of what ``pair`` wrote into it."""
@@ -266,8 +266,7 @@ def _with_prose_of_text(
                 "book/_static instead)",
             )
         taken = nbformat.from_dict(cell)
-        for key in _VOLATILE_METADATA:
-            taken.metadata.pop(key, None)
+        taken.metadata = nbformat.from_dict(_options(cell))
         # Some editors give cells new ids; where the words are the same it is the same cell.
         if cell.cell_type == "markdown":
             known = prose.pop(cell.get("id"), None) or prose.pop(by_words.get(cell.source), None)
@@ -346,13 +345,18 @@ def _digest(notebook: NotebookNode) -> str:
     return hashlib.sha256(json.dumps(_inputs(notebook), sort_keys=True).encode()).hexdigest()
 
 
+def _options(cell: NotebookNode) -> dict[str, Any]:
+    """Return the options that an author gave a cell; an empty list of tags is none."""
+    return {key: cell.metadata[key] for key in _OPTIONS_OF_CELLS if cell.metadata.get(key)}
+
+
 def _inputs(notebook: NotebookNode) -> list[Any]:
     """Return what an author wrote: cells and their options, no ids, outputs, counts or times."""
     return [
         (
             cell.cell_type,
             cell.source,
-            {key: value for key, value in cell.metadata.items() if key not in _VOLATILE_METADATA},
+            _options(cell),
             # Only where there is one: digests were written before pasted images counted.
             *([cell.attachments] if cell.get("attachments") else ()),
         )

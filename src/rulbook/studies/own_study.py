@@ -2,10 +2,11 @@
 
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from rulbook.data import cmapss
 from rulbook.errors import RulbookError, UsageError, unknown_name
@@ -80,10 +81,7 @@ def with_settings(configs: Iterable[RunConfig], settings: Sequence[str]) -> list
     changed = []
     for config in configs:
         for values in product(*(values for _, values in choices)):
-            new = config
-            for (name, _), value in zip(choices, values, strict=True):
-                new = _with_setting(new, name, value)
-            changed.append(new)
+            changed.append(_with_settings(config, dict(zip(names, values, strict=True))))
     return changed
 
 
@@ -106,17 +104,23 @@ def _value(text: str) -> object:
         return text
 
 
-def _with_setting(config: RunConfig, name: str, value: object) -> RunConfig:
-    outer, point, inner = name.partition(".")
-    if name == "subset":
-        if value not in cmapss.SUBSETS:
-            raise unknown_name("subset", str(value), cmapss.SUBSETS)
-        return config.with_changes(subset=value, data_digest=cmapss.digest(str(value)))
-    if not point:
-        return config.with_changes(**{name: value})
+def _with_settings(config: RunConfig, settings: Mapping[str, object]) -> RunConfig:
+    """Return the run with all settings at once: one may hold only beside another."""
+    changes: dict[str, Any] = {}
     parts = config.model_dump(mode="json")
-    if parts.get("architecture", ...) is None and config.network in ARCHITECTURES:
-        parts["architecture"] = asdict(ARCHITECTURES[config.network])
-    if not isinstance(parts.get(outer), dict):
-        raise unknown_name("choice of a run", name, RunConfig.model_fields)
-    return config.with_changes(**{outer: parts[outer] | {inner: value}})
+    for name, value in settings.items():
+        outer, point, inner = name.partition(".")
+        if name == "subset":
+            if value not in cmapss.SUBSETS:
+                raise unknown_name("subset", str(value), cmapss.SUBSETS)
+            changes |= {"subset": value, "data_digest": cmapss.digest(str(value))}
+        elif not point:
+            changes[name] = value
+        else:
+            network = str(settings.get("network", config.network))
+            if parts.get("architecture", ...) is None and network in ARCHITECTURES:
+                parts["architecture"] = asdict(ARCHITECTURES[network])
+            if not isinstance(parts.get(outer), dict):
+                raise unknown_name("choice of a run", name, RunConfig.model_fields)
+            changes[outer] = parts[outer] = parts[outer] | {inner: value}
+    return config.with_changes(**changes)

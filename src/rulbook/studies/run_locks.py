@@ -23,6 +23,33 @@ _SIGN_EVERY = 60.0
 """Seconds between two signs of life."""
 
 
+def check_writable(folder: Path) -> None:
+    """Make a folder if there is none, and check that files can be written to it.
+
+    Raises:
+        RulbookError: they cannot.
+
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f"probe-{os.getpid()}"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise RulbookError(
+            f"Records cannot be written beside '{folder}' ({error.strerror}); name another "
+            f"folder with RULBOOK_RESULTS."
+        ) from None
+
+
+def _host() -> str:
+    """Return the name of this machine, with what tells its containers' process numbers apart."""
+    try:
+        return f"{socket.gethostname()}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # no such file on other systems
+        return socket.gethostname()
+
+
 class RunLocks:
     """The locks of one sweep: a file a run, made by one process alone.
 
@@ -37,17 +64,8 @@ class RunLocks:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._held: set[str] = set()
-        self._owner = f"{socket.gethostname()} {os.getpid()}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / f"probe-{os.getpid()}"
-            probe.write_text("")
-            probe.unlink()
-        except OSError as error:
-            raise RulbookError(
-                f"Records cannot be written beside '{folder}' ({error.strerror}); name another "
-                f"folder with RULBOOK_RESULTS."
-            ) from None
+        self._owner = f"{_host()} {os.getpid()}"
+        check_writable(folder)
 
     def __enter__(self) -> Self:
         self._ended = threading.Event()
@@ -119,7 +137,7 @@ class RunLocks:
         except FileNotFoundError:
             return ""
         host, _, process = content.partition(" ")
-        if host == socket.gethostname() and process.isdigit() and not _is_alive(int(process)):
+        if host == _host() and process.isdigit() and not _is_alive(int(process)):
             return content
         # Without a name, its sweep was killed before it could write who it is.
         return content if age > (STALE_AFTER if host else _WRITTEN_AFTER) else None

@@ -13,7 +13,7 @@ from rulbook import paths
 from rulbook.errors import RulbookError
 from rulbook.options import EngineName, RequestedDevice
 from rulbook.studies.engines import Engine, engine_of
-from rulbook.studies.run_locks import RunLocks
+from rulbook.studies.run_locks import RunLocks, check_writable
 from rulbook.training import RunConfig, RunRecord
 from rulbook.training.described import check_computable
 from rulbook.training.own_code import OwnCode, run_with
@@ -115,6 +115,10 @@ def sweep(
     with engine_of(engine, jobs, scheduler) as start:
         if not todo:
             return
+        for folder in (runs_folder(), failures_folder()):
+            # One that is a link to nothing, or another user's: a run would be computed for nothing.
+            if folder.exists() or folder.is_symlink():
+                check_writable(folder)
         with RunLocks(paths.own_results() / ".locks") as locks:
             workers = start()
             if run is None:

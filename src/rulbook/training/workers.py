@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sqlite3
 import sys
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import get_args
 
 import torch
 
-from rulbook.data import load, resolve_source
+from rulbook.data import FleetError, load, resolve_source
 from rulbook.data import status as data_status
 from rulbook.data.prepare import Prepared, Recipe, prepare
 from rulbook.errors import RulbookError, UsageError
@@ -30,12 +31,17 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 _OF_MACHINE = (
     *(OSError, MemoryError, ImportError, RulbookError),
-    *(torch.OutOfMemoryError, torch.AcceleratorError),
+    *(torch.OutOfMemoryError, torch.AcceleratorError, sqlite3.OperationalError),
 )
 """Errors that say nothing about the run that meets them."""
 
-_WANTING = ("can't allocate memory", "bad_alloc", "can't start new thread")
-"""What PyTorch and Python say in a ``RuntimeError`` where memory or threads are wanting."""
+_WANTING = (
+    *("can't allocate memory", "bad_alloc", "out of memory", "No space left on device"),
+    *("can't start new thread", "Thread creation failed", "Too many open files"),
+    *("busy or unavailable", "STATUS_ALLOC_FAILED", "STATUS_NOT_INITIALIZED"),
+    "PytorchStreamWriter failed",
+)
+"""What PyTorch and Python say in a ``RuntimeError`` where something of the machine is wanting."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +100,18 @@ def try_run(config: RunConfig, run: Callable[[RunConfig], RunRecord]) -> Attempt
         return Attempt(config.key(), None, said, _is_of_machine(error))
 
 
-def _is_of_machine(error: BaseException) -> bool:
+def _is_of_machine(error: BaseException | None) -> bool:
+    """Return whether an error, what it was raised from, or one of its group is the machine's.
+
+    What a recipe asks of tables is the run's: the real files themselves are checked by their hash.
+    """
+    if error is None or isinstance(error, UsageError | FleetError):
+        return False
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(_is_of_machine, error.exceptions))
     if isinstance(error, RuntimeError) and any(words in str(error) for words in _WANTING):
         return True
-    return isinstance(error, _OF_MACHINE) and not isinstance(error, UsageError)
+    return isinstance(error, _OF_MACHINE) or _is_of_machine(error.__cause__)
 
 
 def what_is_missing_here(device: RequestedDevice) -> str:

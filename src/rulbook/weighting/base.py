@@ -201,6 +201,7 @@ class BaseMTLLoss(nn.Module, ABC):
                 f"{', '.join(self._keywords())}."
             )
         with _full_precision(values[0]):
+            _check_graphs(values)
             detached = mean_over_processes([loss.detach() for loss in values])
             self._check_losses(torch.stack(detached))
             shared, heads = self._checked_parameters(values, shared_params, task_params)
@@ -275,11 +276,6 @@ class BaseMTLLoss(nn.Module, ABC):
         task_params: Mapping[str, Parameters],
     ) -> tuple[list[nn.Parameter], list[list[nn.Parameter]]]:
         """Return the trained shared parameters and those of each head, checked."""
-        if not torch.is_grad_enabled() or not any(loss.requires_grad for loss in losses):
-            raise UsageError(
-                "backward needs gradients, and no loss has a graph: compute the losses in this "
-                "step from the network's output, outside torch.no_grad()."
-            )
         if not isinstance(task_params, Mapping | nn.ModuleDict):
             raise UsageError(
                 f"task_params must be a mapping from {', '.join(self.tasks)} to the parameters of "
@@ -624,11 +620,32 @@ def as_scalar(task: str, loss: Any) -> Tensor:
 def on_one_device(losses: Sequence[Tensor]) -> list[Tensor]:
     """Return the losses on the device of the first that has a graph, or of the first.
 
-    A constant in place of a loss, as of a batch without labels, is often made on the CPU, and heads
-    may be on devices of their own.
+    A constant in place of a loss, as of a batch without labels, is often made on the CPU and in
+    single precision: it takes on the precision too, since processes can only add what is of one.
+    Heads may be on devices of their own.
     """
-    device = next((loss.device for loss in losses if loss.requires_grad), losses[0].device)
-    return [loss.to(device) for loss in losses]
+    first = next((loss for loss in losses if loss.requires_grad), None)
+    if first is None:
+        return [loss.to(losses[0].device) for loss in losses]
+    return [loss.to(first.device if loss.requires_grad else first) for loss in losses]
+
+
+def _check_graphs(losses: Sequence[Tensor]) -> None:
+    """Raise where no loss has a graph, of this process or of another one.
+
+    The others would wait for its gradients for ever.
+    """
+    has_graph = torch.is_grad_enabled() and any(loss.requires_grad for loss in losses)
+    all_have = has_graph
+    if is_distributed():
+        flag = torch.full_like(losses[0].detach(), float(has_graph))
+        all_have = bool(mean_over_processes([flag])[0] == 1)
+    if not all_have:
+        where = "in one of the processes " if has_graph else ""
+        raise UsageError(
+            f"backward needs gradients, and {where}no loss has a graph: compute the losses in this "
+            "step from the network's output, outside torch.no_grad()."
+        )
 
 
 def _counted(tensors: Sequence[Tensor]) -> str:
