@@ -69,15 +69,14 @@ def test_after_five_epochs_means_at_the_fifth(on_every_seed, accuracies, holds):
     assert rule_of("n12.4-symptom-hs-after-five-epochs").holds(records) is holds
 
 
-@pytest.mark.parametrize(("selected", "holds"), [(19.0, True), (21.0, False)])
-def test_the_rul_task_trains_where_its_error_halves_by_the_selected_epoch(
-    on_every_seed, selected, holds
+@pytest.mark.parametrize("first_epoch", [40.0, 14.0])
+@pytest.mark.parametrize(("noise", "holds"), [(12.0, True), (40.0, False)])
+def test_the_rul_task_trains_where_its_error_is_half_of_a_constants(
+    on_every_seed, noise, holds, first_epoch
 ):
-    course = tuple(epoch(rmse) for rmse in (40.0, selected, 90.0))
-    records = [
-        record.model_copy(update={"selected_epoch": 1})
-        for record in on_every_seed("fixed_050", epochs=course)
-    ]
+    """However much of it was learned in the first epoch."""
+    course = (epoch(first_epoch), epoch(12.0))
+    records = on_every_seed("fixed_050", noise=noise, epochs=course)
     assert rule_of("n12.4-symptom-rul-trains").holds(records) is holds
 
 

@@ -198,7 +198,7 @@ def _arrived(records: Records, condition: str) -> list[RunRecord]:
 
 
 _SYMPTOMS: dict[str, HoldsOn] = {
-    "n12.4-symptom-rul-trains": course.rul_error_halves,
+    "n12.4-symptom-rul-trains": course.rul_task_trains,
     "n12.4-symptom-hs-plateau": course.plateau_at_chance,
     "n12.4-symptom-hs-after-five-epochs": course.health_accuracy_at_epoch(5),
     "n12.4-symptom-critical-recall": course.critical_recall_below(0.3),

@@ -193,6 +193,18 @@ def errors_by_engine(runs: Iterable[RunRecord], *, capped: bool = True) -> Float
     return np.stack([(frame["predicted_rul"] - frame[column]).to_numpy(float) for frame in frames])
 
 
+def error_over_best_constant(run: RunRecord) -> float:
+    """Return the test RMSE of a run over that of the constant with the least, RUL capped.
+
+    Raises:
+        ValueError: the run diverged.
+
+    """
+    predictions = _predictions(run)
+    capped = predictions["capped_rul"].to_numpy(float)
+    return rmse(predictions["predicted_rul"], capped) / float(capped.std())
+
+
 def runs_table(records: Iterable[RunRecord], *, config: bool = False) -> pd.DataFrame:
     """Return one row a run with its measurements on the last window of each test engine.
 
