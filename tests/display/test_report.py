@@ -63,7 +63,7 @@ class Rows(HTMLParser):
             self.rows[-1]["cells"].append("")
             self.in_cell = True
         elif tag == "br":
-            self.rows[-1]["cells"][-1] += " | "
+            self.rows[-1]["cells"][-1] += " |"
         elif tag == "a" and self.rows:
             self.rows[-1]["links"].append(dict(attrs)["href"])
 

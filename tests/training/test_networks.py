@@ -137,7 +137,7 @@ class WithSequence(Small):
     ("build", "fault"),
     [
         (WithoutFeatures, "no method features"),
-        (WithoutHead, "no parameters in head_health"),
+        (WithoutHead, "no parameters under the name head_health"),
         (WithColumn, r"does not return RUL, \(B,\)"),
         (WithSequence, "features of shape"),
     ],

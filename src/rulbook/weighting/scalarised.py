@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 from numbers import Integral
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,15 +13,6 @@ from rulbook.weighting.base import TASKS, BaseMTLLoss, LossWeightedLoss, as_weig
 from rulbook.weighting.method import WeightingMethod
 from rulbook.weighting.processes import from_first_process, is_distributed
 from rulbook.weighting.solvers import torchjd_for
-
-
-def seed_of_step(seed: int, step: int) -> int:
-    """Return the seed, below 2^63, of one step's draw; both arguments are at least 0.
-
-    They are mixed, not added: the next seed would have the same draws, one step later.
-    """
-    mixed = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)
-    return int(mixed[0]) >> 1
 
 
 class RandomLoss(BaseMTLLoss):
@@ -85,10 +75,9 @@ class RandomLoss(BaseMTLLoss):
 
     def _draw(self) -> Tensor:
         """Return this step's weights, (K,) float64, on the CPU."""
-        step_seed = seed_of_step(int(self.seed), int(self.step_count))
         parts = []
         for unit in torch.eye(len(self.tasks), dtype=torch.float64):
-            with seeded(step_seed):
+            with seeded(int(self.seed) + int(self.step_count)):
                 parts.append(self._scalarizer(unit))
         return torch.stack(parts)
 
