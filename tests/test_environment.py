@@ -206,12 +206,17 @@ def test_a_python_without_venv_says_what_to_install(make, tmp_path):
     assert "apt-get install python3-venv" in result.stderr
 
 
-def test_a_current_environment_is_reused_and_an_old_one_is_not(make, tmp_path):
-    binaries = tmp_path / ".venv" / "bin"
+def _noting_environment(folder):
+    """Make an environment whose programs only note their calls; return where."""
+    binaries, calls = folder / ".venv" / "bin", folder / "calls"
     binaries.mkdir(parents=True)
-    calls = tmp_path / "calls"
     _program(binaries / "python", f'echo "$@" >> {calls}')
     _program(binaries / "rulbook", f'echo rulbook "$@" >> {calls}')
+    return calls
+
+
+def test_a_current_environment_is_reused_and_an_old_one_is_not(make, tmp_path):
+    calls = _noting_environment(tmp_path)
     first = make("book")
     assert first.returncode == 0, first.stderr
     assert "pip install" in calls.read_text()
@@ -225,11 +230,7 @@ def test_a_current_environment_is_reused_and_an_old_one_is_not(make, tmp_path):
 
 
 def test_a_locked_installation_takes_only_files_with_known_hashes(make, tmp_path):
-    binaries = tmp_path / ".venv" / "bin"
-    binaries.mkdir(parents=True)
-    calls = tmp_path / "calls"
-    _program(binaries / "python", f'echo "$@" >> {calls}')
-    _program(binaries / "rulbook", "")
+    calls = _noting_environment(tmp_path)
     shutil.copy2(ROOT / "requirements.lock", tmp_path)
     made = make("book", "LOCKED=1")
     assert made.returncode == 0, made.stderr
@@ -241,11 +242,7 @@ def test_a_locked_installation_takes_only_files_with_known_hashes(make, tmp_path
 
 
 def test_a_locked_build_in_an_environment_that_is_not_installs_the_lock(make, tmp_path):
-    binaries = tmp_path / ".venv" / "bin"
-    binaries.mkdir(parents=True)
-    calls = tmp_path / "calls"
-    _program(binaries / "python", f'echo "$@" >> {calls}')
-    _program(binaries / "rulbook", "")
+    calls = _noting_environment(tmp_path)
     shutil.copy2(ROOT / "requirements.lock", tmp_path)
     for locked in ([], ["LOCKED=1"], []):
         calls.write_text("")

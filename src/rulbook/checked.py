@@ -62,7 +62,7 @@ class Choices(BaseModel):
         update: Mapping[str, Any] | None = None,
         deep: bool = False,  # noqa: ARG002 - Pydantic's signature
     ) -> Self:
-        """Return ``with_changes(**update)``.
+        """Return ``model_copy(update=update)``.
 
         Raises:
             UsageError: as ``with_changes``; or fields are to be left out, and no choice can be.
@@ -70,7 +70,7 @@ class Choices(BaseModel):
         """
         if include is not None or exclude is not None:
             raise UsageError(f"A {self._noun} is copied whole, without include or exclude.")
-        return self.with_changes(**update or {})
+        return self.model_copy(update=update)
 
     def check(self) -> None:
         """Check these choices, which ``model_construct`` may have made.

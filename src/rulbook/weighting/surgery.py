@@ -36,8 +36,7 @@ def reduced_gradients(norms: Tensor, cosines: Tensor) -> Tensor:
     norms and cosines, it also keeps the digits that a float32 Gramian loses when one norm is a
     thousand times the other. A NaN cosine (one norm is zero) counts as 0.
     """
-    angles = cosines.double().nan_to_num(nan=0.0).fill_diagonal_(1.0)
-    values, vectors = torch.linalg.eigh(angles)
+    values, vectors = _spectrum(cosines)
     # Rounding may leave an eigenvalue beside zero where the gradients lie in one plane.
     rounding = len(norms) * torch.finfo(torch.float64).eps
     rows: Tensor = norms.double().unsqueeze(1) * vectors * values.where(values > rounding, 0).sqrt()
@@ -60,13 +59,19 @@ def without_rounding(cosines: Tensor, elements: int) -> Tensor:
 
     """
     measured = cosines.double()
-    values, vectors = torch.linalg.eigh(measured.nan_to_num(nan=0.0).fill_diagonal_(1.0))
+    values, vectors = _spectrum(measured)
     least = len(cosines) * math.sqrt(elements) * torch.finfo(cosines.dtype).eps
     if values[0] >= least:
         return measured
     rows = vectors * values.where(values >= least, 0).sqrt()
     rows = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     return torch.where(measured.isnan(), measured, rows @ rows.T)
+
+
+def _spectrum(cosines: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues, rising, and eigenvectors of cosines, a NaN among them counting as 0."""
+    values, vectors = torch.linalg.eigh(cosines.double().nan_to_num(nan=0.0).fill_diagonal_(1.0))
+    return values, vectors
 
 
 class SurgeryLoss(GradientBasedLoss):
