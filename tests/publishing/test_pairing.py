@@ -9,6 +9,7 @@ import jupytext
 import nbformat
 import papermill
 import pytest
+from ipykernel.kernelspec import get_kernel_dict
 
 from rulbook.errors import RulbookError
 from rulbook.publishing import pairing, recorded_values
@@ -474,6 +475,16 @@ def test_jupytext_saves_a_text_as_it_is_and_takes_no_notebook_for_its_pair(layou
     refused = jupytext_cli("--sync", tiny.notebook)
     assert "not a paired notebook" in refused.stdout + refused.stderr
     assert (tiny.text.read_bytes(), tiny.notebook.read_bytes()) == before
+
+
+def test_texts_and_notebooks_name_the_kernel_as_jupyterlab_does():
+    """What JupyterLab saves without an edit then makes no difference."""
+    saved = get_kernel_dict()["display_name"]
+    checkout = of_checkout()
+    for chapter in chapters(checkout):
+        text = pairing.to_notebook(chapter).metadata["kernelspec"]["display_name"]
+        notebook = nbformat.read(chapter.notebook, 4).metadata["kernelspec"]["display_name"]
+        assert (text, notebook) == (saved, saved), chapter.name
 
 
 def test_what_is_noted_of_pairs_follows_every_change(layout, tiny):
