@@ -155,6 +155,42 @@ def test_a_rate_is_too_slow_if_one_imbalance_does_not_arrive():
     assert programs.first_program_claims(steep)["n12.4-listing1-lr-0-001"] is False
 
 
+def test_a_slight_disagreement_costs_with_the_square_of_the_distance():
+    """By hand: θ* is ``apart / (ρ + 1)`` below 1, the loss begins at (1 - apart)²/2."""
+    for apart in (0.01, 0.1, 0.5, 2.0):
+        expected = (PRINTED_IMBALANCE / (PRINTED_IMBALANCE + 1) * apart) ** 2 / (1 - apart) ** 2
+        assert programs.hs_loss_at_rest_over_start(apart) == pytest.approx(expected)
+    assert programs.hs_loss_at_rest_over_start(2.0) == pytest.approx(4, rel=0.01)  # the section's
+
+
+def test_where_training_rests_the_sum_is_neither_the_rul_gradient_nor_the_rul_loss():
+    rest = programs.losses_at_rest_claims()
+    assert rest["n12.4-sum-is-rul-gradient"] is rest["n12.4-sum-is-rul-loss"] is False
+    start, star = 0.0, toy.fixed_point(PRINTED_IMBALANCE)
+    assert toy.rul_loss(start, PRINTED_IMBALANCE) > 100 * toy.hs_loss(start)
+    assert toy.hs_loss(star) > 100 * toy.rul_loss(star, PRINTED_IMBALANCE)
+
+
+def test_adam_divides_by_the_mean_square_and_not_by_the_variance():
+    gradients = [1.0, -2.0, 3.0]
+    weighted = [0.999 ** (2 - step) * g**2 for step, g in enumerate(gradients)]
+    expected = 0.001 * sum(weighted) / (1 - 0.999**3)
+    assert programs.adam_second_moment(gradients) == pytest.approx(expected)
+    assert programs.adam_second_moment([2.0] * 5) == pytest.approx(4.0)
+
+
+def test_adam_is_the_smoother_one_only_where_sgd_turns(listing_2, in_time):
+    assert programs.second_program_claims(listing_2, in_time)["n12.4-adam-buys-smoother"] is False
+    swinging = in_time | {"sgd": (-1.0) ** np.arange(600)}
+    assert programs.second_program_claims(listing_2, swinging)["n12.4-adam-buys-smoother"] is True
+
+
+def test_a_program_works_for_any_imbalance_only_if_all_are_stable(as_printed):
+    assert programs.first_program_claims(as_printed)["n12.4-listing1-any-rho"] is False
+    mild = {rho: as_printed[rho] for rho in (1, 10)} | {500: as_printed[500]}
+    assert programs.first_program_claims(mild)["n12.4-listing1-any-rho"] is False
+
+
 def test_adam_without_epsilon_divides_by_zero_only_at_a_gradient_of_zero():
     assert programs.adam_without_epsilon_first_step() == pytest.approx(toy.LISTING_LEARNING_RATE)
     assert math.isnan(programs.adam_without_epsilon_first_step(0.0))

@@ -219,6 +219,29 @@ def test_either_end_of_a_scale_counts(on_every_seed, claim, lowest, highest, wit
     assert rule_of(claim).holds(records) is within
 
 
+@pytest.mark.parametrize(
+    ("claim", "median", "near"),
+    [
+        ("n4.3-typical-rul-loss", 6.3, True),
+        ("n4.3-typical-rul-loss", 6.2, False),
+        ("n4.3-typical-rul-loss", 18.7, True),
+        ("n4.3-typical-rul-loss", 18.8, False),
+        ("n4.3-typical-health-loss", 0.41, True),
+        ("n4.3-typical-health-loss", 0.39, False),
+        ("n4.3-typical-health-loss", 1.19, True),
+        ("n4.3-typical-health-loss", 1.21, False),
+        ("l9.1-ce-near-one", 0.51, True),
+        ("l9.1-ce-near-one", 0.49, False),
+        ("l9.1-ce-near-one", 1.51, False),
+    ],
+)
+def test_a_typical_loss_is_that_of_the_median_epoch(on_every_seed, claim, median, near):
+    losses, other = [1000.0, median, 0.001], [1.0, 1.0, 1.0]
+    pair = (losses, other) if "rul" in claim else (other, losses)
+    records = trained_by(on_every_seed, course(*pair))
+    assert rule_of(claim).holds(records) is near
+
+
 def test_what_is_said_of_cycles_is_not_about_caps(on_every_seed):
     caps = dict(training_condition("caps").changes)
     records = {"caps": trained_by(on_every_seed, STEADY, **caps)}

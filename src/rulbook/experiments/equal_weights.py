@@ -149,7 +149,15 @@ def first_listing_claims(
         "n24.1-cross-entropy-floor": logarithm_needs_a_floor(),
         "n24.1-perfect-is-zero": cross_entropy_when_certain(),
         "n24.1-units-cycles": bool(np.isclose(doubled, 2**2 * rul_loss)),
+        "n24.1-losses-on-one-scale": are_on_one_scale(
+            float(rul_loss), float(cross_entropy_with_floor(logits, health))
+        ),
     }
+
+
+def are_on_one_scale(loss: float, other: float) -> bool:
+    """Return whether the larger of two losses is at most ten times the smaller."""
+    return max(loss, other) <= 10 * min(loss, other)
 
 
 def size_claims(health_loss: float, in_bits: float, totals: pd.Series) -> dict[str, object]:

@@ -18,7 +18,9 @@ from rulbook.weighting.fixed import ABLATION_CONFIGS, FixedWeightLoss
 
 _LISTING_LINES = 23
 _LISTING_EXPLAINED = (1, 3, 6, 7, 10, 19, 21)
-"""Lines of the listing that the page explains."""
+"""Lines of the listing that the page explains, by the numbers that it gives them."""
+_LISTING_STANDS_ON = (1, 3, 6, 8, 11, 20, 22)
+"""Where the code stands that these explanations describe."""
 
 BALANCED = 2
 """Two terms count as balanced where the larger is at most so many times the smaller."""
@@ -86,6 +88,7 @@ def class_claims(seed: int) -> dict[str, object]:
         ),
         "l9.1-equal-without-normalisation": bool(half(1000.0, 1.0) == 0.5 * 1000.0 + 0.5 * 1.0),
         "l9.1-unexplained-lines": _LISTING_LINES - len(_LISTING_EXPLAINED),
+        "l9.1-line-numbers": _LISTING_EXPLAINED == _LISTING_STANDS_ON,
         "l9.1-twenty-five-lines": _LISTING_LINES,
     }
 

@@ -45,6 +45,9 @@ _LISTING_2_EXPLAINED = (
     *(*range(31, 38), *range(39, 43), *range(46, 49)),
 )
 
+_SLIGHTLY_APART = (0.01, 0.1)
+"""Distances of two optima that disagree slightly; those of the section are 2 apart."""
+
 Descent = Literal["sgd", "adam", "sign"]
 
 
@@ -68,7 +71,23 @@ def fixed_point_claims(opposed: ArrayLike, agreeing: ArrayLike) -> dict[str, obj
         "n12.4-fixed-point-rho": np.allclose(formula, opposed),
         "n12.4-agreeing-tasks-hide-imbalance": np.allclose(agreeing, 1),
         "n12.4-gradient-zero-at-fixed-point": PRINTED_IMBALANCE * (star - 1) + star + 1,
+        "n12.4-slight-disagreement-sacrifices": all(
+            hs_loss_at_rest_over_start(apart) >= 1 for apart in _SLIGHTLY_APART
+        ),
     }
+
+
+def hs_loss_at_rest_over_start(apart: float) -> float:
+    """Return what is left of the health loss where training on the sum rests.
+
+    Args:
+        apart: distance of the health optimum below the RUL optimum of +1; the imbalance is
+            ``PRINTED_IMBALANCE`` and training starts at θ = 0.
+
+    """
+    optimum = toy.RUL_OPTIMUM - apart
+    rest = toy.general_fixed_point([PRINTED_IMBALANCE, 1], [toy.RUL_OPTIMUM, optimum])[0]
+    return float((rest - optimum) ** 2 / optimum**2)
 
 
 def table_claims() -> dict[str, object]:
@@ -85,7 +104,7 @@ def table_claims() -> dict[str, object]:
 
 
 def losses_at_rest_claims() -> dict[str, object]:
-    """Return what decides the multiples beside the table, and which way the losses go with ρ."""
+    """Return what decides the remarks on the losses and gradients where training rests."""
     theta_star = np.array([toy.fixed_point(rho) for rho in TABLE_RATIOS])
     rul, health = toy.rul_loss(theta_star), toy.hs_loss(theta_star)
     at = dict(zip(TABLE_RATIOS, health, strict=True))
@@ -95,7 +114,20 @@ def losses_at_rest_claims() -> dict[str, object]:
         "n12.4-output-rul-monotone": bool((np.diff(rul) < 0).all()),
         "n12.4-output-hs-monotone": bool((np.diff(health) > 0).all()),
         "n12.4-rul-loss-two-definitions": None,
+        "n12.4-sum-is-rul-gradient": all(
+            np.isclose(rul_pull + health_pull, rul_pull, rtol=0.01)
+            for rul_pull, health_pull in map(_pulls, (0.0, toy.fixed_point(PRINTED_IMBALANCE)))
+        ),
+        "n12.4-sum-is-rul-loss": all(
+            toy.rul_loss(theta, PRINTED_IMBALANCE) > toy.hs_loss(theta)
+            for theta in (0.0, toy.fixed_point(PRINTED_IMBALANCE))
+        ),
     }
+
+
+def _pulls(theta: float) -> tuple[float, float]:
+    """Return the gradients of the RUL loss and of the health loss at ``PRINTED_IMBALANCE``."""
+    return PRINTED_IMBALANCE * (theta - toy.RUL_OPTIMUM), theta - toy.HEALTH_OPTIMUM
 
 
 def first_output_claims(histories: Mapping[int, History]) -> dict[str, object]:
@@ -141,6 +173,11 @@ def first_program_claims(histories: Mapping[int, History]) -> dict[str, object]:
         "n12.4-output-matches-closed-form": all(ends_at_rest),
         "n12.4-listing1-stable-at-500": abs(toy.contraction(PRINTED_IMBALANCE, rate)) < 1,
         "n12.4-listing1-stable-or-overshooting": None,
+        "n12.4-listing1-any-rho": all(abs(toy.contraction(rho, rate)) < 1 for rho in histories),
+        "n12.4-listing1-smaller-lr-unchanged": (
+            (abs(toy.contraction(PRINTED_IMBALANCE, rate)) < 1)
+            == (abs(toy.contraction(PRINTED_IMBALANCE, STABLE_RATE)) < 1)
+        ),
         "n12.4-listing1-step0-theta": first_theta[int(PRINTED_IMBALANCE)],
         "n12.4-listing1-step1-theta": all(
             np.isclose(theta, rate * (rho - 1)) for rho, theta in first_theta.items()
@@ -171,8 +208,8 @@ def second_program_claims(
 
     Args:
         as_printed: what the program returns, for ``"sgd"`` and ``"adam"``.
-        in_time: θ after each step of runs that are long enough to arrive, by optimiser; one is
-            ``"adam"`` at the printed rate.
+        in_time: θ after each step of runs that are long enough to arrive, by optimiser: ``"adam"``
+            at the printed rate, ``"sgd"`` and any others.
 
     """
     printed_sgd, printed_adam = (
@@ -187,6 +224,7 @@ def second_program_claims(
         "n12.4-listing2-step30-sgd": as_printed["sgd"]["theta"][_index_of_step(30)],
         "n12.4-listing2-adam-from-below": bool(adam.max() <= star),
         "n12.4-listing2-adam-smoother": turns(printed_adam) < turns(printed_sgd),
+        "n12.4-adam-buys-smoother": turns(adam) < turns(paths["sgd"]),
         "n12.4-listing2-sgd-thirty-steps": bool(
             abs(as_printed["sgd"]["theta"][29] - star) < THREE_DECIMALS
         ),
@@ -197,6 +235,15 @@ def second_program_claims(
         "n12.4-adam-defaults": defaults["betas"].default == (0.9, 0.999)
         and defaults["eps"].default == 1e-8,
         "n12.4-adam-first-step-eps": not np.isfinite(adam_without_epsilon_first_step()),
+        "n12.4-adam-update": bool(
+            np.isclose(
+                hovers_at("adam", np.full(2, PRINTED_IMBALANCE), toy.LISTING_LEARNING_RATE),
+                toy.run(PRINTED_IMBALANCE, "adam", 2, dtype=torch.float64)["theta"][-1],
+            )
+        ),
+        "n12.4-adam-own-variance": bool(
+            np.isclose(adam_second_moment([2.0] * 5), np.var([2.0] * 5))
+        ),
     }
 
 
@@ -279,6 +326,17 @@ def adam_without_epsilon_first_step(gradient: float = 1.0 - PRINTED_IMBALANCE) -
     weight.grad = torch.tensor(gradient)
     optimiser.step()
     return weight.item()
+
+
+def adam_second_moment(gradients: Sequence[float]) -> float:
+    """Return the v̂ whose root Adam divides by, after steps with these gradients."""
+    weight = torch.nn.Parameter(torch.tensor(0.0, dtype=torch.float64))
+    optimiser = torch.optim.Adam([weight])
+    for gradient in gradients:
+        weight.grad = torch.tensor(gradient, dtype=torch.float64)
+        optimiser.step()
+    _, beta2 = optimiser.defaults["betas"]
+    return float(optimiser.state[weight]["exp_avg_sq"] / (1 - beta2 ** len(gradients)))
 
 
 def weight_decay_shifts(decays: Sequence[float]) -> pd.DataFrame:
@@ -371,6 +429,12 @@ def pitfall_claims(stable: History, theta_under_schedule: float, seed: int) -> d
         and stable["L_hs"][-1] > stable["L_hs"][0],
         "n12.4-pitfall-schedule": abs(theta_under_schedule - toy.fixed_point(PRINTED_IMBALANCE))
         < 1e-6,
+        "n12.4-no-single-weight-in-toy": not np.isclose(
+            toy.general_fixed_point(
+                [PRINTED_IMBALANCE, PRINTED_IMBALANCE], [toy.RUL_OPTIMUM, toy.HEALTH_OPTIMUM]
+            )[0],
+            toy.fixed_point(1.0),
+        ),
         "n12.4-fixed-weight-fails-or-wins": None,
         "n12.4-pitfall-ce-bound": steepest_cross_entropy_gradient(seed) < 2**0.5 + 1e-9,
         "n12.4-field-sums-losses": None,

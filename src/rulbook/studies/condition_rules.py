@@ -210,6 +210,8 @@ _SYMPTOMS: dict[str, HoldsOn] = {
 _THROUGH_A_TRAINING: dict[str, HoldsOn] = {
     "n4.3-ce-scale": course.losses_between("health_loss", 0, 2),
     "l9.1-ce-scale": course.losses_between("health_loss", 0.1, 3),
+    "n4.3-typical-health-loss": course.typical_loss_near("health_loss", 0.8),
+    "l9.1-ce-near-one": course.typical_loss_near("health_loss", 1.0),
     "n12.4-tasks-disagree-cosine": course.gradients_disagree,
     "n12.4-pitfall-required-weight-grows": course.balancing_weight_quadruples,
     "l9.1-conflict-occurs": course.gradients_conflict,
@@ -219,6 +221,7 @@ _LOSSES_IN_CYCLES: Mapping[str, HoldsOn] = {
     "n4.3-mse-scale": course.losses_between("rul_loss", 10, 1000),
     "l9.1-mse-scale-three-values": course.losses_between("rul_loss", 100, 1000),
     "l9.1-mse-scale": course.losses_between("rul_loss", 80, 12_000),
+    "n4.3-typical-rul-loss": course.typical_loss_near("rul_loss", 12.5),
     "l9.1-balance-drifts-measured": course.balance_drifts,
 }
 """What the sections say of losses in squared cycles. Hundreds end at a thousand; the bounds that
@@ -305,6 +308,13 @@ _ALL = (
             excluded=("caps",),
         )
         for claim, holds_on in _LOSSES_IN_CYCLES.items()
+    ),
+    ConditionRule(
+        "l9.1-domination-harms",  # it "can" lead there: one subset is enough
+        cmapss.SUBSETS,
+        ("fixed_050",),
+        course.plateau_at_chance,
+        combine=any_of,
     ),
     ConditionRule(
         "n4.1-imbalance-wild",

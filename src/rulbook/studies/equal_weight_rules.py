@@ -119,6 +119,24 @@ def losses_between(loss: Literal["rul_loss", "health_loss"], low: float, high: f
     return holds_on
 
 
+def typical_loss_near(loss: Literal["rul_loss", "health_loss"], printed: float) -> HoldsOn:
+    """Return a rule: the mean loss of the median epoch is about ``printed``.
+
+    About is from half of it to one and a half times it, a threshold of this companion.
+    """
+
+    def holds_on(records: Records, subset: str) -> Holds:
+        typical = [course_of(run)[loss].median() for run in equal_weight_runs(records, subset)]
+        return all_of(
+            [
+                opposite(mean_is_at_most(typical, 0.5 * printed)),
+                mean_is_at_most(typical, 1.5 * printed),
+            ]
+        )
+
+    return holds_on
+
+
 def balance_drifts(records: Records, subset: str) -> Holds:
     """Return whether the balancing weight changes by more than a factor of two over a training."""
     changes = [change_of_balance(course_of(run)) for run in equal_weight_runs(records, subset)]

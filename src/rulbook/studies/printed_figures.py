@@ -29,14 +29,15 @@ RATIO_SUBSET = "FD001"
 
 
 def errors_by_condition(
-    records: Mapping[str, Records], subset: str, method: str
+    records: Mapping[str, Records], subset: str, method: str, *, capped: bool = True
 ) -> dict[str, float | None]:
-    """Return a method's mean test RMSE over seeds, cycles, RUL capped, as a figure is held to it.
+    """Return a method's mean test RMSE over seeds, cycles, as a figure is held to it.
 
     Args:
         records: records by the name of the training condition that they were made under.
         subset: C-MAPSS subset.
         method: name of the method.
+        capped: whether the error is against the capped RUL of the test engines.
 
     Returns:
         The RMSE under each of ``FIGURE_CONDITIONS``, ``None`` where seeds are missing; a condition
@@ -44,7 +45,7 @@ def errors_by_condition(
 
     """
     return {
-        name: mean_test_rmse(records[name], subset, method)
+        name: mean_test_rmse(records[name], subset, method, capped=capped)
         for name in FIGURE_CONDITIONS
         if any(
             record.config.subset == subset and method_of(record.config) == NAMED_METHODS[method]
@@ -95,14 +96,17 @@ def gaba_weights(records: Mapping[str, Records]) -> dict[str, float | None]:
     }
 
 
-def mean_test_rmse(records: Iterable[RunRecord], subset: str, method: str) -> float | None:
+def mean_test_rmse(
+    records: Iterable[RunRecord], subset: str, method: str, *, capped: bool = True
+) -> float | None:
     """Return what a printed error is held against: a method's mean test RMSE over the seeds.
 
-    It is against the capped RUL, in cycles; ``None`` until every seed is recorded.
+    It is in cycles, against the capped RUL or, ``capped`` false, against the RUL as it is; ``None``
+    until every seed is recorded.
     """
     records = list(records)
     complete = every_seed_in(records, [subset], [method])
-    return rmse_by_seed(records, subset, method).value if complete else None
+    return rmse_by_seed(records, subset, method, capped=capped).value if complete else None
 
 
 def gaba_last_rul_weight(records: Iterable[RunRecord]) -> float | None:

@@ -4,12 +4,15 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 from IPython.display import HTML
 
 from rulbook.claims.decision import Answer, answer_of_figure
+from rulbook.claims.ledger import find
 from rulbook.claims.printed import LABELLED_METHODS, PLAIN_METHODS, printed_errors
+from rulbook.claims.verdict import figure_over_conditions
 from rulbook.display.folds import folded
 from rulbook.display.results import (
     error_table,
@@ -35,6 +38,7 @@ from rulbook.studies.comparison import (
 from rulbook.studies.condition_rules import decide_all
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.grid import GRID, GRID_ROWS
+from rulbook.studies.holds import those_decided
 from rulbook.studies.methods import AMNL_SWEEP, FIXED_METHODS, METHODS
 from rulbook.studies.printed_figures import errors_by_condition, gaba_weights
 from rulbook.training.record import RunRecord
@@ -60,8 +64,15 @@ _ABOUT_ADAPTIVE_METHODS = (
 )
 
 
+UNCAPPED = "test RUL not capped"
+"""The other reading of an error on the test engines, as a setting."""
+
+
 def table_claims(by_condition: Mapping[str, Sequence[RunRecord]]) -> dict[str, object]:
     """Return what decides the cells of section 24.1's table, from runs of what its rows name.
+
+    The source does not say whether the RUL of its test engines is capped, so that a cell is decided
+    in both readings; the value that is shown is of the capped RUL.
 
     Args:
         by_condition: records by the name of the training condition that they were made under.
@@ -72,10 +83,23 @@ def table_claims(by_condition: Mapping[str, Sequence[RunRecord]]) -> dict[str, o
         for cell, method in LABELLED_METHODS.items()
         for subset in BOOK_SUBSETS
     }
-    return {
-        claim: answer_of_figure(claim, errors_by_condition(by_condition, *named))
-        for claim, named in cells.items()
-    }
+    return {claim: _cell(claim, by_condition, *named) for claim, named in cells.items()}
+
+
+def _cell(
+    claim: str, by_condition: Mapping[str, Sequence[RunRecord]], subset: str, method: str
+) -> Answer:
+    answer = answer_of_figure(claim, errors_by_condition(by_condition, subset, method))
+    uncapped = errors_by_condition(by_condition, subset, method, capped=False)
+    known = [number(error) for error in uncapped.values() if error is not None]
+    if not answer.conditions or not known:
+        return answer
+    agree = those_decided(figure_over_conditions(find(claim), uncapped).values())
+    return replace(
+        answer,
+        note=f"not capped: {', '.join(known)}",
+        conditions={**answer.conditions, UNCAPPED: agree},
+    )
 
 
 def fixed_weight_claims(by_condition: Mapping[str, Sequence[RunRecord]]) -> dict[str, object]:

@@ -33,6 +33,7 @@ SWEPT_WEIGHTS = (0.05, 0.25, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 _CONTRADICTIONS = (
     *("too-much-health", "exhaustive-ablation", "heavy-rul-near-single"),
     *("headline-configuration", "amnl-fd002-two-values"),
+    *("amnl-fd004-two-values", "amnl-mean-two-values"),
 )
 _UNMEASURED = (
     *("condition-invariant-features", "capacity-split", "self-supervised-analogy"),

@@ -51,8 +51,8 @@ _SETTLED_BY_THE_TEXT = (
 _ON_A_TRAINING = tuple(
     f"l9.1-{remark}"
     for remark in (
-        *("mse-scale", "mse-scale-three-values", "ce-scale"),
-        *("balance-drifts-measured", "conflict-occurs"),
+        *("mse-scale", "mse-scale-three-values", "ce-scale", "ce-near-one"),
+        *("balance-drifts-measured", "domination-harms", "conflict-occurs"),
     )
 )
 

@@ -172,7 +172,8 @@ def ratio_by_training_table(
     return table(
         pd.DataFrame(rows),
         "Median gradient ratio over all observed steps of trainings at equal weights; the "
-        f"protocol's are those of the core studies. {said}",
+        "protocol's are those of the core studies, which observe every tenth step, so that they "
+        f"differ a little from those of every step above. {said}",
     )
 
 
@@ -272,12 +273,15 @@ def growth_reading(study: Evidence) -> Markdown:
     )
 
 
-def unit_table(study: Evidence, in_cycles: pd.DataFrame) -> HTML | Markdown:
+def unit_table(
+    study: Evidence, in_cycles: pd.DataFrame, study_in_cycles: Evidence
+) -> HTML | Markdown:
     """Show the median ratio by epoch with the target in caps and in cycles, FD002.
 
     Args:
         study: trainings with the target in caps.
         in_cycles: what ``gradients_by_epoch`` returns of those in cycles.
+        study_in_cycles: where those come from.
 
     """
     scaled = gradients_by_epoch(r for r in study.records if r.config.weighting == "fixed_050")
@@ -294,7 +298,8 @@ def unit_table(study: Evidence, in_cycles: pd.DataFrame) -> HTML | Markdown:
     )
     return table(
         summary.reset_index(),
-        f"Median gradient ratio by epoch and unit of the target, FD002. {study.sentence()}",
+        f"Median gradient ratio by epoch and unit of the target, FD002. {study.sentence()} "
+        f"{study_in_cycles.sentence()}",
         {"ratio": ".2f"},
     )
 

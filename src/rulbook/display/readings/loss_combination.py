@@ -50,7 +50,10 @@ SMALL_WEIGHTS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 DECIDING_WEIGHTS = (1e-4, 1e-2)
 """The ends of the range over which a frontier is looked for."""
 
-_SCALES = ("n4.3-mse-scale", "n4.3-ce-scale")
+_SCALES = (
+    *("n4.3-mse-scale", "n4.3-ce-scale"),
+    *("n4.3-typical-rul-loss", "n4.3-typical-health-loss"),
+)
 
 LONGER_STEPS = 3000
 """Steps of the trainings that ask whether the frontier is still there after a longer training."""
@@ -178,17 +181,24 @@ def small_weights_values(low_end: pd.DataFrame, longer: pd.DataFrame) -> dict[st
     return values
 
 
-def frontier_answers(*swept: pd.DataFrame) -> dict[str, Answer]:
-    """Return what decides whether trained networks trade one loss for the other, at any length.
+def frontier_answers(swept: pd.DataFrame, *small: pd.DataFrame) -> dict[str, Answer]:
+    """Return what decides whether trained networks trade one loss for the other.
 
     Args:
-        swept: what ``weight_sweep`` returns for ``SMALL_WEIGHTS``, for each length of the training.
+        swept: what ``weight_sweep`` returns for an even grid of RUL weights from 0 to 1.
+        small: what it returns for ``SMALL_WEIGHTS``, for each length of the training.
 
     """
-    trade_off = all(loss_rises(one, *DECIDING_WEIGHTS).trade_off for one in swept)
-    low, high = DECIDING_WEIGHTS
-    note = f"from a RUL weight of {low:g} to {high:g}, {len(swept)} lengths of training"
-    return {"n4.3-cmapss-frontier-shape": Answer(trade_off, note)}
+    low, middle = DECIDING_WEIGHTS
+    high = sorted(swept["rul_weight"].unique())[-2]
+    settings = {
+        f"RUL weights from {low:g} to {middle:g}": all(
+            loss_rises(one, low, middle).trade_off for one in small
+        ),
+        f"RUL weights from {middle:g} to {high:g}": loss_rises(swept, middle, high).trade_off,
+    }
+    note = f"small weights: {len(small)} lengths of training"
+    return {"n4.3-cmapss-frontier-shape": Answer(conditions=settings, note=note)}
 
 
 def control_values(falls: pd.DataFrame) -> dict[str, float]:
