@@ -348,3 +348,27 @@ class TestKeysOfRuns:
         for choice in ({"target_unit": "cap"}, {"inner_loss": "failure_weighted_mse"}):
             with pytest.raises(ValueError, match="rul_cap"):
                 RunConfig(**self.OLD, recipe=Recipe(rul_cap=None), **choice)
+
+
+def test_an_rul_indexed_by_dates_is_an_error_that_names_the_engine(fleets):
+    simulated = fleets["FD001"]
+    dated = simulated.test_rul.set_axis(
+        pd.date_range("2020-01-01", periods=len(simulated.test_rul))
+    )
+    with pytest.raises(FleetError, match=r"has no RUL: index it by unit"):
+        prepare(own_fleet(simulated.train, simulated.test, dated, name="FD001"))
+
+
+@pytest.mark.parametrize("value", [1e12, 1.7e18, 1e30, -1.7e18, 0.1])
+def test_a_column_that_never_changes_becomes_zero_whatever_its_size(fleets, value):
+    """A mean of many large numbers is rounded, and what is left would be a feature."""
+    simulated = fleets["FD001"]
+    train, test = (
+        table.assign(sensor_2=value, setting_3=value) for table in (simulated.train, simulated.test)
+    )
+    recipe = Recipe(n_conditions=1, settings=("setting_1", "setting_2", "setting_3"))
+    prepared = prepare(own_fleet(train, test, simulated.test_rul, name="one"), recipe)
+    for column in ("sensor_2", "setting_3"):
+        position = recipe.feature_names.index(column)
+        assert not prepared.train.cycle_features[:, position].any()
+        assert not prepared.test_every_window.cycle_features[:, position].any()

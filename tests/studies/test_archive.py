@@ -127,3 +127,13 @@ def test_parquet_says_what_it_needs(make_record, tmp_path, monkeypatch):
     with pytest.raises(RulbookError, match="pip install pyarrow"):
         archive.write_parquet(archive.index_of([make_record()], {}), tmp_path / "runs.parquet")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_column_of_several_types_is_text_in_parquet():
+    """Parquet has one type a column; an option may be a number in one run and text in another."""
+    mixed = pd.Series([1, "fast", None, True], dtype=object)
+    as_text = archive._of_one_type(mixed)
+    assert as_text.dropna().tolist() == ["1", "fast", "True"]
+    assert as_text.isna().tolist() == mixed.isna().tolist()
+    for same in (pd.Series([1.0, 2.0]), pd.Series(["a", None]), pd.Series([True, False])):
+        pd.testing.assert_series_equal(archive._of_one_type(same), same)

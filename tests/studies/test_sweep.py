@@ -235,10 +235,21 @@ def test_a_configuration_that_nothing_checked_is_refused_before_the_first_run():
         sweep([RunConfig.model_construct(**choices | {"seed": -1})], jobs=1, run=fake_run())
 
 
-def test_an_emptied_record_counts_as_missing():
+@pytest.mark.parametrize(
+    "damage",
+    [lambda _: b"", lambda whole: whole[:300], lambda _: b"\n", lambda whole: bytes(len(whole))],
+    ids=["emptied", "cut off", "a newline", "zeros after a power cut"],
+)
+def test_a_record_that_is_not_whole_counts_as_missing_and_is_run_again(damage):
     sweep(configs(2), jobs=1, run=fake_run())
-    (runs_folder() / f"{configs(1)[0].key()}.json").write_text("")
+    file = runs_folder() / f"{configs(1)[0].key()}.json"
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
     assert status(configs(2)).missing == 1
+    sweep(configs(2), jobs=1, run=fake_run())
+    assert status(configs(2)).missing == 0
+    file.write_bytes(whole.rstrip() + b"\r\n")  # as an editor on Windows saves it
+    assert status(configs(2)).missing == 0
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_the_first_run(results):

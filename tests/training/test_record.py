@@ -318,6 +318,17 @@ def test_options_move_the_key_in_whatever_order_and_none_leave_it(short_run):
     assert hash(again) == hash(first)
 
 
+@pytest.mark.parametrize("value", [(0.1, 0.2), [0.5, -1]])
+def test_an_option_of_several_numbers_is_read_back_from_its_record(short_run, value):
+    """JSON has lists alone; a record that cannot be read back would be written off."""
+    config = short_run.with_changes(
+        weighting="uncertainty", weighting_options={"initial_log_var": value}
+    )
+    again = RunConfig.model_validate_json(config.model_dump_json(), strict=True)
+    assert (again, again.key()) == (config, config.key())
+    assert dict(again.weighting_options)["initial_log_var"] == tuple(value)
+
+
 def test_an_option_that_equals_a_good_one_is_not_taken_for_it(short_run):
     short_run.with_changes(weighting="dwa", weighting_options={"temperature": 1})
     with pytest.raises(UsageError, match="not True"):

@@ -26,7 +26,7 @@ from rulbook.weighting.base import (
     on_one_device,
 )
 from rulbook.weighting.gradnorm import Descent
-from rulbook.weighting.registry import METHODS, get_loss, method_options
+from rulbook.weighting.registry import METHODS, get_loss, method_options, names
 from rulbook.weighting.surgery import SurgeryLoss
 
 from .conftest import TinyNetwork
@@ -1282,3 +1282,24 @@ def test_every_form_of_one_number_is_a_scale(name, observe, scale, network):
     call(warmed_up(name), network, network.losses(), observe=observe, scale=scale)
     assert_same(network.gradients(), expected)
     assert getattr(scale, "grad", None) is None
+
+
+@pytest.mark.parametrize("tasks", [{"rul", "health"}, frozenset({"rul", "health"})])
+def test_tasks_in_a_set_are_refused(tasks):
+    """Their order differs from process to process, and state is kept by position."""
+    with pytest.raises(UsageError, match=r"must have an order.*\('health', 'rul'\)"):
+        get_loss("gaba", tasks=tasks)
+    assert get_loss("gaba", tasks=dict.fromkeys(("rul", "health")).keys()).tasks == TASKS
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_leaves_the_state_its_precision(name, dtype):
+    """A running average with a beta of 0.99 does not move in eight bits."""
+    method = get_loss(name)
+    before = {key: buffer.dtype for key, buffer in method.named_buffers()}
+    nn.Sequential(nn.Linear(1, 1), method).to(dtype)
+    assert {key: buffer.dtype for key, buffer in method.named_buffers()} == before
+    method.double()
+    widened = [b.dtype for b in method.buffers() if b.is_floating_point()]
+    assert all(kind == torch.float64 for kind in widened)

@@ -259,3 +259,16 @@ def test_attached_weights_have_the_slope_of_the_harmonic_mean_at_zero(others):
 def test_a_floor_of_a_task_that_is_not_there_is_refused(option):
     with pytest.raises(UsageError, match=rf"no task \w+ for {option}: .* floors="):
         AMNLFixedLoss(tasks=("depth", "edges"), **{option: 5.0})
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_batch_that_is_not_finite_stays_out_of_the_average(bad, steps):
+    method, other = LegacyAMNLLoss("ema"), LegacyAMNLLoss("ema")
+    for loss in (method, other):
+        for _ in range(steps):
+            loss(torch.tensor(400.0), torch.tensor(1.0))
+    method(torch.tensor(bad), torch.tensor(1.0))
+    losses = torch.tensor(300.0), torch.tensor(0.9)
+    assert method(*losses).item() == other(*losses).item()
+    assert method.get_weights() == other.get_weights()

@@ -295,3 +295,13 @@ def test_the_order_of_the_tasks_does_not_matter(name):
     back = get_loss(name, tasks=NAMES[2::-1]).double()
     assert there(values).item() == pytest.approx(back(values).item(), rel=1e-12)
     assert there.get_weights() == pytest.approx(back.get_weights(), rel=1e-12)
+
+
+def test_random_weights_of_evaluation_are_those_of_the_last_step_after_a_checkpoint_too():
+    trained, resumed = get_loss("random", seed=3), get_loss("random", seed=8)
+    losses = torch.tensor(5.0), torch.tensor(1.0)
+    for _ in range(3):
+        trained(*losses)
+    resumed.load_state_dict(trained.state_dict())
+    assert resumed.eval()(*losses) == trained.eval()(*losses)
+    assert resumed.train()(*losses) == trained.train()(*losses)

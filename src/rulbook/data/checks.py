@@ -138,9 +138,9 @@ def check_rul(rul: pd.Series, units: npt.NDArray[np.int64], what: str) -> None:
     for unit in rul.index[rul.index.duplicated()]:
         raise FleetError(f"The RUL of engine {unit} of the {what} is there twice: keep one.")
     advice = "index it by unit, one RUL for each engine."
-    for unit in units[~np.isin(units, rul.index)]:
+    for unit in units[~pd.Index(units).isin(rul.index)]:
         raise FleetError(f"Engine {unit} of the {what} has no RUL: {advice}")
-    for unit in rul.index[~np.isin(rul.index, units)]:
+    for unit in rul.index[~rul.index.isin(units)]:
         raise FleetError(f"There is an RUL of engine {unit}, but no such {what}: {advice}")
     values = rul.to_numpy(dtype=np.float64, na_value=np.nan)
     for unit, value in zip(rul.index, values, strict=True):

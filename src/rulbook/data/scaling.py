@@ -14,6 +14,7 @@ from rulbook.typing import Floats, Integers
 
 if TYPE_CHECKING:
     from sklearn.cluster import KMeans  # takes long to import, here as below
+    from sklearn.preprocessing import StandardScaler
 
 _KNOWN_REACH = 3.0
 """A row belongs to a condition up to this multiple of the largest deviation seen in training."""
@@ -83,9 +84,11 @@ class ConditionScaler:
             sensors=tuple(sensors),
             centres=centres,
             reach=_KNOWN_REACH * deviation + rounding,
-            setting_mean=over_all.mean_ if over_all else np.empty(0),
+            setting_mean=_mean(flown, over_all) if over_all else np.empty(0),
             setting_scale=over_all.scale_ if over_all else np.empty(0),
-            sensor_mean=np.stack([scaler.mean_ for scaler in within]),
+            sensor_mean=np.stack(
+                [_mean(readings[labels == number], scaler) for number, scaler in enumerate(within)]
+            ),
             sensor_scale=np.stack([scaler.scale_ for scaler in within]),
             _clusters=clusters,
         )
@@ -152,6 +155,13 @@ class ConditionScaler:
                 f"{flown[row, column]:g}): leave the engine out, or train on engines that fly it."
             )
         return condition
+
+
+def _mean(values: Floats, scaler: "StandardScaler") -> Floats:
+    """Return the mean of each column, exactly the value of one that never changes."""
+    lowest, highest = values.min(axis=0), values.max(axis=0)
+    mean: Floats = np.where(lowest == highest, lowest, scaler.mean_)
+    return mean
 
 
 def _columns(engines: pd.DataFrame, names: Sequence[str]) -> Floats:

@@ -146,7 +146,7 @@ def write_csv(table: pd.DataFrame, file: Path) -> None:
 
 
 def write_parquet(table: pd.DataFrame, file: Path) -> None:
-    """Write a table as Parquet, whole or not at all.
+    """Write a table as Parquet, whole or not at all; columns of mixed types become text.
 
     Raises:
         RulbookError: pyarrow is not installed.
@@ -156,4 +156,11 @@ def write_parquet(table: pd.DataFrame, file: Path) -> None:
         raise RulbookError(
             "Parquet needs pyarrow, which is not here: run `pip install pyarrow`, or write CSV."
         )
-    paths.write_atomically(file, table.to_parquet(engine="pyarrow", index=False))
+    content = table.apply(_of_one_type).to_parquet(engine="pyarrow", index=False)
+    paths.write_atomically(file, content)
+
+
+def _of_one_type(column: pd.Series) -> pd.Series:
+    """Return a column, as text where an option had values of several types."""
+    is_mixed = pd.api.types.infer_dtype(column).startswith("mixed")
+    return column.map(str, na_action="ignore") if is_mixed else column

@@ -25,6 +25,9 @@ MAX_TRIES = 3
 _LOOK_AGAIN = 1.0
 """Seconds between two looks at runs that another sweep has locked."""
 
+_END_BYTES = 16
+"""Bytes at the end of a record in which its last brace is looked for."""
+
 _CHECK_EVERY = 5.0
 """Seconds between two looks at whether there are workers still."""
 
@@ -289,13 +292,21 @@ def _is_killed(future: "Future[Attempt]", engine: Engine) -> bool:
 def record_file(key: str) -> Path | None:
     """Return the file of the run's record, one's own before the carried one; ``None`` without one.
 
-    A file that was emptied is none.
+    A file that was emptied or cut off is none.
     """
     for folder in (runs_folder(), paths.results() / "runs"):
         file = folder / f"{key}.json"
-        if file.is_file() and file.stat().st_size:
+        if file.is_file() and _is_whole(file):
             return file
     return None
+
+
+def _is_whole(file: Path) -> bool:
+    """Return whether a file begins and ends as an object of JSON does, without reading it all."""
+    with file.open("rb") as content:
+        begins = content.read(1) == b"{"
+        content.seek(max(file.stat().st_size - _END_BYTES, 0))
+        return begins and content.read().rstrip().endswith(b"}")
 
 
 def _state(key: str) -> str:

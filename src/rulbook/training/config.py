@@ -32,12 +32,18 @@ PROTOCOL_LABEL = "the protocol"
 Auxiliary = Literal["health", "shuffled", "serial_number"]
 Precision = Literal["float32", "bfloat16"]
 
-OptionValue = bool | int | float | str | tuple[float, ...] | None
+OptionValue = bool | int | float | str | tuple[float, ...] | tuple[str, ...] | None
 """What an option of a weighting method may be."""
 
 
 def _as_pairs(options: object) -> object:
-    return tuple(options.items()) if isinstance(options, Mapping) else options
+    """Return a mapping as pairs; JSON and the command line give lists for tuples."""
+    if not isinstance(options, Mapping):
+        return options
+    return tuple(
+        (name, tuple(value) if isinstance(value, list) else value)
+        for name, value in options.items()
+    )
 
 
 def _in_order(pairs: tuple[tuple[str, OptionValue], ...]) -> tuple[tuple[str, OptionValue], ...]:

@@ -3,10 +3,10 @@
 import math
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,9 @@ TASKS = ("rul", "health")
 """The source's two tasks, in the order in which every function of the package takes them."""
 
 _LARGEST = sys.float_info.max
+
+_SINGLE = torch.float32.itemsize
+"""Bytes of a number in single precision."""
 
 STEPS_BETWEEN_CHECKS = 100
 """Steps after which ``backward`` looks again at what the losses train and where that is listed.
@@ -80,6 +83,8 @@ class BaseMTLLoss(nn.Module, ABC):
     ``forward``, ``get_weights`` and ``get_name`` are the source's interface. ``backward`` and
     ``end_epoch`` are ours: the training loop calls them for every method alike and never asks
     which one it runs. State that must survive a checkpoint is a registered buffer or a parameter.
+    Casting the module to half precision, by itself or within another, casts its parameters and
+    leaves its buffers as they are.
 
     A method is a subclass with ``combine``, ``get_weights`` and ``get_name``. Losses are given in
     the order of ``tasks``, as one mapping, or by the keywords ``rul_loss`` and ``health_loss``
@@ -104,6 +109,19 @@ class BaseMTLLoss(nn.Module, ABC):
         self.tasks = checked_tasks(tasks)
         self._steps_seen = 0
         self._listed: tuple[tuple[int, ...], ...] = ()
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        """Move and cast as every module does, but leave the buffers their precision.
+
+        In half precision a running average whose beta is near 1 would stand still.
+        """
+        before = {name: buffer for name, buffer in self._buffers.items() if buffer is not None}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, buffer in before.items():
+            moved = self._buffers[name]
+            if moved is not None and moved.element_size() < min(buffer.element_size(), _SINGLE):
+                self._buffers[name] = buffer.to(moved.device)
+        return self
 
     @abstractmethod
     def combine(self, losses: Sequence[Tensor]) -> Tensor:
@@ -577,9 +595,14 @@ def checked_tasks(tasks: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the tasks as a tuple.
 
     Raises:
-        UsageError: they are fewer than two, not distinct, or not each a Python identifier.
+        UsageError: they are a set, fewer than two, not distinct, or not each a Python identifier.
 
     """
+    if isinstance(tasks, set | frozenset):
+        raise UsageError(
+            "tasks must have an order, and that of a set differs from process to process: give a "
+            f"tuple, such as {tuple(sorted(map(str, tasks)))}."
+        )
     names = tuple(tasks) if isinstance(tasks, Iterable) else ()
     if (
         isinstance(tasks, str)

@@ -211,8 +211,11 @@ class LegacyAMNLLoss(LossWeightedLoss):
         if self.normaliser == "batch":
             return losses
         if self.training:
-            self.step_count += 1
-            self.ema_losses.lerp_(losses.to(self.ema_losses), 1 - self.beta)
+            # A batch with a NaN is none: one would stay in the average for good.
+            is_step = torch.isfinite(losses).all()
+            moved = self.ema_losses.lerp(losses.to(self.ema_losses), 1 - self.beta)
+            self.ema_losses.copy_(moved.where(is_step, self.ema_losses))
+            self.step_count += is_step
         # 1 - beta^t without cancellation, in the precision of the average.
         steps = self.step_count.to(self.ema_losses)
         averages = self.ema_losses / -torch.expm1(steps * math.log(self.beta))

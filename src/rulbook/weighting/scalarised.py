@@ -60,7 +60,9 @@ class RandomLoss(BaseMTLLoss):
             # Each process may have been seeded apart, as samplers and dropout want it.
             self.seed.copy_(from_first_process([self.seed.to(losses[0].device)])[0])
         if self.training or self._last_weights.isnan().any():
-            self._last_weights = self._draw()
+            # Evaluation after a checkpoint was loaded draws those of the last step again.
+            steps_before = self.step_count if self.training else self.step_count - 1
+            self._last_weights = self._draw(steps_before.clamp(min=0))
         if self.training:
             self.step_count += 1
         return weighted_sum(self._last_weights.to(losses[0]), losses)
@@ -73,11 +75,11 @@ class RandomLoss(BaseMTLLoss):
         """Return ``Random``."""
         return "Random"
 
-    def _draw(self) -> Tensor:
-        """Return this step's weights, (K,) float64, on the CPU."""
+    def _draw(self, steps_before: Tensor) -> Tensor:
+        """Return the weights of the step after so many others, (K,) float64, on the CPU."""
         parts = []
         for unit in torch.eye(len(self.tasks), dtype=torch.float64):
-            with seeded(int(self.seed) + int(self.step_count)):
+            with seeded(int(self.seed) + int(steps_before)):
                 parts.append(self._scalarizer(unit))
         return torch.stack(parts)
 
