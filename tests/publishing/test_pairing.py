@@ -237,6 +237,47 @@ def test_taking_a_notebook_changes_no_line_that_was_not_edited(layout, tiny):
     assert tiny.text.read_text().split() == before.split()
 
 
+def test_blank_lines_at_the_ends_of_cells_are_no_edit_that_a_text_refuses(layout, tiny):
+    pairing.pair(layout)
+    before = tiny.text.read_text()
+
+    def blank_lines(notebook):
+        for cell in notebook.cells:
+            cell.source += "\n\n"
+        notebook.cells.append(nbformat.v4.new_markdown_cell("\n\nNew words.\n"))
+
+    _rewrite(tiny, blank_lines)
+    pairing.to_text(layout, tiny)
+    assert tiny.text.read_text().split() == [*before.split(), "New", "words."]
+    assert pairing.compare(layout) == IN_STEP
+
+
+@pytest.mark.parametrize("spoil", ["form feed", "tags that are no list"])
+def test_a_notebook_that_would_spoil_its_text_is_blamed_itself(layout, tiny, spoil):
+    pairing.pair(layout)
+
+    def edit(notebook):
+        (cell, *_) = (cell for cell in notebook.cells if cell.cell_type == "code")
+        if spoil == "form feed":
+            cell.source = "a = 1\f\nb = 2"
+        else:
+            cell.metadata["tags"] = "abc"
+
+    _rewrite(tiny, edit)
+    text = tiny.text.read_bytes()
+    with pytest.raises(RulbookError, match=r"notebook of 01-tiny cannot be taken.*tiny\.ipynb"):
+        pairing.to_text(layout, tiny)
+    assert tiny.text.read_bytes() == text
+
+
+def test_copied_cells_that_share_an_id_are_read_without_a_warning(layout, tiny):
+    pairing.pair(layout)
+    content = json.loads(tiny.notebook.read_text())
+    content["cells"].append(dict(content["cells"][-1]))
+    tiny.notebook.write_text(json.dumps(content))
+    assert pairing.compare(layout).edited == ("01-tiny",)
+
+
 def _pasted_image(notebook):
     notebook.cells[0].attachments = {"image.png": {"image/png": "aGVsbG8="}}
 

@@ -1303,3 +1303,32 @@ def test_half_precision_leaves_the_state_its_precision(name, dtype):
     method.double()
     widened = [b.dtype for b in method.buffers() if b.is_floating_point()]
     assert all(kind == torch.float64 for kind in widened)
+
+
+class _Spoilt(GradientWeightedLoss):
+    """A method of one's own that returns weights, or a combined loss, of the wrong shape."""
+
+    def weigh(self, step):
+        return torch.cat([step.losses, step.losses])
+
+    def current_weights(self):
+        return torch.ones(2)
+
+    def get_name(self):
+        return "Spoilt"
+
+
+def test_weights_of_ones_own_that_are_not_one_a_task_are_refused(network):
+    with pytest.raises(UsageError, match=r"weigh of Spoilt returned shape \(4,\); .* shape \(2,\)"):
+        network.step(_Spoilt())
+    with pytest.raises(UsageError, match="weigh of Spoilt"):
+        _Spoilt()(*network.losses(), shared_params=network.shared_params)
+
+
+@pytest.mark.parametrize("given", [torch.ones(2), 1.0])
+def test_a_combined_loss_of_ones_own_that_is_no_scalar_is_refused(network, monkeypatch, given):
+    method = get_loss("fixed_050")
+    monkeypatch.setattr(type(method), "combine", lambda *_: given)
+    for call in (lambda: method(*network.losses()), lambda: network.step(method)):
+        with pytest.raises(UsageError, match="must return one 0-dim tensor"):
+            call()

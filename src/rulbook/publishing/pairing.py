@@ -15,6 +15,7 @@ author says which of the two is to be kept.
 import hashlib
 import json
 import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from typing import Any
 import jupytext
 import nbformat
 from nbformat import NotebookNode
+from nbformat.warnings import DuplicateCellId
 
 from rulbook import paths
 from rulbook.errors import RulbookError, one_line
@@ -214,6 +216,8 @@ def to_text(layout: Layout, chapter: Chapter) -> None:
             f"'{chapter.notebook}' cannot be read as a notebook ({one_line(fault)}): put it "
             f"right, or write it from the text with `rulbook pair --overwrite {chapter.name}`."
         ) from fault
+    for cell in edited.cells:
+        cell.source = cell.source.strip("\n")  # a text has no blank lines at the ends of a cell
     url = addresses(layout).repository_url
     references = References.of(layout)
     written = to_public_notebook(chapter, references, url)
@@ -230,7 +234,15 @@ def to_text(layout: Layout, chapter: Chapter) -> None:
         notebook.metadata["language_info"] = {"pygments_lexer": lexer[1]}
     head, _ = _parts(before)
     text = head + _parts(jupytext.writes(notebook, fmt="md:myst"))[1]
-    made = to_public_notebook(chapter, references, url, text)
+    try:
+        made = to_public_notebook(chapter, references, url, text)
+    except RulbookError as fault:
+        why = one_line(fault.__cause__ or fault).rstrip(".")
+        raise RulbookError(
+            f"The notebook of {chapter.name} cannot be taken into its text, which would be no "
+            f"chapter any more ({why}): undo the last edits of cells and of their tags in "
+            f"'{chapter.notebook}'."
+        ) from fault
     for position, (old, new) in enumerate(zip(_inputs(edited), _inputs(made), strict=False)):
         if old != new:
             raise _not_taken(chapter, position, "it would look different afterwards")
@@ -309,9 +321,12 @@ _UNREADABLE = (ValueError, nbformat.ValidationError)
 def _read_notebook(chapter: Chapter) -> NotebookNode:
     """Read a notebook; whatever else reading it ends in is ``nbformat.ValidationError`` too."""
     try:
-        notebook: NotebookNode = nbformat.read(
-            chapter.notebook, as_version=4, capture_validation_error={}
-        )
+        with warnings.catch_warnings():
+            # Cells that were copied share an id; here words tell them apart.
+            warnings.simplefilter("ignore", DuplicateCellId)
+            notebook: NotebookNode = nbformat.read(
+                chapter.notebook, as_version=4, capture_validation_error={}
+            )
         # What else the schema asks for is of outputs and counts, which nobody takes.
         for cell in notebook.cells:
             if cell.cell_type not in _KINDS_OF_CELLS or not isinstance(cell.source, str):

@@ -153,7 +153,7 @@ class BaseMTLLoss(nn.Module, ABC):
         values = self._take(losses, kwargs)
         if self.needs_positive_losses:
             self._check_sign(torch.stack([loss.detach() for loss in values]))
-        return self.combine(values)
+        return self._combined(values)
 
     def backward(
         self,
@@ -242,11 +242,11 @@ class BaseMTLLoss(nn.Module, ABC):
     ) -> StepInfo:
         """Do ``backward`` on what it checked; ``detached`` are the losses of the joint batch."""
         if not observe and not is_distributed():
-            total = self.combine(losses)
+            total = self._combined(losses)
             _scaled(total, scale).backward()  # type: ignore[no-untyped-call]
             return StepInfo(total.detach(), None)
         leaves = [loss.clone().requires_grad_() for loss in detached]
-        total = self.combine(leaves)
+        total = self._combined(leaves)
         _scaled(total, scale).backward()  # type: ignore[no-untyped-call]
         weights = from_first_process(
             [torch.zeros_like(x) if x.grad is None else _unscaled(x.grad, scale) for x in leaves]
@@ -258,6 +258,17 @@ class BaseMTLLoss(nn.Module, ABC):
         gradients = split_gradients(losses, shared, heads, scale)
         write_gradients(shared, heads, gradients, weights, weights)
         return StepInfo(total.detach(), _measured(gradients, scale)[1])
+
+    def _combined(self, losses: Sequence[Tensor]) -> Tensor:
+        """Return what ``combine`` does, which may be a method of the user's own."""
+        total = self.combine(losses)
+        if not isinstance(total, Tensor) or total.shape != ():
+            given = f"shape {tuple(total.shape)}" if isinstance(total, Tensor) else repr(total)
+            raise UsageError(
+                f"combine of {self.get_name()} returned {given}; it must return one 0-dim tensor, "
+                "the combined loss."
+            )
+        return total
 
     def _keywords(self) -> tuple[str, ...]:
         return tuple(f"{task}_loss" for task in self.tasks)
@@ -422,6 +433,13 @@ class GradientBasedLoss(BaseMTLLoss):
     def _weights_of(self, step: MeasuredStep) -> Tensor:
         return self.weigh(step)
 
+    def _check_one_a_task(self, weights: Tensor) -> None:
+        if weights.shape != (len(self.tasks),):
+            raise UsageError(
+                f"weigh of {self.get_name()} returned shape {tuple(weights.shape)}; it must return "
+                f"one weight a task, shape ({len(self.tasks)},)."
+            )
+
     def _head_weights(self, weights: Tensor) -> Tensor:
         return weights
 
@@ -445,6 +463,7 @@ class GradientBasedLoss(BaseMTLLoss):
             return StepInfo(None, step.geometry)
         self._check_finite("gradient norm", step.geometry.norms)
         weights = self._weights_of(step)
+        self._check_one_a_task(weights)
         write_gradients(
             shared,
             heads,
@@ -509,7 +528,9 @@ class GradientWeightedLoss(GradientBasedLoss):
             )
             step = MeasuredStep(gradients, geometry(*gradients), torch.stack(detached))
             self._check_finite("gradient norm", step.geometry.norms)
-            return weighted_sum(self.weigh(step), values)
+            weights = self.weigh(step)
+            self._check_one_a_task(weights)
+            return weighted_sum(weights, values)
 
     def get_weights(self) -> dict[str, float]:
         """Return the weights of the last step."""
