@@ -4,7 +4,6 @@ import colorsys
 import itertools
 import re
 
-import matplotlib
 import pytest
 from PIL import Image
 
@@ -115,18 +114,3 @@ def test_the_style_reaches_what_is_drawn(figures):
     drawing = plots.save_figure(drawn(), "04-x", alt="line")
     assert plots.COLOURS["rul"] in drawing.svg
     assert not re.search(r"stroke:#(000000|262626)", drawing.svg)
-
-
-def test_a_matplotlibrc_of_the_users_leaves_the_figures_as_they_are(tmp_path):
-    def drawn():
-        figure, axes = plots.panels()
-        axes.plot([0, 1], [0, -1], label="$x$")
-        axes.legend()
-        plots.save_figure(figure, "same", "A line.", folder=tmp_path)
-        return (tmp_path / "same.svg").read_text()
-
-    before = drawn()
-    with matplotlib.rc_context(
-        {"text.usetex": True, "axes.facecolor": "black", "font.family": "serif"}
-    ):
-        assert drawn() == before

@@ -250,3 +250,10 @@ def test_the_end_points_are_those_of_every_seed_and_weight(rows):
     ends = tried.end_points(rows.train, [(0.5, 0.5), (0.7, 0.7)], UpdateRule(), SEEDS, steps=1)
     numbers = sum(p.numel() for p in DualTaskMLP().parameters())
     assert ends.shape == (2, 2, numbers)
+
+
+@pytest.mark.parametrize(
+    ("loss", "other", "same"), [(10.0, 1.0, True), (1.0, 10.0, True), (10.1, 1.0, False)]
+)
+def test_losses_are_on_one_scale_up_to_a_factor_of_ten(loss, other, same):
+    assert tried.are_on_one_scale(loss, other) is same

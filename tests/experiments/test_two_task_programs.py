@@ -155,12 +155,14 @@ def test_a_rate_is_too_slow_if_one_imbalance_does_not_arrive():
     assert programs.first_program_claims(steep)["n12.4-listing1-lr-0-001"] is False
 
 
-def test_a_slight_disagreement_costs_with_the_square_of_the_distance():
-    """By hand: θ* is ``apart / (ρ + 1)`` below 1, the loss begins at (1 - apart)²/2."""
-    for apart in (0.01, 0.1, 0.5, 2.0):
-        expected = (PRINTED_IMBALANCE / (PRINTED_IMBALANCE + 1) * apart) ** 2 / (1 - apart) ** 2
-        assert programs.hs_loss_at_rest_over_start(apart) == pytest.approx(expected)
-    assert programs.hs_loss_at_rest_over_start(2.0) == pytest.approx(4, rel=0.01)  # the section's
+@pytest.mark.parametrize("apart", [0.01, 0.1, 0.5, 2.0])
+def test_from_midway_the_health_loss_ends_at_four_times_its_start_whatever_the_distance(apart):
+    """And the loss itself goes with the square of the distance: what counts is not said."""
+    wishes = [1.0, 1.0 - apart]
+    rest = toy.general_fixed_point([PRINTED_IMBALANCE, 1], wishes)[0]
+    start, end = ((theta - wishes[1]) ** 2 / 2 for theta in (np.mean(wishes), rest))
+    assert end / start == pytest.approx(4, rel=0.01)
+    assert end == pytest.approx(apart**2 / 2, rel=0.01)
 
 
 def test_where_training_rests_the_sum_is_neither_the_rul_gradient_nor_the_rul_loss():
@@ -185,10 +187,27 @@ def test_adam_is_the_smoother_one_only_where_sgd_turns(listing_2, in_time):
     assert programs.second_program_claims(listing_2, swinging)["n12.4-adam-buys-smoother"] is True
 
 
-def test_a_program_works_for_any_imbalance_only_if_all_are_stable(as_printed):
-    assert programs.first_program_claims(as_printed)["n12.4-listing1-any-rho"] is False
-    mild = {rho: as_printed[rho] for rho in (1, 10)} | {500: as_printed[500]}
-    assert programs.first_program_claims(mild)["n12.4-listing1-any-rho"] is False
+def test_claims_on_the_rate_turn_where_the_printed_one_is_stable(as_printed, monkeypatch):
+    claims = ("n12.4-listing1-any-rho", "n12.4-listing1-smaller-lr-unchanged")
+    printed = programs.first_program_claims(as_printed)
+    assert [printed[claim] for claim in claims] == [False, False]
+    monkeypatch.setattr(toy, "LISTING_LEARNING_RATE", programs.STABLE_RATE)
+    stable = programs.first_program_claims(as_printed)
+    assert [stable[claim] for claim in claims] == [True, True]
+
+
+def test_adams_update_is_not_that_of_sgd(listing_2, in_time, monkeypatch):
+    assert programs.second_program_claims(listing_2, in_time)["n12.4-adam-update"] is True
+    path_of = programs.path_of
+    monkeypatch.setattr(programs, "path_of", lambda _, rho, rate: path_of("sgd", rho, rate))
+    assert programs.second_program_claims(listing_2, in_time)["n12.4-adam-update"] is False
+
+
+def test_a_weight_removes_the_bias_unless_it_leaves_the_fixed_point(monkeypatch):
+    run = programs.stable_run("sgd")
+    assert programs.pitfall_claims(run, 0.0, 0)["n12.4-no-single-weight-in-toy"] is False
+    monkeypatch.setattr(toy, "general_fixed_point", lambda *_: np.array([0.996]))
+    assert programs.pitfall_claims(run, 0.0, 0)["n12.4-no-single-weight-in-toy"] is True
 
 
 def test_adam_without_epsilon_divides_by_zero_only_at_a_gradient_of_zero():

@@ -141,6 +141,19 @@ def test_the_kernel_is_this_python_whatever_kernels_and_profiles_there_are(
 
 
 @pytest.mark.slow
+def test_a_matplotlibrc_of_the_users_is_not_that_of_a_chapter(
+    layout, write, quiet, tmp_path, monkeypatch
+):
+    settings = tmp_path / "matplotlibrc"
+    settings.write_text("text.usetex: True\naxes.facecolor: black\n")
+    monkeypatch.setenv("MATPLOTLIBRC", str(settings))
+    cell = "import matplotlib as m\nprint(*map(m.rcParams.get, ('text.usetex', 'axes.facecolor')))"
+    chapter = write("01-a", cell)
+    execute(layout, [chapter], SIMULATED, console=quiet)
+    assert _printed(chapter).split() == ["False", "white"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["", FRONT_MATTER.replace("language: python", "language: scala")])
 def test_parameters_are_python_whatever_the_text_says_of_its_kernel(layout, write, quiet, head):
     chapter = write("01-a", "print(data, device, seed)")

@@ -1306,7 +1306,7 @@ def test_half_precision_leaves_the_state_its_precision(name, dtype):
 
 
 class _Spoilt(GradientWeightedLoss):
-    """A method of one's own that returns weights, or a combined loss, of the wrong shape."""
+    """A method of one's own that returns two weights a task."""
 
     def weigh(self, step):
         return torch.cat([step.losses, step.losses])
@@ -1319,9 +1319,9 @@ class _Spoilt(GradientWeightedLoss):
 
 
 def test_weights_of_ones_own_that_are_not_one_a_task_are_refused(network):
-    with pytest.raises(UsageError, match=r"weigh of Spoilt returned shape \(4,\); .* shape \(2,\)"):
+    with pytest.raises(UsageError, match=r"weights of Spoilt have shape \(4,\); .* shape \(2,\)"):
         network.step(_Spoilt())
-    with pytest.raises(UsageError, match="weigh of Spoilt"):
+    with pytest.raises(UsageError, match="weights of Spoilt"):
         _Spoilt()(*network.losses(), shared_params=network.shared_params)
 
 
@@ -1332,3 +1332,14 @@ def test_a_combined_loss_of_ones_own_that_is_no_scalar_is_refused(network, monke
     for call in (lambda: method(*network.losses()), lambda: network.step(method)):
         with pytest.raises(UsageError, match="must return one 0-dim tensor"):
             call()
+
+
+def test_weights_of_ones_own_may_be_a_list_of_numbers(network):
+    class Listed(_Spoilt):
+        def weigh(self, step):
+            return [0.3, 1 - 0.3 if step.losses.isfinite().all() else 0.0]
+
+    network.step(Listed())
+    listed = network.gradients()
+    network.step(get_loss("fixed", rul_weight=0.3, health_weight=0.7))
+    assert_same(listed, network.gradients())

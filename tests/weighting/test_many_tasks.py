@@ -297,11 +297,17 @@ def test_the_order_of_the_tasks_does_not_matter(name):
     assert there.get_weights() == pytest.approx(back.get_weights(), rel=1e-12)
 
 
-def test_random_weights_of_evaluation_are_those_of_the_last_step_after_a_checkpoint_too():
+@pytest.mark.parametrize("steps_before", [0, 2])
+def test_random_weights_after_a_checkpoint_are_those_of_its_last_step(steps_before):
     trained, resumed = get_loss("random", seed=3), get_loss("random", seed=8)
     losses = torch.tensor(5.0), torch.tensor(1.0)
     for _ in range(3):
         trained(*losses)
+    for _ in range(steps_before):
+        resumed(*losses)
     resumed.load_state_dict(trained.state_dict())
+    assert resumed.get_weights() == trained.get_weights()
     assert resumed.eval()(*losses) == trained.eval()(*losses)
     assert resumed.train()(*losses) == trained.train()(*losses)
+    resumed.load_state_dict(get_loss("random", seed=3).state_dict())
+    assert all(math.isnan(weight) for weight in resumed.get_weights().values())

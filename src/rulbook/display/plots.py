@@ -80,7 +80,6 @@ def panels(
         options: passed on to ``Figure.subplots``, for instance ``sharex=True``.
 
     """
-    matplotlib.rcdefaults()  # whatever a matplotlibrc of the user's says
     matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
     figure = Figure(figsize=(WIDTH_INCHES, height * rows), layout=None if steady else "constrained")
     if steady:

@@ -359,9 +359,10 @@ def _papermill(
         place.enter(cell)
         _Worker.events.put(_CellStarts(chapter.name, cell_index, len(notebook.cells) + 1))
 
-    # A profile of the user's own may import and set things that no reader has.
+    # A profile and a matplotlibrc of the user's own set things that no reader has.
     with tempfile.TemporaryDirectory(prefix="rulbook-ipython-") as profile:
         os.environ["IPYTHONDIR"] = profile
+        os.environ["MATPLOTLIBRC"] = os.devnull
         try:
             executed: NotebookNode = papermill.execute_notebook(
                 notebook,

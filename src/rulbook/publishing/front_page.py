@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from ipywidgets.embed import dependency_state, embed_data, escape_script
 from markupsafe import Markup
@@ -55,6 +56,7 @@ def _circles(rows: list[ClaimRow]) -> tuple[Figure, str]:
         ]
         for section in SECTIONS
     }
+    matplotlib.rcdefaults()  # whatever a matplotlibrc of the builder's says
     largest = max(max(of_section) for of_section in counts.values())
     figure, axes = plots.panels(height=4.4)
     for column, of_section in enumerate(counts.values()):
@@ -96,6 +98,7 @@ def _circles(rows: list[ClaimRow]) -> tuple[Figure, str]:
 
 def tug_of_war() -> Explorer:
     """Return the explorer of the front page: two tasks, one shared number, and where it rests."""
+    matplotlib.rcdefaults()  # as for the other figure
     return explorer(
         _two_pulls,
         [

@@ -315,6 +315,7 @@ _ALL = (
         ("fixed_050",),
         course.plateau_at_chance,
         combine=any_of,
+        excluded=("caps",),  # there the health gradient is the longer one
     ),
     ConditionRule(
         "n4.1-imbalance-wild",

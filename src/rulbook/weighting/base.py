@@ -433,11 +433,13 @@ class GradientBasedLoss(BaseMTLLoss):
     def _weights_of(self, step: MeasuredStep) -> Tensor:
         return self.weigh(step)
 
-    def _check_one_a_task(self, weights: Tensor) -> None:
-        if weights.shape != (len(self.tasks),):
+    def _check_weights(self, weights: Tensor | Sequence[float]) -> None:
+        """Raise unless there is one weight a task; they may come from a user's own method."""
+        shape = tuple(weights.shape) if isinstance(weights, Tensor) else (len(weights),)
+        if shape != (len(self.tasks),):
             raise UsageError(
-                f"weigh of {self.get_name()} returned shape {tuple(weights.shape)}; it must return "
-                f"one weight a task, shape ({len(self.tasks)},)."
+                f"The weights of {self.get_name()} have shape {shape}; there must be one a task, "
+                f"shape ({len(self.tasks)},)."
             )
 
     def _head_weights(self, weights: Tensor) -> Tensor:
@@ -463,7 +465,7 @@ class GradientBasedLoss(BaseMTLLoss):
             return StepInfo(None, step.geometry)
         self._check_finite("gradient norm", step.geometry.norms)
         weights = self._weights_of(step)
-        self._check_one_a_task(weights)
+        self._check_weights(weights)
         write_gradients(
             shared,
             heads,
@@ -508,7 +510,7 @@ class GradientWeightedLoss(GradientBasedLoss):
         values = self._take(losses, kwargs)
         with_graph = any(loss.requires_grad for loss in values)
         if not (self.training and torch.is_grad_enabled() and with_graph):
-            return self.combine(values)
+            return self._combined(values)
         if kwargs.get("shared_params") is None:
             given = ", ".join(self._keywords())
             raise UsageError(
@@ -529,7 +531,7 @@ class GradientWeightedLoss(GradientBasedLoss):
             step = MeasuredStep(gradients, geometry(*gradients), torch.stack(detached))
             self._check_finite("gradient norm", step.geometry.norms)
             weights = self.weigh(step)
-            self._check_one_a_task(weights)
+            self._check_weights(weights)
             return weighted_sum(weights, values)
 
     def get_weights(self) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,13 +60,21 @@ class RandomLoss(BaseMTLLoss):
         if self.training and is_distributed():
             # Each process may have been seeded apart, as samplers and dropout want it.
             self.seed.copy_(from_first_process([self.seed.to(losses[0].device)])[0])
-        if self.training or self._last_weights.isnan().any():
-            # Evaluation after a checkpoint was loaded draws those of the last step again.
-            steps_before = self.step_count if self.training else self.step_count - 1
-            self._last_weights = self._draw(steps_before.clamp(min=0))
         if self.training:
+            self._last_weights = self._draw(self.step_count)
             self.step_count += 1
+        elif self._last_weights.isnan().any():
+            self._last_weights = self._draw((self.step_count - 1).clamp(min=0))
         return weighted_sum(self._last_weights.to(losses[0]), losses)
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        """Take a checkpoint, whose last weights are drawn again."""
+        super()._load_from_state_dict(*arguments)
+        self._last_weights = (
+            self._draw(self.step_count - 1)
+            if self.step_count > 0
+            else torch.full_like(self._last_weights, torch.nan)
+        )
 
     def get_weights(self) -> dict[str, float]:
         """Return the weights of the last step; they sum to 1."""

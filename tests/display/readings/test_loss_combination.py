@@ -85,37 +85,13 @@ def swept_low(slope, health=1.0):
     )
 
 
-def swept_grid(change):
-    """Return a grid of RUL weights from 0 to 1, over which the RUL loss changes so much."""
-    random = np.random.default_rng(0)
-    return pd.DataFrame(
-        [
-            (seed, weight, change * weight + noise[0], weight + noise[1])
-            for seed in range(4)
-            for weight in (0.0, 0.01, 0.99, 1.0)
-            for noise in [0.01 * random.normal(size=2)]
-        ],
-        columns=["seed", "rul_weight", "train_rul_loss", "train_health_loss"],
-    )
-
-
-@pytest.mark.parametrize("change", [0.0, 1.0])
-def test_larger_weights_that_lower_no_rul_loss_are_no_trade_off(change):
-    low = swept_low(-10.0)
-    (answer,) = loss_combination.frontier_answers(swept_grid(change), low).values()
-    assert answer.conditions == {
-        "RUL weights from 0.0001 to 0.01": True,
-        "RUL weights from 0.01 to 0.99": False,
-    }
-
-
 @pytest.mark.parametrize(
     ("short", "longer", "trades"), [(-10.0, -5.0, True), (-10.0, 5.0, False), (5.0, -5.0, False)]
 )
 def test_a_trade_off_needs_a_loss_that_falls_at_every_length(short, longer, trades):
     swept = swept_low(short), swept_low(longer)
-    (answer,) = loss_combination.frontier_answers(swept_grid(-1.0), *swept).values()
-    assert list(answer.conditions.values()) == [trades, True]
+    (answer,) = loss_combination.frontier_answers(*swept).values()
+    assert answer.value is trades
     values = loss_combination.small_weights_values(*swept)
     assert values["low-rul"] == pytest.approx(-short * 0.99, rel=0.01)
     assert values["longer-rul-low"] < values["longer-rul"] < values["longer-rul-high"]

@@ -181,24 +181,17 @@ def small_weights_values(low_end: pd.DataFrame, longer: pd.DataFrame) -> dict[st
     return values
 
 
-def frontier_answers(swept: pd.DataFrame, *small: pd.DataFrame) -> dict[str, Answer]:
-    """Return what decides whether trained networks trade one loss for the other.
+def frontier_answers(*swept: pd.DataFrame) -> dict[str, Answer]:
+    """Return what decides whether trained networks trade one loss for the other, at any length.
 
     Args:
-        swept: what ``weight_sweep`` returns for an even grid of RUL weights from 0 to 1.
-        small: what it returns for ``SMALL_WEIGHTS``, for each length of the training.
+        swept: what ``weight_sweep`` returns for ``SMALL_WEIGHTS``, for each length of the training.
 
     """
-    low, middle = DECIDING_WEIGHTS
-    high = sorted(swept["rul_weight"].unique())[-2]
-    settings = {
-        f"RUL weights from {low:g} to {middle:g}": all(
-            loss_rises(one, low, middle).trade_off for one in small
-        ),
-        f"RUL weights from {middle:g} to {high:g}": loss_rises(swept, middle, high).trade_off,
-    }
-    note = f"small weights: {len(small)} lengths of training"
-    return {"n4.3-cmapss-frontier-shape": Answer(conditions=settings, note=note)}
+    trade_off = all(loss_rises(one, *DECIDING_WEIGHTS).trade_off for one in swept)
+    low, high = DECIDING_WEIGHTS
+    note = f"from a RUL weight of {low:g} to {high:g}, {len(swept)} lengths of training"
+    return {"n4.3-cmapss-frontier-shape": Answer(trade_off, note)}
 
 
 def control_values(falls: pd.DataFrame) -> dict[str, float]:
