@@ -50,10 +50,13 @@ def test_the_front_page_counts_comparisons_of_networks(every_seed):
     assert values["others-high"] == values["seen-high"]
     searched = readings.comparison_values(compared.assign(condition="searched-fd001"))
     assert (searched["compared"], searched["searched"]) == (1, 1)
-    assert math.isnan(searched["boosting-ahead"])
+    assert math.isnan(searched["boosting-ahead-FD001"])
+    both = [compared.assign(condition=f"searched-{subset}") for subset in ("fd001", "fd003")]
+    assert readings.comparison_values(pd.concat(both))["searched"] == 2
     ahead = compared.replace({"method": {"gaba": "gradient_boosting"}})
     values = readings.comparison_values(ahead.assign(condition="searched-fd001"))
-    assert values["boosting-ahead"] < 0
+    assert values["boosting-ahead-FD001"] < 0
+    assert math.isnan(values["boosting-ahead-FD003"])
 
 
 def test_other_measures_are_told_with_how_many_would_differ_by_chance(on_every_seed):

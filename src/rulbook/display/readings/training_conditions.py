@@ -17,6 +17,7 @@ from rulbook.studies.by_measure import CROSS_ENTROPY
 from rulbook.studies.claim_rules import BOOK_SUBSETS, CHANCE, NEAR_CHANCE, is_near_chance
 from rulbook.studies.comparison import networks_of
 from rulbook.studies.competence import competence_sentence
+from rulbook.studies.competence_search import SEARCHED_SUBSETS
 from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import completed_runs
 from rulbook.studies.measures import MEASURES
@@ -266,8 +267,9 @@ def comparison_values(compared: pd.DataFrame) -> dict[str, object]:
         of the source's subsets would have seen under the protocol after the correction, cycles;
         ``others-low``, ``others-high``: the same of the other subsets under ``book-batch``;
         ``compared``: how many networks have an outcome under a training condition; ``searched``:
-        how many of them under the settings that were searched on FD001, and ``boosting-ahead``:
-        the RMSE of equal weights minus gradient boosting's there, cycles, NaN if not recorded;
+        how many of them under settings that were searched on their subset, and
+        ``boosting-ahead-FD001`` and so on: the RMSE of equal weights minus gradient boosting's
+        under the settings searched on that subset, cycles, NaN if not recorded;
         ``lower-than-equal``: those whose error is lower than that of equal weights.
 
     """
@@ -282,13 +284,17 @@ def comparison_values(compared: pd.DataFrame) -> dict[str, object]:
         )
     )
     has_outcome = networks["difference_low"].notna()
+    searched_under = {subset: f"searched-{subset.lower()}" for subset in SEARCHED_SUBSETS}
     return {
         "seen-low": seen.min(),
         "seen-high": seen.max(),
         "others-low": others.min(),
         "others-high": others.max(),
         "compared": int(has_outcome.sum()),
-        "searched": int((has_outcome & (under == "searched-fd001")).sum()),
-        "boosting-ahead": -_boosting(compared[compared["condition"] == "searched-fd001"]),
+        "searched": int((has_outcome & under.isin(searched_under.values())).sum()),
+        **{
+            f"boosting-ahead-{subset}": -_boosting(compared[compared["condition"] == condition])
+            for subset, condition in searched_under.items()
+        },
         "lower-than-equal": lower_in_words(compared),
     }
