@@ -53,6 +53,7 @@ def test_every_claim_is_one_of_the_chapter_and_no_two_functions_decide_the_same(
         programs.first_program_claims(as_printed),
         programs.second_output_claims(listing_2),
         programs.second_program_claims(listing_2, in_time),
+        programs.adam_claims([0.5], [0.5]),
         programs.weight_decay_claims(shifts),
         programs.pitfall_claims(programs.stable_run("sgd"), 0.0, seed=0),
         programs.small_print_claims(),
@@ -73,7 +74,9 @@ def test_the_formula_holds_where_the_fixed_points_are_those_that_were_found():
 
 def test_the_learning_rate_moves_nothing_where_all_ends_are_the_fixed_point():
     star = toy.fixed_point(PRINTED_IMBALANCE)
-    assert all(programs.learning_rate_claims([star, star]).values())
+    at_rest = programs.learning_rate_claims([star, star])
+    assert at_rest["n12.4-theta-independent-of-lr"]
+    assert at_rest["n12.4-structural-lr"]
     elsewhere = programs.learning_rate_claims([0.5, 0.5])
     assert elsewhere["n12.4-theta-independent-of-lr"]
     assert not elsewhere["n12.4-structural-lr"]
@@ -187,20 +190,20 @@ def test_adam_is_the_smoother_one_only_where_sgd_turns(listing_2, in_time):
     assert programs.second_program_claims(listing_2, swinging)["n12.4-adam-buys-smoother"] is True
 
 
-def test_claims_on_the_rate_turn_where_the_printed_one_is_stable(as_printed, monkeypatch):
+def test_claims_on_the_rate_turn_where_the_printed_one_is_stable(monkeypatch):
     claims = ("n12.4-listing1-any-rho", "n12.4-listing1-smaller-lr-unchanged")
-    printed = programs.first_program_claims(as_printed)
+    printed = programs.learning_rate_claims([1.0])
     assert [printed[claim] for claim in claims] == [False, False]
     monkeypatch.setattr(toy, "LISTING_LEARNING_RATE", programs.STABLE_RATE)
-    stable = programs.first_program_claims(as_printed)
+    stable = programs.learning_rate_claims([1.0])
     assert [stable[claim] for claim in claims] == [True, True]
 
 
-def test_adams_update_is_not_that_of_sgd(listing_2, in_time, monkeypatch):
-    assert programs.second_program_claims(listing_2, in_time)["n12.4-adam-update"] is True
+def test_adams_update_is_not_that_of_sgd(monkeypatch):
+    assert programs.adam_claims([1.0], [1.0])["n12.4-adam-update"] is True
     path_of = programs.path_of
     monkeypatch.setattr(programs, "path_of", lambda _, rho, rate: path_of("sgd", rho, rate))
-    assert programs.second_program_claims(listing_2, in_time)["n12.4-adam-update"] is False
+    assert programs.adam_claims([1.0], [1.0])["n12.4-adam-update"] is False
 
 
 def test_a_weight_removes_the_bias_unless_it_leaves_the_fixed_point(monkeypatch):

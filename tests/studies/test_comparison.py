@@ -82,7 +82,7 @@ def test_an_unknown_study_and_a_broken_record_are_named(results):
         records_of("nonsense")
     key = next(study("long").configs()).key()
     runs_folder().mkdir(parents=True)
-    (runs_folder() / f"{key}.json").write_text("{")
+    (runs_folder() / f"{key}.json").write_text("{}")
     with pytest.raises(RulbookError, match=key):
         records_of("long")
 

@@ -240,10 +240,10 @@ def test_a_training_is_competent_within_a_cycle_of_boosting(make_record):
     assert table["difference"].tolist() == pytest.approx([1.1, 0.9, 0.6, -3.0])
     assert table["seeds"].tolist() == [2, 2, 1, 2]
     assert competence_sentence(table, "FD001") == (
-        "FD001, where boosting reaches 13.0: *the protocol* 14.0 (1 of 2 methods competent, "
-        "on as few as 2 seeds); *target in caps* 13.6 (competent, on as few as 1 seed)."
+        "FD001, where boosting reaches 13.0: *the protocol* 14.0 (1 of 2 ✓, 2 seeds or "
+        "more); *target in caps* 13.6 (✓, 1 seed or more)."
     )
-    assert "*the protocol* 12.0 (competent, " in competence_sentence(table, "FD002")
+    assert "*the protocol* 12.0 (✓, " in competence_sentence(table, "FD002")
     assert "no training is recorded" in competence_sentence(table, "FD003")
 
 

@@ -155,11 +155,6 @@ def first_program_claims(histories: Mapping[int, History]) -> dict[str, object]:
         "n12.4-output-matches-closed-form": all(ends_at_rest),
         "n12.4-listing1-stable-at-500": abs(toy.contraction(PRINTED_IMBALANCE, rate)) < 1,
         "n12.4-listing1-stable-or-overshooting": None,
-        "n12.4-listing1-any-rho": all(abs(toy.contraction(rho, rate)) < 1 for rho in histories),
-        "n12.4-listing1-smaller-lr-unchanged": (
-            (abs(toy.contraction(PRINTED_IMBALANCE, rate)) < 1)
-            == (abs(toy.contraction(PRINTED_IMBALANCE, STABLE_RATE)) < 1)
-        ),
         "n12.4-listing1-step0-theta": first_theta[int(PRINTED_IMBALANCE)],
         "n12.4-listing1-step1-theta": all(
             np.isclose(theta, rate * (rho - 1)) for rho, theta in first_theta.items()
@@ -217,6 +212,19 @@ def second_program_claims(
         "n12.4-adam-defaults": defaults["betas"].default == (0.9, 0.999)
         and defaults["eps"].default == 1e-8,
         "n12.4-adam-first-step-eps": not np.isfinite(adam_without_epsilon_first_step()),
+    }
+
+
+def adam_claims(two_tasks: ArrayLike, one_task: ArrayLike) -> dict[str, object]:
+    """Return what decides what Adam divides by, and whether it can tell two tasks from one.
+
+    Args:
+        two_tasks: θ after each step of Adam on the sum of two tasks.
+        one_task: the same on one task of their summed curvature.
+
+    """
+    return {
+        "n12.4-adam-sees-only-the-sum": np.allclose(two_tasks, one_task),
         "n12.4-adam-update": bool(
             np.allclose(
                 path_of("adam", np.full(10, PRINTED_IMBALANCE), toy.LISTING_LEARNING_RATE),
@@ -254,16 +262,25 @@ def second_output_claims(as_printed: Mapping[str, History]) -> dict[str, object]
 
 
 def learning_rate_claims(ends: ArrayLike) -> dict[str, object]:
-    """Return what decides whether the learning rate moves the fixed point.
+    """Return what decides whether the learning rate moves the fixed point, and what else it does.
 
     Args:
         ends: where runs at ``PRINTED_IMBALANCE`` and different stable rates end.
 
     """
+    printed = toy.LISTING_LEARNING_RATE
     return {
         "n12.4-theta-independent-of-lr": bool(np.ptp(ends) < 1e-9),
         "n12.4-structural-lr": np.allclose(ends, toy.fixed_point(PRINTED_IMBALANCE)),
+        "n12.4-listing1-any-rho": all(_converges(rho, printed) for rho in TABLE_RATIOS),
+        "n12.4-listing1-smaller-lr-unchanged": (
+            _converges(PRINTED_IMBALANCE, printed) == _converges(PRINTED_IMBALANCE, STABLE_RATE)
+        ),
     }
+
+
+def _converges(rho: float, learning_rate: float) -> bool:
+    return abs(toy.contraction(rho, learning_rate)) < 1
 
 
 def explorer_claims(histories: Mapping[int, History]) -> dict[str, object]:

@@ -100,7 +100,7 @@ def boosting_by_subset(data: RequestedSource = "auto") -> dict[str, float]:
 
 
 def competence_sentence(table: pd.DataFrame, subset: str) -> str:
-    """Return whether the trainings on ``subset`` are competent, condition by condition.
+    """Return whether the trainings on ``subset`` are competent (✓), condition by condition.
 
     Args:
         table: what ``competence_table`` returns.
@@ -122,15 +122,15 @@ def competence_sentence(table: pd.DataFrame, subset: str) -> str:
 def _how_many(rows: pd.DataFrame) -> str:
     competent = rows["competent"]
     words = (
-        "competent"
+        "✓"
         if competent.all()
-        else f"{competent.sum()} of {len(competent)} methods competent"
+        else f"{competent.sum()} of {len(competent)} ✓"
         if competent.any()
-        else "not competent"
+        else "✗"
     )
     fewest = rows["seeds"].min()
     return (
         words
         if fewest >= MINIMUM_SEEDS
-        else f"{words}, on as few as {fewest} {'seeds' if fewest > 1 else 'seed'}"
+        else f"{words}, {fewest} {'seeds' if fewest > 1 else 'seed'} or more"
     )

@@ -97,7 +97,7 @@ def _cell(
     agree = those_decided(figure_over_conditions(find(claim), uncapped).values())
     return replace(
         answer,
-        note=f"not capped: {', '.join(known)}",
+        note="" if agree is False else f"not capped: {', '.join(known)}",
         conditions={**answer.conditions, UNCAPPED: agree},
     )
 

@@ -48,9 +48,9 @@ def conditions_reading(compared: pd.DataFrame) -> str:
         f"{len(told_apart) or 'none'} "
         f"{'are' if len(told_apart) > 1 else 'is'} told from equal weights"
         f"{f': {differences}' if differences else ''}. The methods of one condition on one subset "
-        "are corrected together. There is no correction over the conditions. By condition and "
-        "subset, how many comparisons there are, the range of their differences, and in brackets "
-        "what the typical one would have seen, in cycles:\n\n"
+        "are corrected together, conditions are not. By condition and subset: the number of "
+        "comparisons, the range of their differences, and in brackets what the typical one would "
+        "have seen, in cycles:\n\n"
     ) + "\n".join(
         f"* *{label}*: {_by_subset(rows)}."
         for label, rows in decided.groupby("condition_label", sort=False)
@@ -251,8 +251,8 @@ def competence_reading(competence: pd.DataFrame) -> str:
     if competence.empty:
         return "Whether the trainings are competent is measured on C-MAPSS, which is not at hand."
     return (
-        "The figures are medians over methods of the validation RMSE under each training "
-        "condition:\n\n"
+        "Medians over methods of the validation RMSE under each training condition; ✓ where every "
+        "method is competent:\n\n"
     ) + "\n".join(f"* {competence_sentence(competence, subset)}" for subset in SUBSETS)
 
 
