@@ -212,8 +212,9 @@ class LegacyAMNLLoss(LossWeightedLoss):
             return losses
         if self.training:
             # A batch with a NaN is none: one would stay in the average for good.
-            is_step = torch.isfinite(losses).all()
-            moved = self.ema_losses.lerp(losses.to(self.ema_losses), 1 - self.beta)
+            values = losses.to(self.ema_losses)
+            is_step = torch.isfinite(values).all()
+            moved = self.ema_losses.lerp(values, 1 - self.beta)
             self.ema_losses.copy_(moved.where(is_step, self.ema_losses))
             self.step_count += is_step
         # 1 - beta^t without cancellation, in the precision of the average.
