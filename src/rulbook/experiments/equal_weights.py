@@ -138,20 +138,19 @@ def first_listing_claims(
     residuals = predicted - rul
     rul_loss = rul_mse(predicted, rul)
     doubled = rul_mse(2 * predicted, 2 * rul)
+    health_loss = cross_entropy_with_floor(logits, health)
     return {
         "n24.1-residuals": signed(residuals),
         "n24.1-late-bias": bool(residuals.mean() > 0),
         "n24.1-health-targets": bool((health_state(rul) == health).all()),
         "n24.1-rul-loss": rul_loss,
-        "n24.1-health-loss": cross_entropy_with_floor(logits, health),
+        "n24.1-health-loss": health_loss,
         "n24.1-cross-entropy-as-torch": agrees_with_torch(logits, health),
         "n24.1-log-sum-exp": softmax_needs_the_maximum(),
         "n24.1-cross-entropy-floor": logarithm_needs_a_floor(),
         "n24.1-perfect-is-zero": cross_entropy_when_certain(),
         "n24.1-units-cycles": bool(np.isclose(doubled, 2**2 * rul_loss)),
-        "n24.1-losses-on-one-scale": are_on_one_scale(
-            float(rul_loss), float(cross_entropy_with_floor(logits, health))
-        ),
+        "n24.1-losses-on-one-scale": are_on_one_scale(float(rul_loss), float(health_loss)),
     }
 
 

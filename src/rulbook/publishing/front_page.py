@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -56,9 +57,8 @@ def _circles(rows: list[ClaimRow]) -> tuple[Figure, str]:
         ]
         for section in SECTIONS
     }
-    matplotlib.rcdefaults()  # whatever a matplotlibrc of the builder's says
     largest = max(max(of_section) for of_section in counts.values())
-    figure, axes = plots.panels(height=4.4)
+    figure, axes = _panels(height=4.4)
     for column, of_section in enumerate(counts.values()):
         for row, (verdict, count) in enumerate(zip(verdicts, of_section, strict=True)):
             size = _CIRCLE_POINTS * (count / largest) ** 0.5
@@ -96,9 +96,14 @@ def _circles(rows: list[ClaimRow]) -> tuple[Figure, str]:
     return figure, alt
 
 
+def _panels(**options: Any) -> Any:
+    """Return ``plots.panels``, whatever a matplotlibrc of the builder's says."""
+    matplotlib.rcdefaults()
+    return plots.panels(**options)
+
+
 def tug_of_war() -> Explorer:
     """Return the explorer of the front page: two tasks, one shared number, and where it rests."""
-    matplotlib.rcdefaults()  # as for the other figure
     return explorer(
         _two_pulls,
         [
@@ -124,7 +129,7 @@ def _two_pulls(rho: float, weights: str) -> tuple[Figure, str]:
     optima = [toy.RUL_OPTIMUM, toy.HEALTH_OPTIMUM]
     rest = toy.general_fixed_point([rul_weight * rho, health_weight], optima)[0]
     scale = 1 / (rul + health).max()
-    figure, axes = plots.panels(height=2.9, steady=True)
+    figure, axes = _panels(height=2.9, steady=True)
     axes.plot(theta, scale * rul, "--", color=plots.COLOURS["rul"], label="RUL, weighted")
     axes.plot(theta, scale * health, ":", color=plots.COLOURS["health"], label="health, weighted")
     axes.plot(theta, scale * (rul + health), color=plots.COLOURS["both"], label="their sum")

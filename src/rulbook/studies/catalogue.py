@@ -13,6 +13,7 @@ from rulbook.studies.competence_search import SEARCHED_SUBSETS, competence_trial
 from rulbook.studies.conditions import (
     METHODS_BY_CONDITION,
     TrainingCondition,
+    searched_on,
     training_condition,
 )
 from rulbook.studies.equal_tuning import TUNED_UNDER, tuning_runs
@@ -329,9 +330,9 @@ _ALL = (
     ),
     *(
         Study(
-            f"searched-{subset.lower()}",
+            searched_on(subset),
             f"What do the verdicts on {subset} become where its network is worth its training?",
-            partial(_under, f"searched-{subset.lower()}", METHODS_BY_CONDITION, (subset,)),
+            partial(_under, searched_on(subset), METHODS_BY_CONDITION, (subset,)),
         )
         for subset in SEARCHED_SUBSETS
     ),

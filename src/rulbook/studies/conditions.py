@@ -45,6 +45,11 @@ class TrainingCondition:
         return config.with_changes(**self.changes, **rate)
 
 
+def searched_on(subset: str) -> str:
+    """Return the name of the training condition whose settings were searched on a subset."""
+    return f"searched-{subset.lower()}"
+
+
 def _searched(subset: str, **found: object) -> TrainingCondition:
     """Return what ``competence_search`` found on a subset; a test holds the one to the other."""
     compact = ARCHITECTURES["compact"]
@@ -54,7 +59,7 @@ def _searched(subset: str, **found: object) -> TrainingCondition:
         "max_epochs": 60,
     }
     return TrainingCondition(
-        f"searched-{subset.lower()}",
+        searched_on(subset),
         f"settings searched on {subset}",
         MappingProxyType(common | found),
     )

@@ -109,12 +109,8 @@ def losses_between(loss: Literal["rul_loss", "health_loss"], low: float, high: f
 
     def holds_on(records: Records, subset: str) -> Holds:
         courses = [course_of(run)[loss] for run in equal_weight_runs(records, subset)]
-        return all_of(
-            [
-                opposite(mean_is_at_most([course.min() for course in courses], low)),
-                mean_is_at_most([course.max() for course in courses], high),
-            ]
-        )
+        lowest, highest = ([c.min() for c in courses], [c.max() for c in courses])
+        return _means_are_within(lowest, highest, low, high)
 
     return holds_on
 
@@ -127,14 +123,14 @@ def typical_loss_near(loss: Literal["rul_loss", "health_loss"], printed: float) 
 
     def holds_on(records: Records, subset: str) -> Holds:
         typical = [course_of(run)[loss].median() for run in equal_weight_runs(records, subset)]
-        return all_of(
-            [
-                opposite(mean_is_at_most(typical, 0.5 * printed)),
-                mean_is_at_most(typical, 1.5 * printed),
-            ]
-        )
+        return _means_are_within(typical, typical, 0.5 * printed, 1.5 * printed)
 
     return holds_on
+
+
+def _means_are_within(lowest: list[float], highest: list[float], low: float, high: float) -> Holds:
+    """Return whether the mean of ``lowest`` is above ``low`` and that of ``highest`` below."""
+    return all_of([opposite(mean_is_at_most(lowest, low)), mean_is_at_most(highest, high)])
 
 
 def balance_drifts(records: Records, subset: str) -> Holds:

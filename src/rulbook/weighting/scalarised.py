@@ -60,11 +60,10 @@ class RandomLoss(BaseMTLLoss):
         if self.training and is_distributed():
             # Each process may have been seeded apart, as samplers and dropout want it.
             self.seed.copy_(from_first_process([self.seed.to(losses[0].device)])[0])
-        if self.training:
+        if self.training or self._last_weights.isnan().any():
             self._last_weights = self._draw(self.step_count)
+        if self.training:
             self.step_count += 1
-        elif self._last_weights.isnan().any():
-            self._last_weights = self._draw((self.step_count - 1).clamp(min=0))
         return weighted_sum(self._last_weights.to(losses[0]), losses)
 
     def _load_from_state_dict(self, *arguments: Any) -> None:

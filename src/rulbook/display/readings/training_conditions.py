@@ -18,7 +18,7 @@ from rulbook.studies.claim_rules import BOOK_SUBSETS, CHANCE, NEAR_CHANCE, is_ne
 from rulbook.studies.comparison import networks_of
 from rulbook.studies.competence import competence_sentence
 from rulbook.studies.competence_search import SEARCHED_SUBSETS
-from rulbook.studies.conditions import training_condition
+from rulbook.studies.conditions import searched_on, training_condition
 from rulbook.studies.evidence import completed_runs
 from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import METHODS
@@ -284,7 +284,7 @@ def comparison_values(compared: pd.DataFrame) -> dict[str, object]:
         )
     )
     has_outcome = networks["difference_low"].notna()
-    searched_under = {subset: f"searched-{subset.lower()}" for subset in SEARCHED_SUBSETS}
+    searched_under = {subset: searched_on(subset) for subset in SEARCHED_SUBSETS}
     return {
         "seen-low": seen.min(),
         "seen-high": seen.max(),
