@@ -1,6 +1,6 @@
 """Claims made up for the tests, and a ledger file to write them to."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +40,12 @@ def write_ledger(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def use_ledger(
     monkeypatch: pytest.MonkeyPatch, write_ledger: Callable[..., Path]
-) -> Iterator[Callable[..., Mapping[str, Claim]]]:
+) -> Callable[..., Mapping[str, Claim]]:
     """Put a ledger of the given rows in the place of the book's."""
 
     def use(*rows: Mapping[str, Any]) -> Mapping[str, Claim]:
         path = write_ledger(*rows)
         monkeypatch.setattr(ledger_module.paths, "ledger", lambda: path)
-        read_ledger.cache_clear()
         return read_ledger()
 
-    yield use
-    read_ledger.cache_clear()
+    return use

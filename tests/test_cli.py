@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from rulbook import __version__, cli, paths
-from rulbook.errors import RulbookError
+from rulbook.errors import RulbookError, UsageError
 from rulbook.publishing import layout as layouts
 from rulbook.publishing.layout import Layout
 
@@ -408,6 +408,16 @@ def test_a_command_in_another_checkout_is_refused_and_names_both(tmp_path):
     assert _rulbook("--version", cwd=tmp_path).returncode == 0
 
 
+def test_the_ledger_of_this_checkout_does_not_decide_a_notebook_of_another(monkeypatch, tmp_path):
+    """JupyterLab and papermill run chapters without the command `rulbook`."""
+    for folder in ("book", "src/rulbook", "notebooks"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "book" / "claims.yml").write_text("claims: []\n")
+    monkeypatch.chdir(tmp_path / "notebooks")
+    with pytest.raises(UsageError, match=str(tmp_path)):
+        paths.ledger()
+
+
 def test_a_relative_data_folder_means_the_same_everywhere(run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(paths.DATA_VARIABLE, "here")
@@ -453,7 +463,7 @@ def test_a_build_ends_with_1_where_ledger_and_chapters_do_not_agree(
     from rulbook.publishing import execute, site
 
     faults = []
-    outcome = execute.Outcome(executed=("01-a",), up_to_date=())
+    outcome = execute.Execution(executed=("01-a",), up_to_date=())
     monkeypatch.setattr(execute, "execute", lambda *_, **__: outcome)
     monkeypatch.setattr(site, "build_site", lambda _: True)
     monkeypatch.setattr(site, "claim_faults", lambda _: faults)
@@ -474,7 +484,7 @@ def test_figures_lists_those_of_the_chapters_and_of_the_front_page(
 
     (checkout.book / "01-a.md").write_text("# A\n")
     of_chapter = tmp_path / "01-a.svg"
-    outcome = execute.Outcome(executed=(), up_to_date=("01-a",))
+    outcome = execute.Execution(executed=(), up_to_date=("01-a",))
     monkeypatch.setattr(execute, "execute", lambda *_, **__: outcome)
     monkeypatch.setattr(execute, "figures_saved", lambda *_: [of_chapter])
     _, out, _ = run("figures")
@@ -496,7 +506,7 @@ def test_slides_are_written_for_the_chapters_that_are_named_and_listed(run, chec
 
     def note(_layout, chapters, *_, **options):
         asked.append(([chapter.name for chapter in chapters], options["jobs"]))
-        return execute.Outcome(executed=(), up_to_date=())
+        return execute.Execution(executed=(), up_to_date=())
 
     monkeypatch.setattr(execute, "execute", note)
     monkeypatch.setattr(web_assets, "provide_slides", _make_folder)
@@ -521,7 +531,7 @@ def test_slides_that_npm_does_not_bring_are_one_sentence_and_none_is_written(
 
     (checkout.book / "01-a.md").write_text("# A\n")
     _write_executed(checkout, "01-a", "# A")
-    outcome = execute.Outcome(executed=(), up_to_date=("01-a",))
+    outcome = execute.Execution(executed=(), up_to_date=("01-a",))
     monkeypatch.setattr(execute, "execute", lambda *_, **__: outcome)
     monkeypatch.setattr(web_assets, "_download", unreachable)
     code, _, err = run("slides")
@@ -552,7 +562,7 @@ def test_what_reads_the_output_of_a_build_keeps_other_builds_out(
         seen.append(_is_being_built(checkout))
         return []
 
-    outcome = execute.Outcome(executed=(), up_to_date=())
+    outcome = execute.Execution(executed=(), up_to_date=())
     monkeypatch.setattr(execute, "execute", lambda *_, **__: outcome)
     monkeypatch.setattr(front_page, "save_figure", note)
     monkeypatch.setattr(slides, "write_slides", note)
@@ -629,7 +639,7 @@ def test_an_unknown_chapter_is_one_sentence_of_the_process_too(command):
 def test_executing_mentions_what_is_out_of_step(run, checkout, monkeypatch, no_real_data):
     from rulbook.publishing import execute
 
-    outcome = execute.Outcome(executed=("01-a",), up_to_date=("02-b", "03-c"))
+    outcome = execute.Execution(executed=("01-a",), up_to_date=("02-b", "03-c"))
     monkeypatch.setattr(execute, "execute", lambda *_, **__: outcome)
     checkout.notebooks.mkdir()
     code, out, _ = run("execute")
@@ -692,7 +702,7 @@ def test_runs_that_failed_end_a_sweep_with_1_and_are_tried_again_when_asked_for(
 
 def test_sweep_goes_on_with_the_runs_that_a_study_knows_by_its_records(run, monkeypatch):
     from rulbook import studies
-    from rulbook.studies import sweep
+    from rulbook.studies import own_study, sweep
 
     done = []
     plan = [studies.base_config("FD001", seed) for seed in (1, 2, 3)]
@@ -705,7 +715,7 @@ def test_sweep_goes_on_with_the_runs_that_a_study_knows_by_its_records(run, monk
     def train(configs, **_):
         done.extend(c for c in configs if c not in done)
 
-    monkeypatch.setattr(studies, "study", lambda _: growing)
+    monkeypatch.setattr(own_study, "study", lambda _: growing)
     monkeypatch.setattr(sweep, "status", count)
     monkeypatch.setattr(sweep, "sweep", train)
     code, out, _ = run("sweep", "growing")
@@ -747,6 +757,16 @@ def test_records_are_listed_and_written_as_a_table(run, tmp_path):
     )
     assert code == 0
     assert len((tmp_path / "epochs.csv").read_text().splitlines()) > len(rows) + 1
+
+
+def test_a_home_that_no_shell_expanded_is_a_home(run, monkeypatch, tmp_path):
+    """No shell expands the ``~`` of ``--csv=~/runs.csv``."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run("records", "--study", "amnl-weights", "--csv=~/runs.csv")
+    assert code == 0
+    assert str(tmp_path / "runs.csv") in out.replace("\n", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["runs.csv"]
 
 
 def test_doctor_ends_with_1_only_for_what_is_in_the_way(run, checkout, monkeypatch, no_real_data):

@@ -4,14 +4,19 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+import zipfile
 from fnmatch import fnmatch
 from pathlib import Path
 
+import grimp
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from rulbook.cli import app
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -80,10 +85,15 @@ def test_the_lock_with_hashes_is_what_is_pinned_and_all_that_is_needed():
     assert {canonicalize_name(Requirement(line).name) for line in BUILD["requires"]} <= set(locked)
 
 
-def test_an_editable_installation_needs_no_package_but_hatchling():
-    """Without the folders, hatchling imports ``editables``, which no lock of ours has."""
-    assert PYPROJECT["tool"]["hatch"]["build"]["dev-mode-dirs"] == ["src"]
-    assert BUILD["build-backend"] == "hatchling.build"
+def test_an_editable_installation_needs_no_package_but_hatchling(tmp_path):
+    """Without the setting for it, hatchling imports ``editables``, which no lock of ours has."""
+    build = "import sys; sys.modules['editables'] = None; import {0} as b; b.build_editable({1!r})"
+    command = build.format(BUILD["build-backend"], str(tmp_path))
+    subprocess.run([sys.executable, "-c", command], cwd=ROOT, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as content:
+        (link,) = (name for name in content.namelist() if name.endswith(".pth"))
+        assert Path(content.read(link).decode().strip()).samefile(ROOT / "src")
 
 
 def test_what_is_published_is_built_of_files_with_known_hashes():
@@ -96,22 +106,30 @@ def test_what_is_published_is_built_of_files_with_known_hashes():
     assert f"--python-version {PUBLISHED_WITH['python_version']} " in MAKEFILE
 
 
-def test_torch_and_jupyter_book_are_the_agreed_ones():
-    assert str(CONSTRAINTS["torch"].specifier) == "==2.13.0"
-    assert CONSTRAINTS["jupyter-book"].specifier.contains("1.0.4.post1")
+def test_the_page_of_tried_versions_says_which_are_pinned():
+    page = (ROOT / "book" / "run-it-yourself.md").read_text(encoding="utf-8")
+    (row,) = (line for line in page.splitlines() if "the versions of `constraints.txt`" in line)
+    (torch,) = CONSTRAINTS["torch"].specifier
+    assert f"Python {PUBLISHED_WITH['python_version']}, PyTorch {torch.version} " in row
 
 
-def test_the_promised_extras_are_there():
-    assert set(PROJECT["optional-dependencies"]) == {
-        *("solvers", "data", "studies", "book"),
-        *("dask", "lab", "bench", "dev"),
+def test_the_extras_that_texts_and_messages_promise_are_there():
+    places = ("src/**/*.py", "book/*.md", "*.md", "Makefile", "environment.yml")
+    named = re.compile(r"(?:rulbook|\.)\[([a-z]+)\]")
+    promised = {
+        extra
+        for place in places
+        for file in ROOT.glob(place)
+        for extra in named.findall(file.read_text(encoding="utf-8"))
     }
+    assert {"dev", "solvers", "studies"} <= promised <= set(PROJECT["optional-dependencies"])
 
 
-def test_without_extras_only_what_the_weighting_methods_need_is_installed():
-    assert {Requirement(line).name for line in PROJECT["dependencies"]} == {
-        *("numpy", "torch", "torchjd")
-    }
+def test_without_extras_exactly_what_the_weighting_methods_import_is_installed():
+    graph = grimp.build_graph("rulbook", include_external_packages=True, cache_dir=None)
+    imported = graph.find_upstream_modules("rulbook.weighting", as_package=True)
+    packages = {module.split(".")[0] for module in imported} - set(sys.stdlib_module_names)
+    assert packages == {"rulbook", *(Requirement(line).name for line in PROJECT["dependencies"])}
 
 
 def test_the_licence_and_the_citation_name_the_version_of_the_package():
@@ -148,7 +166,14 @@ def test_no_job_that_may_write_runs_code_of_this_project_or_of_its_dependencies(
 
 def test_the_readme_names_the_commands_that_exist():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert {"make book", "make test"} <= set(re.findall(r"make [a-z]+", readme))
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.MULTILINE))
+    assert {"book", "test"} <= set(re.findall(r"^make ([a-z-]+)", readme, re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", readme, re.MULTILINE)) <= targets
+    of_one_word = {info.name or info.callback.__name__ for info in app.registered_commands}
+    groups = {group.name for group in app.registered_groups}
+    assert set(re.findall(r"^(?:\| `)?rulbook ([a-z]+)", readme, re.MULTILINE)) == (
+        of_one_word | groups
+    )
 
 
 def test_no_folder_of_tests_is_passed_over(request):

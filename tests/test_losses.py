@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -123,3 +124,23 @@ def test_a_cap_is_above_zero(cap):
 def test_an_unknown_inner_loss_names_the_known_ones():
     with pytest.raises(UsageError, match="failure_weighted_mse"):
         inner_rul_loss("failure-weighted", torch.zeros(1), torch.zeros(1), CAP)
+
+
+def test_states_may_be_an_array_beside_logits_with_a_graph():
+    logits = torch.zeros(3, 3, requires_grad=True)
+    loss = health_cross_entropy(logits, np.array([0, 1, 2]))
+    loss.backward()
+    assert loss.item() == pytest.approx(np.log(3))
+    assert logits.grad is not None
+
+
+def test_logits_of_integers_are_refused():
+    for logits in (torch.zeros(3, 3, dtype=torch.int64), np.zeros((3, 3), int)):
+        with pytest.raises(ValueError, match="logits must be floating point, not"):
+            health_cross_entropy(logits, np.array([0, 1, 2]))
+
+
+def test_a_series_which_pandas_would_match_by_its_index_is_refused():
+    predicted = pd.Series([1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=r"the target is a Series.*to_numpy"):
+        rul_mse(predicted.to_numpy(), predicted.set_axis([1, 2, 3]))

@@ -10,7 +10,6 @@ from sklearn.metrics import balanced_accuracy_score, root_mean_squared_error
 from rulbook.metrics import (
     balanced_accuracy,
     health_accuracy,
-    late_share,
     linear_probe,
     majority_share,
     mean_error,
@@ -31,7 +30,6 @@ METRICS = (
     rmse,
     mean_error,
     nasa_score,
-    late_share,
     health_accuracy,
     balanced_accuracy,
     recall_per_class,
@@ -75,17 +73,6 @@ class TestRul:
         assert nasa_score(predicted, true) == penalties.sum()
         assert (nasa_penalties((predicted - true)[:, np.newaxis]).ravel() == penalties).all()
 
-    def test_late_share_by_hand(self) -> None:
-        assert late_share([11.0, 9.0, 10.0, 30.0], [10.0] * 4) == 0.5
-
-    @given(pairs)
-    def test_late_shares_of_both_sides_leave_the_exact_ones(
-        self, pair: tuple[np.ndarray, np.ndarray]
-    ) -> None:
-        predicted, true = pair
-        exact = np.mean(predicted == true)
-        assert late_share(predicted, true) + late_share(true, predicted) == pytest.approx(1 - exact)
-
     @given(pairs)
     def test_nasa_score_is_a_sum_that_punishes_lateness(
         self, pair: tuple[np.ndarray, np.ndarray]
@@ -108,11 +95,6 @@ class TestRul:
 def test_shapes_that_would_broadcast_are_refused(metric, predicted, true) -> None:
     with pytest.raises(ValueError, match="vectors of one length"):
         metric(predicted, true)
-
-
-def test_an_error_that_is_nan_is_not_early() -> None:
-    with pytest.raises(ValueError, match="NaN is neither late nor early"):
-        late_share([np.nan, 12.0], [10.0, 10.0])
 
 
 class TestHealth:

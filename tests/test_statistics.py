@@ -9,6 +9,7 @@ from scipy import stats
 from rulbook import statistics
 from rulbook.metrics import rmse
 from rulbook.statistics import (
+    POWER,
     Outcome,
     compare_crossed,
     compare_over_seeds,
@@ -354,18 +355,37 @@ class TestCompareCrossed:
 
     @pytest.mark.slow
     @pytest.mark.usefixtures("few_resamples")
-    def test_power_at_the_smallest_detectable_difference(self) -> None:
+    @pytest.mark.parametrize("families", [1, 20])
+    @pytest.mark.parametrize("spreads", [(0.2, 1.0, 1.0), (0.5, 0.3, 1.0), (0.0, 1.0, 0.2)])
+    def test_power_at_the_smallest_detectable_difference(
+        self, spreads: tuple[float, float, float], families: int
+    ) -> None:
         random = np.random.default_rng(16)
-        spreads = (0.2, 1.0, 1.0)
         zero = np.zeros((5, 40))
-        noise = [crossed_noise(random, 5, 40, spreads) for _ in range(120)]
-        typical = float(
-            np.median(
-                [compare_crossed([(n, zero)], "mean")[0].smallest_detectable for n in noise[:20]]
-            )
-        )
-        found = [compare_crossed([(n + typical, zero)], "mean")[0].outcome for n in noise]
-        assert 0.7 <= np.mean([outcome is Outcome.HIGHER for outcome in found]) <= 0.97
+        noise = [crossed_noise(random, 5, 40, spreads) for _ in range(200)]
+        detectable = [
+            compare_crossed([(n, zero)], "mean", families=families)[0].smallest_detectable
+            for n in noise
+        ]
+        typical = float(np.sqrt(np.mean(np.square(detectable))))
+        p_values = [
+            compare_crossed([(n + typical, zero)], "mean", families=families)[0].p_holm
+            for n in noise
+        ]
+        assert np.mean(np.array(p_values) < 0.05) == pytest.approx(POWER, abs=0.07)
+
+    def test_families_share_the_level(self) -> None:
+        random = np.random.default_rng(16)
+        family = [
+            (gap + crossed_noise(random, 5, 40, (0.1, 1.0, 0.2)), np.zeros((5, 40)))
+            for gap in (0.6, 0.3)
+        ]
+        one, three = (compare_crossed(family, "mean", margin=2.0, families=n) for n in (1, 3))
+        for alone, shared in zip(one, three, strict=True):
+            for name in ("p_holm", "p_no_worse", "p_equivalent"):
+                expected = min(1.0, 3 * getattr(alone, name))
+                assert getattr(shared, name) == pytest.approx(expected, rel=0.1)
+            assert shared.smallest_detectable > alone.smallest_detectable
 
     def test_a_sum_is_the_mean_times_the_engines(self, common: np.ndarray) -> None:
         random = np.random.default_rng(17)
@@ -380,6 +400,11 @@ class TestCompareCrossed:
         same = compare_crossed([(losses, losses)], margin=0.5)[0]
         assert (same.difference, same.low, same.high, same.p_value) == (0.0, 0.0, 0.0, 1.0)
         assert same.outcome is Outcome.EQUIVALENT
+
+    def test_a_pair_alone_is_no_family(self) -> None:
+        losses = np.ones((5, 20))
+        with pytest.raises(ValueError, match=r"list of pairs: give \[\(first, second\)\]"):
+            compare_crossed((losses, losses))  # type: ignore[arg-type]
 
     def test_no_pairs_no_comparisons(self) -> None:
         assert compare_crossed([]) == []
@@ -503,6 +528,8 @@ class TestHolm:
 class TestSmallestDetectable:
     def test_normal_case_is_the_textbook_factor(self) -> None:
         assert smallest_detectable_difference(1.0) == pytest.approx(2.8016, abs=1e-4)
+        among_ten = stats.norm.isf(0.0025) + stats.norm.ppf(0.8)
+        assert smallest_detectable_difference(1.0, comparisons=10) == pytest.approx(among_ten)
 
     @settings(max_examples=20, deadline=None)
     @given(st.integers(1, 60), st.floats(0.1, 20))
@@ -529,3 +556,9 @@ def test_the_p_value_below_a_bound_is_scipys(bound):
 def test_without_noise_a_mean_is_below_a_bound_or_not():
     assert p_value_below([0.4] * 5, 0.5) == 0.0
     assert p_value_below([0.5] * 5, 0.5) == p_value_below([0.6] * 5, 0.5) == 1.0
+
+
+@pytest.mark.parametrize("values", [[1.0, math.nan, 2.0], [1.0], []])
+def test_a_p_value_needs_two_finite_values(values):
+    with pytest.raises(ValueError, match=r"finite|two or more seeds|one value a seed"):
+        p_value_below(values, 3.0)

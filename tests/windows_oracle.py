@@ -8,8 +8,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from rulbook.data import Fleet, Recipe
-from rulbook.data.cmapss import SETTINGS
-from rulbook.data.prepare import INFORMATIVE_SENSORS
+from rulbook.data.cmapss import INFORMATIVE_SENSORS, SETTINGS
 
 Arrays = dict[str, NDArray[np.generic]]
 

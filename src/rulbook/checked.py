@@ -90,5 +90,6 @@ def first_fault(error: ValidationError) -> str:
     fault = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in fault["loc"])
     said = fault["msg"].removeprefix("Value error, ")
-    what = said[:1].lower() + said[1:]
+    is_unknown = fault["type"] == "extra_forbidden"
+    what = "unknown field" if is_unknown else said[:1].lower() + said[1:]
     return f"{where}: {what}" if where else what

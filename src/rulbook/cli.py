@@ -1,4 +1,4 @@
-"""The command line: thin, every command calls one function of the package.
+"""The command line: commands take options, let the package do the work, and say what came of it.
 
 Modules are imported inside the commands, so that ``rulbook --help`` answers at once.
 """
@@ -12,7 +12,6 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,12 +25,12 @@ from rulbook.errors import RulbookError, UsageError, place_of
 
 if TYPE_CHECKING:
     from rulbook.claims.collect import ClaimRow
-    from rulbook.publishing.execute import Outcome, Parameters
+    from rulbook.publishing.execute import Execution
     from rulbook.publishing.layout import Layout
+    from rulbook.publishing.parameters import ChapterParameters
     from rulbook.studies.catalogue import Study
     from rulbook.studies.sweep import Status
     from rulbook.training.config import RunConfig
-    from rulbook.training.own_code import OwnCode
     from rulbook.training.workers import Attempt
 
 app = typer.Typer(
@@ -167,12 +166,7 @@ def _root(
         typer.echo(__version__)
         raise typer.Exit
     paths.make_relative_paths_absolute()
-    if other := paths.other_checkout():
-        raise UsageError(
-            f"This folder is in the checkout '{other}', but this `rulbook` works on "
-            f"'{paths.checkout()}': use that checkout's own (`make doctor` there installs it), or "
-            "change into the other folder."
-        )
+    paths.refuse_other_checkout()
 
 
 @app.command()
@@ -278,11 +272,11 @@ def print_edition(chapters: Chapters = None) -> None:
 
 def _parameters(
     profile: options.Profile, data: options.RequestedSource, device: options.RequestedDevice
-) -> "Parameters":
+) -> "ChapterParameters":
     """Return the parameters of a run, refused before anything is made of them."""
-    from rulbook.publishing.execute import Parameters
+    from rulbook.publishing.parameters import ChapterParameters
 
-    parameters = Parameters(profile=profile, data=data, device=device)
+    parameters = ChapterParameters(profile=profile, data=data, device=device)
     parameters.check()
     return parameters
 
@@ -290,11 +284,11 @@ def _parameters(
 def _execute(
     layout: "Layout",
     names: list[str] | None,
-    parameters: "Parameters",
+    parameters: "ChapterParameters",
     jobs: int,
     *,
     figures: bool = False,
-) -> "Outcome":
+) -> "Execution":
     from rulbook.publishing import execute as execution
     from rulbook.publishing.chapters import choose
 
@@ -306,16 +300,13 @@ def _execute(
 
 def _mention_pairs(layout: "Layout") -> None:
     """Say which notebooks and texts do not agree, and what can be done about each."""
-    from rulbook.publishing.pairs import pairs_now, what_to_do_about_edited
+    from rulbook.publishing.pairs import pairs_now, what_to_do
 
-    pairs = pairs_now(layout)
-    if pairs.behind:
-        _say(f"Notebooks behind their texts: {', '.join(pairs.behind)}; run `rulbook pair`.")
-    if pairs.edited:
-        _say(escape(what_to_do_about_edited(pairs.edited)))
+    for sentence in what_to_do(pairs_now(layout)):
+        _say(escape(sentence))
 
 
-def _summary(outcome: "Outcome") -> str:
+def _summary(outcome: "Execution") -> str:
     def count(names: tuple[str, ...]) -> str:
         return f"{len(names)} chapter{'' if len(names) == 1 else 's'}"
 
@@ -340,7 +331,7 @@ def pair(
     from rulbook.publishing import pairing
     from rulbook.publishing.chapters import choose
     from rulbook.publishing.layout import of_checkout
-    from rulbook.publishing.pairs import what_to_do_about_edited
+    from rulbook.publishing.pairs import what_to_do
 
     if check and (to_text or overwrite):
         raise UsageError("--check writes nothing: leave it out, or --to-text and --overwrite.")
@@ -356,16 +347,8 @@ def pair(
         written = [chapter.name for chapter in pairing.pair(layout, overwrite or ())]
         _say(f"Notebooks written: {', '.join(written) or 'none, all were in step'}.")
         return
-    complaints = [
-        *(
-            [f"Notebooks behind their texts: {', '.join(pairs.behind)}; run `rulbook pair`."]
-            if pairs.behind
-            else []
-        ),
-        *([what_to_do_about_edited(pairs.edited)] if pairs.edited else []),
-    ]
-    if complaints:
-        raise RulbookError("\n".join(complaints))
+    if sentences := what_to_do(pairs):
+        raise RulbookError("\n".join(sentences))
 
 
 @app.command()
@@ -389,11 +372,12 @@ def sweep(
 ) -> None:
     """Run what is missing of a study, and nothing else; it can be stopped and resumed."""
     from rulbook.studies import sweep as sweeping
+    from rulbook.studies.own_study import chosen_study
 
     if scheduler is not None and engine != "dask":
         raise UsageError("--scheduler is Dask's: add --engine dask, or leave it out.")
     _keep_records_in(results)
-    chosen, code = _study(study, settings)
+    chosen, code = chosen_study(study, settings or ())
     configs = list(chosen.configs())
     before = sweeping.status(configs)
     _say(_count(chosen.name, before))
@@ -454,26 +438,6 @@ def _run_missing(
                 return now
 
 
-def _study(name: str | None, settings: list[str] | None) -> "tuple[Study, OwnCode | None]":
-    """Return the study of that name or file with what is set, and the file if it is one."""
-    from rulbook import studies
-    from rulbook.studies.own_study import study_of, with_settings
-    from rulbook.training.own_code import OwnCode
-
-    code = OwnCode.read(Path(name)) if name and name.endswith(".py") else None
-    if code:
-        study = study_of(code)
-    elif name:
-        study = studies.study(name)
-    elif settings:
-        study = studies.Study("protocol", "", lambda: iter([studies.base_config("FD001")]))
-    else:
-        raise UsageError("Give a STUDY, a file of your own that defines runs, or --set.")
-    return replace(
-        study, configs=lambda: iter(with_settings(study.configs(), settings or ()))
-    ), code
-
-
 def _keep_records_in(results: str | None) -> None:
     """Let one's own records be written to and read from ``results``, if it is given.
 
@@ -514,7 +478,8 @@ def records(
     ] = None,
     settings: Settings = None,
     code: Annotated[
-        Path | None, typer.Option(help="A file of yours that adds methods or networks to know.")
+        list[Path] | None,
+        typer.Option(help="A file of yours that adds methods or networks to know; repeatable."),
     ] = None,
     epochs: Annotated[
         bool, typer.Option("--epochs", help="One row an epoch in place of one a run.")
@@ -526,22 +491,24 @@ def records(
     """List which run each record holds, or write choices and measurements as a table."""
     from rulbook.studies import archive
     from rulbook.studies.evidence import evidence_of
+    from rulbook.studies.own_study import chosen_study
     from rulbook.training.own_code import OwnCode
 
     if results is not None and not paths.expanded(results).exists():
         raise UsageError(f"There is no folder '{results}': name that of your records.")
     _keep_records_in(results)
-    if code:
-        OwnCode.read(code).load()
-    chosen = _study(study, settings)[0] if study or settings else None
+    for file in code or ():
+        OwnCode.read(paths.expanded(file)).load()
+    chosen = chosen_study(study, settings or ())[0] if study or settings else None
     read = evidence_of(chosen).records if chosen else archive.all_records()
     if csv is None and parquet is None:
         table = archive.epochs_table(read) if epochs else archive.index_of(read)
         typer.echo(table.to_csv(index=False), nl=False)
         return
     table = archive.epochs_table(read) if epochs else archive.whole_table(read)
-    for file, write in ((csv, archive.write_csv), (parquet, archive.write_parquet)):
-        if file is not None:
+    for named, write in ((csv, archive.write_csv), (parquet, archive.write_parquet)):
+        if named is not None:
+            file = paths.expanded(named)  # no shell does it after an equals sign
             write(table, file)
             _say(f"{len(table)} rows of {table.shape[1]} columns are in {escape(str(file))}.")
 
@@ -618,7 +585,7 @@ def doctor(
 
 
 def _list_dependencies(layout: "Layout") -> None:
-    from rulbook.publishing.dependencies import MAINTAINED_DAYS, read
+    from rulbook.publishing.dependencies import read, shortcomings
 
     known = read(layout)
     _print_table(
@@ -628,14 +595,8 @@ def _list_dependencies(layout: "Layout") -> None:
             for row in known
         ],
     )
-    no_release = f"No release for {MAINTAINED_DAYS} days on {max(row.looked_up for row in known)}"
-    old = [row for row in known if row.unmaintained]
-    for what, rows in (
-        (f"{no_release}, named by this project", [row for row in old if row.named]),
-        (f"{no_release}, brought by other packages", [row for row in old if not row.named]),
-        ("Kept at an older line", [row for row in known if row.of_an_older_line]),
-    ):
-        _say(escape(f"{what}: {', '.join(row.package for row in rows) or 'none'}."))
+    for shortcoming, rows in shortcomings(known).items():
+        _say(escape(f"{shortcoming}: {', '.join(row.package for row in rows) or 'none'}."))
 
 
 @data_app.command("status")

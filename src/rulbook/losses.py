@@ -76,8 +76,8 @@ def health_cross_entropy(logits: Array, state: Tensor | NDArray[np.integer]) -> 
         state: integer class indices from 0, shape (B,).
 
     Raises:
-        ValueError: the logits are no table, or the states are no integers, not one for each row of
-            logits, or (on a CPU; a GPU says so itself, later) not each a class.
+        ValueError: the logits are no table of floating point, or the states are no integers, not
+            one for each row of logits, or (on a CPU; a GPU says so itself, later) not each a class.
 
     """
     if len(logits.shape) != 2:
@@ -89,10 +89,14 @@ def health_cross_entropy(logits: Array, state: Tensor | NDArray[np.integer]) -> 
             f"states must be one integer for each row of logits, not {state.dtype} of shape "
             f"{tuple(state.shape)} for logits of shape {tuple(logits.shape)}"
         )
-    if isinstance(logits, Tensor) and isinstance(state, Tensor):
-        return _mean_cross_entropy(logits, state.long())
-    # Copied, since PyTorch warns of arrays that cannot be written to.
-    classes = torch.tensor(np.asarray(state), dtype=torch.long)
+    if not _is_floating(logits):
+        raise ValueError(f"the logits must be floating point, not {logits.dtype}")
+    if isinstance(state, Tensor):
+        classes = state.long()
+    else:  # copied, since PyTorch warns of arrays that cannot be written to
+        classes = torch.tensor(np.asarray(state), dtype=torch.long)
+    if isinstance(logits, Tensor):
+        return _mean_cross_entropy(logits, classes.to(logits.device))
     entropy = _mean_cross_entropy(torch.tensor(np.asarray(logits)), classes)
     return cast(Array, entropy.numpy()[()])
 
@@ -135,6 +139,11 @@ def _check_alike(prediction: Array, target: Array) -> None:
             f"{tuple(target.shape)}"
         )
     for name, values in (("prediction", prediction), ("target", target)):
+        if hasattr(values, "to_numpy"):
+            raise ValueError(
+                f"the {name} is a {type(values).__name__}, whose rows pandas would match by their "
+                "index: give its to_numpy()"
+            )
         if not _is_floating(values):
             raise ValueError(f"the {name} must be floating point, not {values.dtype}")
 

@@ -73,23 +73,6 @@ def nasa_penalties(errors: npt.ArrayLike) -> Floats:
     return penalties
 
 
-def late_share(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
-    """Return the share of samples, between 0 and 1, whose predicted end of life is too late.
-
-    Args:
-        predicted: predicted RUL in cycles, shape (samples,).
-        true: true RUL in cycles, same shape.
-
-    Raises:
-        ValueError: the shapes differ, there is no sample, or an error is NaN, which is neither late
-            nor early.
-    """
-    errors = _errors(predicted, true)
-    if np.isnan(errors).any():
-        raise ValueError("an error that is NaN is neither late nor early: leave its sample out")
-    return float(np.mean(errors > 0))
-
-
 def health_accuracy(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     """Return the share of samples whose health class is right, between 0 and 1.
 

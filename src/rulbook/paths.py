@@ -34,7 +34,13 @@ def _carried(*parts: str) -> Path:
 
 
 def ledger() -> Path:
-    """Return the path of the claims ledger."""
+    """Return the path of the claims ledger.
+
+    Raises:
+        UsageError: the working folder lies in another checkout, whose ledger may be another.
+
+    """
+    refuse_other_checkout()
     return _carried("book", "claims.yml")
 
 
@@ -110,7 +116,20 @@ def expanded(named: str | Path) -> Path:
         raise UsageError(f"'{named}' names the home of a user that there is not.") from None
 
 
-def other_checkout() -> Path | None:
+def refuse_other_checkout() -> None:
+    """Raise ``UsageError`` where the working folder lies in a checkout that is not this package's.
+
+    Its chapters would be decided by this checkout's ledger and records.
+    """
+    if other := _other_checkout():
+        raise UsageError(
+            f"This folder is in the checkout '{other}', but this `rulbook` works on "
+            f"'{checkout()}': use that checkout's own (`make doctor` there installs it), or "
+            "change into the other folder."
+        )
+
+
+def _other_checkout() -> Path | None:
     """Return the checkout in which the working folder lies, if it is not this package's."""
     own = checkout()
     try:

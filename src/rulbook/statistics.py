@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from rulbook.typing import Floats
 
@@ -62,7 +62,9 @@ class Outcome(StrEnum):
     TIE = "tie"
     """Not told apart, and not shown to be equivalent either."""
     UNDECIDED = "undecided"
-    """The p-value is too near the level: the outcome hangs on the random state."""
+    """A p-value, of a difference or of equivalence, is too near the level: the outcome hangs on the
+    random state.
+    """
     TOO_FEW_SEEDS = "too few seeds"
 
 
@@ -99,7 +101,7 @@ class Comparison:
         high: upper end of the interval of the difference.
         p_value: two-sided p-value of no difference.
         smallest_detectable: smallest true difference that a two-sided 5 % test would have found
-            with 80 % power at this noise.
+            with 80 % power at this noise, at the level over the number of comparisons.
         n: number of pairs, one a seed.
     """
 
@@ -248,6 +250,7 @@ def compare_crossed(
     statistic: Statistic = "root_mean",
     *,
     margin: float | None = None,
+    families: int = 1,
     random_state: int = _BOOTSTRAP_SEED,
 ) -> list[CrossedComparison]:
     """Compare pairs of methods by a crossed bootstrap over test engines and seeds.
@@ -283,6 +286,9 @@ def compare_crossed(
             to RMSE), itself (a share), or the sum over engines (a score).
         margin: largest difference that does not matter, in the unit of the statistic. Without one,
             equivalence and non-inferiority are not tested.
+        families: how many families like this one are asked one question. What Holm's correction
+            gives is multiplied by it: pairs on several subsets have other engines, and make a
+            family each.
         random_state: seed of the resampling.
 
     Returns:
@@ -290,31 +296,38 @@ def compare_crossed(
         not count in the correction of the others.
 
     Raises:
-        ValueError: there is no such statistic, the margin is not finite and above 0, losses are no
-            matrix of finite numbers of 1e150 or less, one is negative where a root is taken, the
-            shapes of a pair differ, the pairs differ in engines, or there are fewer than two
-            engines.
+        ValueError: there is no such statistic, the family is no list of pairs, the margin is not
+            finite and above 0, losses are no matrix of finite numbers of 1e150 or less, one is
+            negative where a root is taken, the shapes of a pair differ, the pairs differ in
+            engines, or there are fewer than two engines.
     """
     _check_statistic(statistic)
     if margin is not None and not 0 < margin < math.inf:
         raise ValueError(f"a margin must be finite and above 0, not {margin}")
+    if any(len(pair) != 2 for pair in family):
+        raise ValueError("a family is a list of pairs: give [(first, second)] even of one")
     pairs = [_pair_of_losses(first, second, statistic) for first, second in family]
     if len({first.shape[1] for first, _ in pairs}) > 1:
         raise ValueError("the pairs of a family must have the same engines")
     enough = [pair for pair in pairs if len(pair[0]) >= MINIMUM_SEEDS]
-    tested = iter(_tested(enough, statistic, margin, np.random.default_rng(random_state)))
+    random = np.random.default_rng(random_state)
+    tested = iter(_tested(enough, statistic, margin, families, random))
     return [
         next(tested) if len(pair[0]) >= MINIMUM_SEEDS else _untested(pair, statistic)
         for pair in pairs
     ]
 
 
-def compare_over_seeds(values: npt.ArrayLike, other_values: npt.ArrayLike) -> Comparison:
+def compare_over_seeds(
+    values: npt.ArrayLike, other_values: npt.ArrayLike, comparisons: int = 1
+) -> Comparison:
     """Compare two methods by a paired t test over seeds.
 
     Args:
         values: one value a seed of the first method, shape (seeds,).
         other_values: the same of the second, same seeds in the same order.
+        comparisons: how many are corrected together, for what could have been seen; the p-value is
+            that of this one alone.
 
     Returns:
         Mean of the first minus mean of the second.
@@ -340,7 +353,7 @@ def compare_over_seeds(values: npt.ArrayLike, other_values: npt.ArrayLike) -> Co
         high=estimate.high,
         p_value=p_value,
         smallest_detectable=smallest_detectable_difference(
-            estimate.standard_error, degrees_of_freedom=first.size - 1
+            estimate.standard_error, first.size - 1, comparisons
         ),
         n=first.size,
     )
@@ -354,10 +367,14 @@ def p_value_below(values: npt.ArrayLike, bound: float) -> float:
         bound: what the mean is held against.
 
     Raises:
-        ValueError: ``values`` is not one-dimensional, empty, or has a value that is not finite.
+        ValueError: ``values`` is not one-dimensional, has fewer than two values, or one that is not
+            finite.
 
     """
-    mean = over_seeds(values)
+    data = _finite(_vector(values), "values")
+    if data.size < 2:
+        raise ValueError(f"a test needs two or more seeds, not {data.size}")
+    mean = over_seeds(data)
     if mean.standard_error == 0:
         return float(mean.value >= bound)
     return float(stats.t.cdf((mean.value - bound) / mean.standard_error, mean.n - 1))
@@ -392,7 +409,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def smallest_detectable_difference(
-    standard_error: float, degrees_of_freedom: float = math.inf
+    standard_error: float, degrees_of_freedom: float = math.inf, comparisons: int = 1
 ) -> float:
     """Return the smallest true difference that a two-sided 5 % test finds with 80 % power.
 
@@ -401,13 +418,15 @@ def smallest_detectable_difference(
 
     Args:
         standard_error: standard error of the difference, in the unit of the data.
-        degrees_of_freedom: of the t test; infinite for the bootstrap.
+        degrees_of_freedom: of the t test; infinite where the spread is known.
+        comparisons: how many are corrected together: the level is divided by their number, as
+            Holm's procedure does for the smallest p-value.
     """
-    level = 1 - CONFIDENCE
+    level = (1 - CONFIDENCE) / comparisons
     if math.isinf(degrees_of_freedom):
         noncentrality = stats.norm.isf(level / 2) + stats.norm.ppf(POWER)
     else:
-        critical = _t_quantile(degrees_of_freedom)
+        critical = float(stats.t.isf(level / 2, degrees_of_freedom))
 
         def lacking_power(noncentrality: float) -> float:
             return float(stats.nct.sf(critical, degrees_of_freedom, noncentrality)) - POWER
@@ -466,7 +485,7 @@ class _Test:
         return bool(self.corrected[index] < 1 - CONFIDENCE)
 
 
-def _test(beyond: npt.ArrayLike, resamples: npt.ArrayLike, sides: int) -> _Test:
+def _test(beyond: npt.ArrayLike, resamples: npt.ArrayLike, families: int, *, sides: int) -> _Test:
     """Return the test of a family where so many of the resamples lie beyond the hypothesis."""
     drawn = np.asarray(resamples, dtype=np.float64)
     tail = (1 + np.asarray(beyond)) / (1 + drawn)
@@ -474,7 +493,7 @@ def _test(beyond: npt.ArrayLike, resamples: npt.ArrayLike, sides: int) -> _Test:
     step = sides * np.sqrt(tail * (1 - tail) / drawn)
     # Holm's correction is monotone in its input, so it carries an error through.
     corrected, above, below = (
-        np.array(holm(shifted.tolist()))
+        np.minimum(1.0, families * np.array(holm(shifted.tolist())))
         for shifted in (
             p_values,
             np.minimum(1.0, p_values + step),
@@ -488,6 +507,7 @@ def _tested(
     pairs: Sequence[_Pair],
     statistic: Statistic,
     margin: float | None,
+    families: int,
     random: np.random.Generator,
 ) -> list[CrossedComparison]:
     """Compare pairs that all have enough seeds, with as many resamples as each one needs."""
@@ -497,7 +517,7 @@ def _tested(
         more = _crossed_differences([pairs[i] for i in unclear], statistic, resamples, random)
         for index, drawn in zip(unclear, more, strict=True):
             draws[index] = np.concatenate([draws[index], drawn])
-        tests = _tests(draws, margin)
+        tests = _tests(draws, margin, families)
         clear = np.all([test.is_clear(_ERRORS_TO_STOP) for test in tests], axis=0)
         unclear = [
             index
@@ -506,12 +526,12 @@ def _tested(
         ]
         resamples = max((draws[index].size for index in unclear), default=0)
     return [
-        _comparison(pair, statistic, drawn, tests, index)
+        _comparison(pair, statistic, drawn, tests, index, families * len(pairs))
         for index, (pair, drawn) in enumerate(zip(pairs, draws, strict=True))
     ]
 
 
-def _tests(draws: Sequence[Floats], margin: float | None) -> list[_Test]:
+def _tests(draws: Sequence[Floats], margin: float | None, families: int) -> list[_Test]:
     """Return the tests of no difference and, with a margin, of no worse and of equivalent.
 
     Equivalence takes the larger p-value of two tests and is corrected after that. Corrected one by
@@ -525,11 +545,12 @@ def _tests(draws: Sequence[Floats], margin: float | None) -> list[_Test]:
     def at_most(bound: float) -> npt.NDArray[np.int_]:
         return np.array([np.count_nonzero(drawn <= bound) for drawn in draws])
 
-    tests = [_test(np.minimum(at_least(0.0), at_most(0.0)), sizes, sides=2)]
+    tests = [_test(np.minimum(at_least(0.0), at_most(0.0)), sizes, families, sides=2)]
     if margin is not None:
         too_high, too_low = at_least(margin), at_most(-margin)
         tests += [
-            _test(beyond, sizes, sides=1) for beyond in (too_high, np.maximum(too_high, too_low))
+            _test(beyond, sizes, families, sides=1)
+            for beyond in (too_high, np.maximum(too_high, too_low))
         ]
     return tests
 
@@ -577,17 +598,24 @@ def _batch_of_differences(
     return differences
 
 
+def _linearised(pair: _Pair, statistic: Statistic) -> Floats:
+    """Return by seed and engine what averages, to first order, to what moves the difference."""
+    scale = pair[0].shape[1] if statistic == "sum" else 1.0
+    scales = [
+        1 / (2 * np.sqrt(losses.mean()) or 1.0) if statistic == "root_mean" else scale
+        for losses in pair
+    ]
+    cells: Floats = pair[0] * scales[0] - pair[1] * scales[1]
+    return cells
+
+
 def _share_of_engines(pair: _Pair, statistic: Statistic) -> float:
     """Return how much of what drawn engines move is due to them, and not to single cells.
 
     It is a ratio of standard deviations: of the mean over engines, without and with the noise of
     single cells, which a two-way analysis of variance of the linearised difference estimates.
     """
-    scales = [
-        1 / (2 * np.sqrt(losses.mean()) or 1.0) if statistic == "root_mean" else 1.0
-        for losses in pair
-    ]
-    cells = pair[0] * scales[0] - pair[1] * scales[1]
+    cells = _linearised(pair, statistic)
     seeds, engines = cells.shape
     by_engine, by_seed = cells.mean(axis=0), cells.mean(axis=1, keepdims=True)
     residuals = cells - by_engine - by_seed + cells.mean()
@@ -597,19 +625,25 @@ def _share_of_engines(pair: _Pair, statistic: Statistic) -> float:
 
 
 def _comparison(
-    pair: _Pair, statistic: Statistic, drawn: Floats, tests: Sequence[_Test], index: int
+    pair: _Pair,
+    statistic: Statistic,
+    drawn: Floats,
+    tests: Sequence[_Test],
+    index: int,
+    comparisons: int,
 ) -> CrossedComparison:
     difference_test, *margin_tests = tests
     difference = _difference(pair, statistic)
     low, high = np.quantile(drawn, _two_sided(1 - CONFIDENCE))
     p_no_worse = p_equivalent = math.nan
     is_no_worse = is_equivalent = None
+    equivalent: bool | None = False
     if margin_tests:
         no_worse_test, equivalence_test = margin_tests
         p_no_worse = float(no_worse_test.corrected[index])
         p_equivalent = float(equivalence_test.corrected[index])
         is_no_worse = no_worse_test.rejects(index)
-        is_equivalent = equivalence_test.rejects(index)
+        equivalent = is_equivalent = equivalence_test.rejects(index)
     return CrossedComparison(
         difference=difference,
         low=float(low),
@@ -618,11 +652,11 @@ def _comparison(
         p_holm=float(difference_test.corrected[index]),
         p_no_worse=p_no_worse,
         p_equivalent=p_equivalent,
-        smallest_detectable=_smallest_detectable(drawn, comparisons=len(difference_test.p_values)),
+        smallest_detectable=_smallest_detectable(pair, statistic, comparisons),
         seeds=len(pair[0]),
         engines=pair[0].shape[1],
         resamples=drawn.size,
-        outcome=_outcome(difference, difference_test.rejects(index), is_equivalent),
+        outcome=_outcome(difference, difference_test.rejects(index), equivalent),
         is_no_worse=is_no_worse,
         is_equivalent=is_equivalent,
     )
@@ -647,23 +681,67 @@ def _untested(pair: _Pair, statistic: Statistic) -> CrossedComparison:
     )
 
 
-def _outcome(difference: float, differs: bool | None, is_equivalent: bool | None) -> Outcome:
-    if differs is None:
-        return Outcome.UNDECIDED
+def _outcome(difference: float, differs: bool | None, equivalent: bool | None) -> Outcome:
     if differs:
         return Outcome.LOWER if difference < 0 else Outcome.HIGHER
-    return Outcome.EQUIVALENT if is_equivalent else Outcome.TIE
+    if differs is None or equivalent is None:
+        return Outcome.UNDECIDED
+    return Outcome.EQUIVALENT if equivalent else Outcome.TIE
 
 
-def _smallest_detectable(drawn: Floats, comparisons: int) -> float:
+def _smallest_detectable(pair: _Pair, statistic: Statistic, comparisons: int) -> float:
     """Return the difference that is found with the wanted power at Holm's strictest level.
 
-    It is half the width of the interval at that level and the quantile of the noise at that power,
-    both read from the resamples; for a normal variable that is ``smallest_detectable_difference``.
+    A difference is found beyond a critical value that hangs on the spread of a few seeds. So the
+    power is averaged over the spreads that they may have, of which a share of χ² is the square.
     """
-    low, high = np.quantile(drawn, _two_sided((1 - CONFIDENCE) / comparisons))
-    lacking, reached = np.quantile(drawn, [1 - POWER, POWER])
-    return float((high - low + reached - lacking) / 2)
+    of_seeds, of_engines = _standard_errors(pair, statistic)
+    if of_seeds == 0:
+        return smallest_detectable_difference(of_engines, comparisons=comparisons)
+    level, degrees_of_freedom = (1 - CONFIDENCE) / comparisons, len(pair[0]) - 1
+    shares = (np.arange(_SPREADS) + 0.5) / _SPREADS
+    spreads = of_seeds * np.sqrt(stats.chi2.ppf(shares, degrees_of_freedom) / degrees_of_freedom)
+    critical = np.array(
+        [_critical_value(spread, of_engines, degrees_of_freedom, level) for spread in spreads]
+    )
+    noise = math.hypot(of_seeds, of_engines)
+
+    def lacking_power(difference: float) -> float:
+        return float(stats.norm.cdf((difference - critical) / noise).mean()) - POWER
+
+    return float(optimize.brentq(lacking_power, 0.0, critical.max() + 5 * noise))
+
+
+def _standard_errors(pair: _Pair, statistic: Statistic) -> tuple[float, float]:
+    """Return how far drawn seeds and drawn engines each move a difference, to first order."""
+    cells = _linearised(pair, statistic)
+    seeds, engines = cells.shape
+    of_seeds = float(cells.mean(axis=1).std(ddof=1)) / math.sqrt(seeds)
+    of_engines = float(cells.mean(axis=0).std(ddof=1)) / math.sqrt(engines)
+    return of_seeds, _share_of_engines(pair, statistic) * of_engines
+
+
+def _critical_value(
+    of_seeds: float, of_engines: float, degrees_of_freedom: int, level: float
+) -> float:
+    """Return what a t variable and a normal one, scaled and added up, exceed so rarely."""
+
+    def too_often(bound: float) -> float:
+        # The lower tail of the mirrored values, of the function that ``stats.t`` wraps, for speed.
+        beyond = special.stdtr(degrees_of_freedom, (of_engines * _NORMAL - bound) / of_seeds)
+        return float(beyond @ _DENSITY) - level / 2
+
+    highest = of_seeds * stats.t.isf(level / 4, degrees_of_freedom)
+    highest += of_engines * stats.norm.isf(level / 4)
+    return float(optimize.brentq(too_often, 0.0, highest, xtol=1e-6 * highest))
+
+
+_SPREADS = 15
+"""How many spreads of the seeds power is averaged over, at even steps of their distribution."""
+
+_NORMAL = np.linspace(-8.0, 8.0, 401)
+_DENSITY = stats.norm.pdf(_NORMAL) / stats.norm.pdf(_NORMAL).sum()
+"""Weights with which a normal variable takes the values of ``_NORMAL``."""
 
 
 def _two_sided(level: float) -> list[float]:

@@ -70,7 +70,7 @@ def fixed_point(rho: float, weight_decay: float = 0.0) -> float:
     """Return ``θ* = (ρ − 1)/(ρ + 1 + λ)`` (§12.4 with λ = 0).
 
     ``weight_decay`` λ is the L2 penalty ``(λ/2)θ²`` that PyTorch's SGD and Adam add to the
-    gradient; AdamW decouples it, see ``adamw_shift``.
+    gradient; AdamW decouples it, and has another fixed point.
     """
     return (rho * RUL_OPTIMUM + HEALTH_OPTIMUM) / (rho + 1.0 + weight_decay)
 
@@ -105,25 +105,24 @@ def hs_accuracy(theta: ArrayLike, noise: float = 1.0) -> Floats:
 # Plain gradient descent in closed form -----------------------------------------------------------
 
 
-def contraction(rho: float, lr: float, weight_decay: float = 0.0) -> float:
-    """Return ``1 − lr(ρ + 1 + λ)``, the factor by which one SGD step scales ``θ − θ*``."""
-    return 1.0 - lr * (rho + 1.0 + weight_decay)
+def contraction(rho: float, lr: float) -> float:
+    """Return ``1 − lr(ρ + 1)``, the factor by which one SGD step scales ``θ − θ*``."""
+    return 1.0 - lr * (rho + 1.0)
 
 
-def stability_limit(rho: float, weight_decay: float = 0.0) -> float:
-    """Return ``2/(ρ + 1 + λ)``: plain SGD converges exactly for learning rates below it."""
-    return 2.0 / (rho + 1.0 + weight_decay)
+def stability_limit(rho: float) -> float:
+    """Return ``2/(ρ + 1)``: plain SGD converges exactly for learning rates below it."""
+    return 2.0 / (rho + 1.0)
 
 
-def settling_learning_rates(
-    rho: float, n_steps: int, tolerance: float, theta_0: float = 0.0
-) -> tuple[float, float]:
+def settling_learning_rates(rho: float, n_steps: int, tolerance: float) -> tuple[float, float]:
     """Return the closed interval of learning rates with ``|θ_n − θ*| ≤ tolerance`` after n steps.
 
-    From ``|1 − lr(ρ + 1)|ⁿ |θ_0 − θ*| ≤ tolerance``. Starting within the tolerance, any learning
-    rate from 0 up to a little above the stability limit will do.
+    From ``|1 − lr(ρ + 1)|ⁿ |θ*| ≤ tolerance``, since the listings start at 0. Where θ* is within
+    the tolerance of that, any learning rate from 0 up to a little above the stability limit will
+    do.
     """
-    distance = abs(theta_0 - fixed_point(rho))
+    distance = abs(fixed_point(rho))
     if distance == 0.0:
         return 0.0, np.inf
     widest = (tolerance / distance) ** (1.0 / n_steps)
@@ -267,18 +266,6 @@ def settling_step(theta: ArrayLike, target: float, tolerance: float, hold: int =
         return None
     windows = np.lib.stride_tricks.sliding_window_view(inside, hold).all(axis=1)
     return int(np.argmax(windows)) + 1 if windows.any() else None
-
-
-def adamw_shift(rho: float, lr: float, weight_decay: float, beta1: float = 0.9) -> float:
-    """Return our estimate of how far AdamW's decoupled decay moves the long-run mean of θ.
-
-    At rest the two halves of the AdamW step cancel, ``g/√v = −λθ``, so that the offset is
-    ``−λ θ* √v/(ρ + 1)``. And v does not stay where it likes: it decays until the effective step
-    ``lr (ρ + 1)/√v`` reaches ``2(1 + β₁)/(1 − β₁)``, where heavy-ball descent on a quadratic
-    loses its stability and the gradients grow again. With v held there, ρ cancels:
-    ``−λ lr θ* (1 − β₁)/(2(1 + β₁))``. An estimate for small λ·lr, to be held against a run.
-    """
-    return -weight_decay * lr * fixed_point(rho) * (1.0 - beta1) / (2.0 * (1.0 + beta1))
 
 
 def _optimiser(

@@ -16,9 +16,9 @@ from rulbook.claims.ledger import (
     Verdict,
     _claim,
     as_number,
+    claims_in,
     find,
     read_ledger,
-    rows_of,
 )
 from rulbook.errors import RulbookError, UsageError
 
@@ -38,19 +38,22 @@ _ANYTHING = st.recursive(
 """What YAML can put into a field."""
 
 FAULTY_ROWS = {
-    "unknown field": ({"colour": "red"}, "'colour': unknown field; choose from: id, section"),
+    "unknown field": (
+        {"colour": "red"},
+        "colour: unknown field; choose from: id, section",
+    ),
     "unknown verdict": ({"expected": "true"}, "unknown verdict 'true'; choose one of: reproduced"),
     "no verdict": ({"expected": None}, "either a verdict or 'waiting'"),
     "verdict and waiting": ({**WAITING, "expected": "reproduced"}, "not both"),
     "waiting without records": ({**WAITING, "needs": "none"}, "has 'needs: records'"),
-    "missing statement": ({"statement": ...}, "'statement': Field required"),
-    "empty statement": ({"statement": " "}, "'statement': String should have at least 1 character"),
+    "missing statement": ({"statement": ...}, "statement: field required"),
+    "empty statement": ({"statement": " "}, "statement: string should have at least 1 character"),
     "unquoted figure": ({"printed": 6.8}, "quote the printed figure, '6.8'"),
     "foreign id": ({"id": "n4.1-mean"}, "an id of section 002 begins with 'n24.1-'"),
-    "malformed id": ({"id": "n24.1-Mean"}, "'id': String should match pattern"),
-    "unknown section": ({"section": "005"}, "'section': Input should be '000'"),
-    "unknown chapter": ({"chapter": "09-more"}, "Unknown chapter '09-more'; choose one of: 01-"),
-    "unknown kind": ({"kind": "guess"}, "'kind': Input should be 'identity'"),
+    "malformed id": ({"id": "n24.1-Mean"}, "id: string should match pattern"),
+    "unknown section": ({"section": "005"}, "section: input should be '000'"),
+    "unknown chapter": ({"chapter": "09-more"}, "unknown chapter '09-more'; choose one of: 01-"),
+    "unknown kind": ({"kind": "guess"}, "kind: input should be 'identity'"),
     "refuted experiment": (
         {"tier": "statistical", "expected": "refuted", "reason": "so"},
         "only exact claims are refuted",
@@ -83,14 +86,14 @@ FAULTY_ROWS = {
     "nothing printed": ({"printed": ...}, "has a 'printed' figure or truth value"),
     "approximate figure": ({"printed": "~7"}, "needs an explicit 'tolerance'"),
     "approximate figure after a space": ({"printed": " ~7"}, "needs an explicit 'tolerance'"),
-    "nothing in quotes": ({"printed": ""}, "'printed': it is blank: write it out"),
+    "nothing in quotes": ({"printed": ""}, "printed: it is blank: write it out"),
     "a per cent": ({"printed": "~50 %"}, "write the number alone, '~50', and '%' as the 'unit'"),
     "a per cent elsewhere": (
         {
             **{"expected": "inconsistent", "reason": "so"},
             "other": {"where": "there", "statement": "That.", "printed": "−50%"},
         },
-        "'other.printed': write the number alone, '−50', and '%' as the 'unit'",
+        "other.printed: write the number alone, '−50', and '%' as the 'unit'",
     ),
     "tolerance unexplained": ({"tolerance": "0.1"}, "'tolerance_reason' come together"),
     "tolerance on words": (
@@ -129,7 +132,7 @@ FAULTY_ROWS = {
     "a figure of no precision": ({"printed": "0e9"}, "allow as much as the printed figure at most"),
     "an approximate input": ({"inputs": ["~7"]}, "are exact, without '~'"),
     **{
-        f"blank {field}": ({field: " \t"}, f"'{field}': it is blank: write it out")
+        f"blank {field}": ({field: " \t"}, f"{field}: it is blank: write it out")
         for field in (
             *("printed", "unit", "tolerance_reason"),
             *("reason", "conditions", "missing"),
@@ -155,7 +158,7 @@ def test_a_faulty_row_is_one_sentence_that_names_it(
 
 
 def test_a_row_without_an_id_is_named_by_its_place(write_ledger: Callable[..., Path]) -> None:
-    with pytest.raises(RulbookError, match=r"Claim number 2 .*'id': Field required"):
+    with pytest.raises(RulbookError, match=r"Claim number 2 .*id: field required"):
         read_ledger(write_ledger(make_row(), make_row(id=...)))
 
 
@@ -188,7 +191,7 @@ def test_aliases_of_aliases_are_refused_before_they_are_written_out(tmp_path: Pa
     lists = ["&l0 [x, x]", *(f"&l{depth} [*l{depth - 1}, *l{depth - 1}]" for depth in range(1, 40))]
     path = tmp_path / "claims.yml"
     path.write_text(f"claims:\n- {{inputs: [{', '.join(lists)}], id: *l39}}", "utf-8")
-    with pytest.raises(RulbookError, match=r"Claim number 1 in .*'id': Input should be") as raised:
+    with pytest.raises(RulbookError, match=r"Claim number 1 in .*id: input should be") as raised:
         read_ledger(path)
     assert len(str(raised.value)) < 300
 
@@ -274,10 +277,10 @@ def test_an_unknown_claim_is_answered_with_near_ones(use_ledger: Callable[..., A
 
 def test_rows_are_found_by_section_and_by_chapter(use_ledger: Callable[..., Any]) -> None:
     use_ledger(make_row(), make_row(id="n24.1-error", chapter="07-ablation-tables"))
-    assert [claim.id for claim in rows_of("002")] == ["n24.1-mean", "n24.1-error"]
-    assert [claim.id for claim in rows_of("07-ablation-tables")] == ["n24.1-error"]
+    assert [claim.id for claim in claims_in("002")] == ["n24.1-mean", "n24.1-error"]
+    assert [claim.id for claim in claims_in("07-ablation-tables")] == ["n24.1-error"]
     with pytest.raises(UsageError, match="Unknown section or chapter '24'"):
-        rows_of("24")
+        claims_in("24")
 
 
 def test_a_ledger_that_waits_or_is_settled_needs_no_value(make_claim: Callable[..., Any]) -> None:
@@ -294,3 +297,11 @@ def test_names_are_those_of_the_book() -> None:
     assert len({section.prefix for section in SECTIONS.values()}) == 5
     assert list(CHAPTERS) == sorted(CHAPTERS)
     assert [verdict.words for verdict in Verdict][2] == "not reproduced"
+
+
+def test_a_ledger_that_was_edited_is_read_again(write_ledger):
+    path = write_ledger(make_row())
+    before = next(iter(read_ledger(path).values()))
+    assert read_ledger(str(path)) == read_ledger(path)
+    path.write_text(path.read_text().replace(before.statement, "Something else entirely."))
+    assert next(iter(read_ledger(path).values())).statement == "Something else entirely."

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from rulbook.data import Fleet, FleetError, Recipe, own_fleet
+from rulbook.data import Fleet, FleetError, Recipe, cmapss, own_fleet
 from rulbook.data.checks import check_rul
-from rulbook.data.cmapss import SETTINGS
-from rulbook.data.prepare import INFORMATIVE_SENSORS, prepare
+from rulbook.data.cmapss import INFORMATIVE_SENSORS, SETTINGS
+from rulbook.data.prepare import prepare
 from rulbook.data.simulate import simulate
 from rulbook.training import RunConfig
 
@@ -372,3 +372,17 @@ def test_a_column_that_never_changes_becomes_zero_whatever_its_size(fleets, valu
         position = recipe.feature_names.index(column)
         assert not prepared.train.cycle_features[:, position].any()
         assert not prepared.test_every_window.cycle_features[:, position].any()
+
+
+def test_a_fleet_of_ones_own_keeps_what_its_digest_names(fleets):
+    tables = {part: getattr(fleets["FD001"], part).copy() for part in ("train", "test")}
+    fleet = own_fleet(*tables.values(), fleets["FD001"].test_rul)
+    tables["train"]["sensor_2"] *= -1
+    assert fleet.train["sensor_2"].equals(fleets["FD001"].train["sensor_2"])
+
+
+def test_a_part_of_the_real_engines_is_no_longer_the_published_subset(real_data):
+    fleet = cmapss.read("FD001", real_data)
+    part = replace(fleet, train=fleet.train[fleet.train["unit"] <= 10])
+    with pytest.raises(FleetError, match="through own_fleet"):
+        prepare(part)

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from rulbook.data import SUBSETS, Fleet, Prepared, Recipe, Windows, health_state
 from rulbook.data.checks import FleetError
-from rulbook.data.cmapss import SENSORS, SETTINGS
-from rulbook.data.prepare import INFORMATIVE_SENSORS, prepare
+from rulbook.data.cmapss import INFORMATIVE_SENSORS, SENSORS, SETTINGS
+from rulbook.data.prepare import prepare
+from rulbook.data.scaling import ConditionScaler
 from rulbook.data.simulate import simulate
 from rulbook.errors import UsageError
 
@@ -97,6 +98,7 @@ class TestRecipe:
             ({"features": "sensorss"}, "features"),
             ({"window": 0}, "window"),
             ({"window": True}, "window: give a number"),
+            ({"sensors": {"sensor_2"}}, "columns in an order"),
             ({"health_thresholds": (True, False)}, "health_thresholds"),
             ({"split_seed": 2**40}, "split_seed"),
         ],
@@ -376,3 +378,31 @@ def test_what_is_no_fleet_or_no_recipe_is_refused():
             prepare(no_fleet)
     with pytest.raises(UsageError, match="prepare takes a Recipe, not a dict"):
         prepare(fleet, {"window": 30})
+
+
+@pytest.mark.parametrize("unit_of_altitude", [1.0, 1e-3, 1e3])
+def test_operating_conditions_do_not_hang_on_the_unit_of_a_setting(unit_of_altitude):
+    """In feet the noise of the altitude is larger than all there is of the Mach number."""
+    draws = np.random.default_rng(0)
+    condition = draws.integers(0, 3, 5000)
+    flown = np.array([[0.0, 0.2], [0.0, 0.8], [30000.0, 0.5]])[condition]
+    flown += draws.normal(0, [50.0, 0.002], flown.shape)
+    engines = pd.DataFrame({"unit": 1, "cycle": np.arange(1, len(flown) + 1)})
+    engines["altitude"], engines["mach"] = flown[:, 0] * unit_of_altitude, flown[:, 1]
+    engines["constant"] = 0.7  # its standard deviation is not zero but rounding
+    engines["sensor"] = 100.0 * condition + draws.normal(0, 1, len(flown))
+    settings_flown = ["altitude", "mach", "constant"]
+    scaler = ConditionScaler.fit(engines, settings_flown, ["sensor"], conditions=3)
+    assert scaler.sensor_scale.max() < 1.2
+    scaled = scaler.transform(engines)[:, -1]
+    for number in range(3):
+        assert abs(scaled[condition == number].mean()) < 1e-4
+        assert scaled[condition == number].std() == pytest.approx(1, abs=1e-4)
+    np.testing.assert_allclose(
+        np.sort(scaler.centres[:, 0]) / unit_of_altitude, [0, 0, 30000], atol=20
+    )
+
+
+def test_thresholds_that_ascend_are_refused():
+    with pytest.raises(ValueError, match="must descend"):
+        health_state([20, 50, 100], (30, 80))

@@ -9,25 +9,21 @@ import pytest
 from rulbook import data
 from rulbook.data import Fleet, Prepared, cmapss
 from rulbook.data.prepare import Recipe, prepare
+from rulbook.studies.scale import TRAINING_WINDOWS
 
 
 @dataclass(frozen=True)
 class Facts:
-    train_rows: int
     test_rows: int
-    train_engines: int
-    test_engines: int
-    conditions: int
     short_test_engines: int
-    windows: int
     test_share_above_cap: float
 
 
 FACTS = {
-    "FD001": Facts(20631, 13096, 100, 100, 1, 0, 17731, 0.11),
-    "FD002": Facts(53759, 33991, 260, 259, 6, 6, 46219, 0.22),
-    "FD003": Facts(24720, 16596, 100, 100, 1, 0, 21820, 0.15),
-    "FD004": Facts(61249, 41214, 249, 248, 6, 11, 54028, 0.27),
+    "FD001": Facts(13096, 0, 0.11),
+    "FD002": Facts(33991, 6, 0.22),
+    "FD003": Facts(16596, 0, 0.15),
+    "FD004": Facts(41214, 11, 0.27),
 }
 
 
@@ -49,11 +45,11 @@ def test_status_is_complete(real_data: Path) -> None:
 
 
 def test_counts(fleet: Fleet) -> None:
-    facts = FACTS[fleet.subset]
-    assert len(fleet.train) == facts.train_rows
+    facts, published = FACTS[fleet.subset], cmapss.FACTS[fleet.subset]
+    assert len(fleet.train) == published.training_cycles
     assert len(fleet.test) == facts.test_rows
-    assert fleet.train["unit"].nunique() == facts.train_engines
-    assert fleet.test["unit"].nunique() == len(fleet.test_rul) == facts.test_engines
+    assert fleet.train["unit"].nunique() == published.training_engines
+    assert fleet.test["unit"].nunique() == len(fleet.test_rul) == published.test_engines
     assert (fleet.test.groupby("unit").size() < 30).sum() == facts.short_test_engines
     above = (fleet.test_rul > 125).mean()
     assert above == pytest.approx(facts.test_share_above_cap, abs=0.005)
@@ -67,13 +63,12 @@ def test_cycles_count_from_one_without_gaps(fleet: Fleet) -> None:
 
 def test_operating_conditions(fleet: Fleet) -> None:
     flown = fleet.train[["setting_1", "setting_3"]].round().abs()
-    assert len(flown.drop_duplicates()) == FACTS[fleet.subset].conditions
+    assert len(flown.drop_duplicates()) == cmapss.FACTS[fleet.subset].operating_conditions
 
 
 def test_windows(fleet: Fleet, prepared: Prepared) -> None:
-    facts = FACTS[fleet.subset]
-    assert len(prepared.train) + len(prepared.validation) == facts.windows
-    assert len(prepared.test) == facts.test_engines
+    assert len(prepared.train) + len(prepared.validation) == TRAINING_WINDOWS[fleet.subset]
+    assert len(prepared.test) == cmapss.FACTS[fleet.subset].test_engines
     np.testing.assert_array_equal(prepared.test.rul_uncapped, fleet.test_rul)
     for windows in (prepared.train, prepared.validation, prepared.test):
         assert np.isfinite(windows.x).all()
@@ -89,7 +84,7 @@ def test_training_engines_end_at_zero(prepared: Prepared) -> None:
 
 def test_no_engine_on_both_sides(prepared: Prepared) -> None:
     train, held_out = set(prepared.train.unit), set(prepared.validation.unit)
-    engines = FACTS[prepared.subset].train_engines
+    engines = cmapss.FACTS[prepared.subset].training_engines
     assert not train & held_out
     assert len(train) + len(held_out) == engines
     assert len(held_out) == int(np.ceil(0.15 * engines))

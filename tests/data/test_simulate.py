@@ -6,13 +6,13 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from rulbook.data import COLUMNS, SUBSETS, Fleet
-from rulbook.data.cmapss import SENSORS
-from rulbook.data.prepare import INFORMATIVE_SENSORS, prepare
+from rulbook.data.cmapss import FACTS, INFORMATIVE_SENSORS, SENSORS
+from rulbook.data.prepare import prepare
 from rulbook.data.simulate import SHORT_TEST_ENGINES, VERSION, digest, simulate
 from rulbook.errors import UsageError
 from rulbook.metrics import rmse
 
-SIX_CONDITIONS = {"FD002", "FD004"}
+SIX_CONDITIONS = {name for name, facts in FACTS.items() if facts.operating_conditions == 6}
 
 
 @pytest.fixture(scope="module", params=SUBSETS)

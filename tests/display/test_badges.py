@@ -182,8 +182,7 @@ def test_a_claim_decided_under_conditions_shows_them_as_a_strip(
     html = badge_of(cell)
     assert "± </span>" in html or "±</span>" in html
     assert (
-        "✗ the protocol; ✓ SGD, clipped; ✓ and ✗ gradients not clipped; "
-        "– (tie or few seeds) target in caps"
+        "✗ the protocol; ✓ SGD, clipped; ✓ and ✗ gradients not clipped; – (open) target in caps"
     ) in html
     assert "the ledger expects" not in html
     (decision,) = read_back(cell, tmp_path)

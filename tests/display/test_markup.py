@@ -95,7 +95,7 @@ def shown(cell: Callable[[], None], claim: Claim) -> str:
     """Return the HTML of what a cell publishes about the one claim of the ledger."""
     with (
         patch.object(badges, "find", lambda _: claim),
-        patch.object(badges, "rows_of", lambda _: [claim]),
+        patch.object(badges, "claims_in", lambda _: [claim]),
         patch.object(badges, "glue"),
         patch.object(badges, "publish") as publish,
     ):

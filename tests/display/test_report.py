@@ -1,6 +1,7 @@
 """The report page: counts, rows, links and filters."""
 
 import csv
+import errno
 import io
 import json
 import re
@@ -187,7 +188,7 @@ def test_the_page_is_written_whole(
     page.write_text("old", "utf-8")
 
     def fail(self: Path, target: Path) -> Path:
-        raise OSError("no space left")
+        raise OSError(errno.ENOSPC, "no space left")
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", fail)

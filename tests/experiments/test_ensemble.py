@@ -16,7 +16,7 @@ from rulbook.models import shared_parameters
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "one_by_one.py"
 train_one_by_one = runpy.run_path(str(SCRIPT))["train_one_by_one"]
-WEIGHTS = [ensemble.SINGLE_TASK, ensemble.EQUAL_WEIGHTS, (0.01, 0.99)]
+WEIGHTS = [ensemble.RUL_ONLY, ensemble.EQUAL_WEIGHTS, (0.01, 0.99)]
 PLAIN_SGD = ensemble.UpdateRule("sgd", 1e-4, weight_decay=0.0)
 
 
@@ -72,7 +72,7 @@ def test_training_at_once_gives_what_a_loop_gives(rows):
 def test_a_network_does_not_notice_its_neighbours(rows):
     alone = ensemble.train_networks(rows, [ensemble.EQUAL_WEIGHTS], [3], steps=20)
     among = ensemble.train_networks(
-        rows, [ensemble.SINGLE_TASK, ensemble.EQUAL_WEIGHTS], [1, 3], steps=20
+        rows, [ensemble.RUL_ONLY, ensemble.EQUAL_WEIGHTS], [1, 3], steps=20
     )
     np.testing.assert_allclose(alone.flat()[0, 0], among.flat()[1, 1], rtol=1e-4, atol=1e-5)
 

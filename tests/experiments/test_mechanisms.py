@@ -35,7 +35,7 @@ def test_label_efficiency_compares_trainings_of_the_same_rows(rows):
     assert len(found) == 2 * 2 * len(mechanisms.LABELLINGS)
     np.testing.assert_allclose(found["gap"], found["test_rmse"] - found["train_rmse"])
 
-    alone = train_briefly(rows, [ensemble.SINGLE_TASK], [4], engines=[3])
+    alone = train_briefly(rows, [ensemble.RUL_ONLY], [4], engines=[3])
     drawn = np.isin(rows.unit, ensemble.drawn_engines(rows, 4, 3))
     predicted = alone.predict(rows)[0][0, 0]
     row = found.query("engines == 3 and seed == 4 and training == 'single task'").iloc[0]

@@ -1,38 +1,19 @@
 import numpy as np
 import pytest
-import torch
 
 from rulbook.data.prepare import HEALTH_STATES, prepare
 from rulbook.data.simulate import simulate
 from rulbook.experiments.trunk_maps import (
     neighbour_recall,
-    trunk_features,
     trunk_maps,
     tsne_map,
 )
-from rulbook.models import DualTaskModel
 from rulbook.training import RunConfig
 
 
 @pytest.fixture(scope="module")
 def prepared():
     return prepare(simulate("FD001"))
-
-
-@pytest.fixture(scope="module")
-def windows(prepared):
-    return prepared.validation
-
-
-def test_features_are_those_of_evaluation_and_the_network_stays_in_its_mode(windows):
-    torch.manual_seed(0)
-    model = DualTaskModel.of_size("compact").train()
-    some = windows.take(np.arange(20))
-    alone = windows.take(np.arange(1))
-    features = trunk_features(model, some)
-    assert model.training
-    assert features.shape == (20, 32)
-    np.testing.assert_allclose(features[:1], trunk_features(model, alone), atol=1e-5)
 
 
 def test_states_that_lie_apart_are_told_by_their_neighbours():

@@ -49,8 +49,7 @@ TARGETS: dict[str, Callable[[bytes], object]] = {
     "rul": cmapss.read_rul,
     "packed": _from_file(cmapss._unpacked, "packed.gz"),
     "archive": archive,
-    # The reader keeps what it has read of a path; each input is to be read anew.
-    "ledger": _from_file(read_ledger.__wrapped__, "claims.yml"),
+    "ledger": _from_file(read_ledger, "claims.yml"),
     "record": _from_file(read_record, "record.json"),
 }
 

@@ -7,8 +7,9 @@ from unittest import mock
 
 from rulbook.publishing import recorded_values
 from rulbook.publishing.chapters import choose
-from rulbook.publishing.execute import Parameters, execute
+from rulbook.publishing.execute import execute
 from rulbook.publishing.layout import of_checkout
+from rulbook.publishing.parameters import ChapterParameters
 from rulbook.publishing.site import build_site
 
 
@@ -25,7 +26,7 @@ def build_book() -> Path:
         mock.patch.object(recorded_values, "record"),
     ):
         fcntl.flock(lock, fcntl.LOCK_EX)
-        execute(layout, choose(layout, []), Parameters(), jobs=os.cpu_count() or 1)
+        execute(layout, choose(layout, []), ChapterParameters(), jobs=os.cpu_count() or 1)
         build_site(layout)
     return layout.html
 

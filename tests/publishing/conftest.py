@@ -10,8 +10,9 @@ from filelock import FileLock
 
 from rulbook.publishing import web_assets
 from rulbook.publishing.chapters import Chapter, choose
-from rulbook.publishing.execute import Parameters, execute
+from rulbook.publishing.execute import execute
 from rulbook.publishing.layout import Layout
+from rulbook.publishing.parameters import ChapterParameters
 from rulbook.publishing.site import build_site
 
 ROOT = Path(__file__).parents[2]
@@ -192,5 +193,5 @@ def _build(root: Path, assets: Path) -> None:
     )
     shutil.copytree(assets, layout.build / assets.name)
     shutil.copy2(web_assets.stamp_of(assets), layout.build)
-    execute(layout, choose(layout, []), Parameters(data="simulated", device="cpu", seed=7))
+    execute(layout, choose(layout, []), ChapterParameters(data="simulated", device="cpu", seed=7))
     build_site(layout)

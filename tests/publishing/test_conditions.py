@@ -10,7 +10,8 @@ from rich.console import Console
 
 from rulbook import reads
 from rulbook.publishing import conditions, hardware
-from rulbook.publishing.execute import Parameters, execute
+from rulbook.publishing.execute import execute
+from rulbook.publishing.parameters import ChapterParameters
 
 
 @pytest.mark.slow
@@ -22,7 +23,7 @@ def test_an_execution_keeps_what_was_read_and_where_it_computed(layout, write):
         "from rulbook.training.device import choose_device\nchoose_device(device)",
     )
     idle = write("02-idle", "x = 1")
-    parameters = Parameters(data="simulated", device="cpu", seed=7)
+    parameters = ChapterParameters(data="simulated", device="cpu", seed=7)
     execute(layout, [loads, idle], parameters, jobs=2, console=Console(file=io.StringIO()))
     found = conditions.read(loads)
     assert found is not None

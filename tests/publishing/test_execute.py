@@ -18,12 +18,13 @@ from rulbook import paths
 from rulbook.errors import RulbookError, UsageError
 from rulbook.publishing import conditions, kernels, stamps
 from rulbook.publishing.chapters import choose
-from rulbook.publishing.execute import Outcome, Parameters, execute, figures_saved
+from rulbook.publishing.execute import Execution, execute, figures_saved
+from rulbook.publishing.parameters import ChapterParameters
 
 from ..studies.sweeping import wait_until
 from .conftest import FRONT_MATTER
 
-SIMULATED = Parameters(data="simulated", device="cpu", seed=7)
+SIMULATED = ChapterParameters(data="simulated", device="cpu", seed=7)
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_an_up_to_date_chapter_does_not_run_again(built, quiet):
     (chapter,) = choose(built, ["01-tiny"])
     before = chapter.executed.stat().st_mtime_ns
     outcome = execute(built, [chapter], SIMULATED, console=quiet)
-    assert outcome == Outcome(executed=(), up_to_date=("01-tiny",))
+    assert outcome == Execution(executed=(), up_to_date=("01-tiny",))
     assert chapter.executed.stat().st_mtime_ns == before
     assert quiet.file.getvalue() == ""
 
@@ -209,13 +210,15 @@ def test_an_interrupted_run_ends_at_once_and_leaves_no_process(layout, write, tm
     program = (
         "import signal\nfrom pathlib import Path\n"
         "from rulbook.publishing.chapters import choose\n"
-        "from rulbook.publishing.execute import Parameters, execute\n"
+        "from rulbook.publishing.execute import execute\n"
+        "from rulbook.publishing.parameters import ChapterParameters\n"
         "from rulbook.publishing.layout import Layout\n"
         "if __name__ == '__main__':\n"
         # Tests that run in the background of a shell were told to ignore it.
         "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"    layout = Layout(Path({str(layout.root)!r}))\n"
-        "    execute(layout, choose(layout, []), Parameters(data='simulated', device='cpu'))\n"
+        "    parameters = ChapterParameters(data='simulated', device='cpu')\n"
+        "    execute(layout, choose(layout, []), parameters)\n"
     )
     script = tmp_path / "run.py"
     script.write_text(program)
@@ -286,16 +289,16 @@ def test_a_chapter_whose_figure_is_gone_runs_again_if_figures_are_wanted(layout,
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        (Parameters(profile="slow"), r"profile 'slow'.*quick, full"),
-        (Parameters(data="real"), r"data source 'real'.*auto, simulated, cmapss"),
-        (Parameters(device="tpu"), r"device 'tpu'.*auto, cpu, cuda, mps"),
-        (Parameters(profile=["quick"]), r"profile '\['quick'\]'"),
-        (Parameters(seed=-1), r"seed '-1'; give a whole number from 0"),
-        (Parameters(seed=2**31), r"seed '2147483648'.*to 2147483647"),
-        (Parameters(seed=4.5), r"seed '4\.5'"),
-        (Parameters(seed="42"), r"seed '42'"),
-        (Parameters(seed=True), r"seed 'True'"),
-        (Parameters(seed=float("nan")), r"seed 'nan'"),
+        (ChapterParameters(profile="slow"), r"profile 'slow'.*quick, full"),
+        (ChapterParameters(data="real"), r"data source 'real'.*auto, simulated, cmapss"),
+        (ChapterParameters(device="tpu"), r"device 'tpu'.*auto, cpu, cuda, mps"),
+        (ChapterParameters(profile=["quick"]), r"profile '\['quick'\]'"),
+        (ChapterParameters(seed=-1), r"seed '-1'; give a whole number from 0"),
+        (ChapterParameters(seed=2**31), r"seed '2147483648'.*to 2147483647"),
+        (ChapterParameters(seed=4.5), r"seed '4\.5'"),
+        (ChapterParameters(seed="42"), r"seed '42'"),
+        (ChapterParameters(seed=True), r"seed 'True'"),
+        (ChapterParameters(seed=float("nan")), r"seed 'nan'"),
     ],
 )
 def test_an_unknown_parameter_is_wrong_usage(layout, tiny, quiet, parameters, message):
@@ -355,7 +358,7 @@ def test_real_data_that_is_not_there_is_an_error_before_anything_runs(
     layout, tiny, quiet, no_real_data
 ):
     with pytest.raises(RulbookError, match="rulbook data fetch"):
-        execute(layout, [tiny], Parameters(data="cmapss"), console=quiet)
+        execute(layout, [tiny], ChapterParameters(data="cmapss"), console=quiet)
     assert not layout.build.exists()
 
 
@@ -364,7 +367,7 @@ def test_an_incomplete_data_folder_is_an_error_that_names_the_file(
 ):
     monkeypatch.setenv(paths.DATA_VARIABLE, str(tmp_path))
     with pytest.raises(RulbookError, match=r"has no train_FD001\.txt"):
-        execute(layout, [tiny], Parameters(), console=quiet)
+        execute(layout, [tiny], ChapterParameters(), console=quiet)
 
 
 @pytest.mark.slow

@@ -10,7 +10,11 @@ from rulbook.claims.collect import claims_table
 from rulbook.claims.ledger import SECTIONS
 from rulbook.data import SUBSETS, load
 from rulbook.data.prepare import Recipe, prepare
-from rulbook.display.readings.training_conditions import lower_than_equal_weights
+from rulbook.display.readings.training_conditions import (
+    comparison_values,
+    gap_to_boosting,
+    lower_than_equal_weights,
+)
 from rulbook.publishing import front_page
 from rulbook.publishing.layout import of_checkout
 from rulbook.statistics import TOLD_APART, Outcome
@@ -22,7 +26,6 @@ from rulbook.studies.condition_rules import rule_of
 from rulbook.studies.evidence import completed_runs, records_under
 from rulbook.studies.methods import METHODS
 from rulbook.studies.tuned_comparison import TUNED_REFERENCE, tuned_table
-from rulbook.studies.tuning import selected_validation
 from rulbook.training.baselines import boosting_validation_rmse
 
 
@@ -96,10 +99,20 @@ def test_under_other_conditions_one_method_of_equal_weights_is_lower_as_the_fron
     lower = lower_than_equal_weights(compared)
     assert "one [shows a lower error]" in front_page_text
     assert list(lower["method"]) == ["amnl"]
-    same_pair = compared[compared["method"] == "amnl"]
-    same_pair = same_pair[same_pair["condition"] == lower["condition"].item()]
-    elsewhere = same_pair[same_pair["subset"] != lower["subset"].item()]
-    assert set(elsewhere.loc[elsewhere["difference_low"].notna(), "outcome"]) == {Outcome.TIE}
+    same_pair = compared[(compared["method"] == "amnl") & compared["difference_low"].notna()]
+    assert "All are ties, with settings searched on this subset too." in front_page_text
+    elsewhere = same_pair.drop(lower.index)
+    assert set(elsewhere["outcome"]) == {Outcome.TIE}
+    assert "AMNL's error is the lower one in each" in front_page_text
+    assert (-elsewhere["smallest_detectable"] < elsewhere["difference"]).all()
+    assert (elsewhere["difference"] < 0).all()
+    values = comparison_values(compared)
+    assert values["pair-elsewhere"] == len(elsewhere)
+    assert values["pair-seen-low"] == elsewhere["smallest_detectable"].min()
+    assert values["pair-seen-high"] == elsewhere["smallest_detectable"].max()
+    families = compared[compared["difference_low"].notna()].groupby(["subset", "condition"])
+    assert values["by-chance"] == f"{0.05 * values['families']:.0f}"
+    assert 0 < values["families"] <= families.ngroups
     assert METHODS["amnl"].weighting == "fixed_050"
 
 
@@ -120,14 +133,14 @@ def test_under_sgd_two_weightings_train_the_health_head_as_the_front_page_says(f
     near_chance = {
         method: [
             sum(
-                is_near_chance(selected_validation(run).balanced_accuracy)
+                is_near_chance(run.selected_validation().balanced_accuracy)
                 for run in runs[subset, method].values()
             )
             for subset in SUBSETS
         ]
         for method in ("fixed_050", "fixed_0002", "gaba")
     }
-    assert "on two of them near chance" in front_page_text
+    assert "on two of them every seed's mean recall is near chance" in front_page_text
     assert [count == 5 for count in near_chance["fixed_050"]] == [True, True, False, False]
     assert "A small RUL weight](07-ablation-tables) trains it on each." in front_page_text
     assert not any(near_chance["fixed_0002"])
@@ -139,20 +152,17 @@ def test_under_sgd_two_weightings_train_the_health_head_as_the_front_page_says(f
 
 
 @pytest.mark.slow
-def test_where_a_method_is_lower_equal_weights_are_not_competent_as_the_front_page_says(
+def test_where_a_method_is_lower_equal_weights_are_behind_boosting_as_the_front_page_says(
     compared, real_data, front_page_text
 ):
-    assert "on this one equal weights are not competent" in front_page_text
+    assert "cycles behind gradient boosting" in front_page_text
     (row,) = lower_than_equal_weights(compared).itertuples()
     records = records_by_condition()
     validation = boosting_validation_rmse(prepare(load(row.subset, "cmapss"), Recipe()))
     table = competence_table({row.condition: records[row.condition]}, {row.subset: validation})
     equal = table[table["method"] == "fixed_050"]
     assert not equal["competent"].item()
-    assert equal["difference"].item() > 1
-    assert (
-        "With settings searched on this subset they are, and the pair is a tie." in front_page_text
-    )
+    assert gap_to_boosting(table, compared).startswith(f"{equal['difference'].item():.2f} [")
     searched = f"searched-{row.subset.lower()}"
     table = competence_table({searched: records[searched]}, {row.subset: validation})
     assert table.loc[table["method"] == "fixed_050", "competent"].item()

@@ -597,3 +597,63 @@ def test_a_notebook_becomes_a_script_that_python_reads(layout, tiny, url):
     notebook = pairing.to_public_notebook(tiny, References.of(layout), url)
     script = jupytext.writes(notebook, fmt="py:percent")
     compile(script, "script", "exec")
+
+
+def test_what_programs_left_in_cells_outlives_an_edit_of_the_text(layout, tiny):
+    """The kind of a slide and the points of a grader are somebody's work."""
+    pairing.pair(layout)
+
+    def mark(notebook):
+        for number, cell in enumerate(notebook.cells):
+            cell.metadata["nbgrader"] = {"points": number}
+            cell.metadata["slideshow"] = {"slide_type": "slide"}
+            cell.metadata["execution"] = {"iopub.execute_input": "2026-01-01T00:00:00Z"}
+
+    _rewrite(tiny, mark)
+    tiny.text.write_text(tiny.text.read_text().replace("# A tiny", "# Another"))
+    assert pairing.compare(layout).behind == ("01-tiny",)
+    pairing.pair(layout)
+    cells = nbformat.read(tiny.notebook, as_version=4).cells
+    assert [cell.metadata["nbgrader"]["points"] for cell in cells] == list(range(len(cells)))
+    assert all(cell.metadata["slideshow"] == {"slide_type": "slide"} for cell in cells)
+    assert not any("execution" in cell.metadata for cell in cells)
+    assert pairing.compare(layout) == IN_STEP
+
+
+def test_what_programs_left_in_a_cell_goes_to_no_other_cell(layout, write):
+    def points(*cells):
+        chapter = write("01-a", *cells)
+        pairing.pair(layout)
+        read = nbformat.read(chapter.notebook, as_version=4).cells[-len(cells) :]
+        return chapter, [cell.metadata.get("nbgrader", {}).get("points") for cell in read]
+
+    chapter, _ = points("a = 1", "b = 1", "c = 1")
+
+    def mark(notebook):
+        for number, cell in enumerate(notebook.cells[-3:]):
+            cell.metadata["nbgrader"] = {"points": number}
+
+    _rewrite(chapter, mark)
+    assert points("a = 1", "b = 2", "c = 1")[1] == [0, 1, 2]
+    assert points("a = 1", "b = 3", "c = 1", "d = 1")[1] == [0, 1, 2, None]
+    assert points("a = 1", "c = 1", "d = 1", "e = 1")[1] == [0, 2, None, None]
+
+
+def test_a_notebook_that_colab_saved_is_taken_into_its_text(layout, tiny):
+    """Colab keeps no ids, and there the first cell installs the package."""
+    config = layout.root / "_config.yml"
+    url = "https://github.com/example/rulbook"
+    config.write_text(config.read_text().replace('repository_url: ""', f"repository_url: {url}"))
+    pairing.pair(layout)
+
+    def as_colab(notebook):
+        notebook.nbformat_minor = 0
+        for cell in notebook.cells:
+            cell.metadata["id"] = cell.pop("id")
+        notebook.cells[2].source += "\nextra = 1"
+
+    _rewrite(tiny, as_colab)
+    pairing.to_text(layout, tiny)
+    assert "extra = 1" in tiny.text.read_text()
+    assert "google.colab" not in tiny.text.read_text()
+    assert pairing.compare(layout) == IN_STEP

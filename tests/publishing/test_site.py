@@ -17,8 +17,9 @@ from rulbook.claims import collect
 from rulbook.errors import RulbookError
 from rulbook.publishing import pairing, site, stamps, web_assets
 from rulbook.publishing.chapters import choose
-from rulbook.publishing.execute import Parameters, execute
+from rulbook.publishing.execute import execute
 from rulbook.publishing.layout import Layout
+from rulbook.publishing.parameters import ChapterParameters
 from rulbook.publishing.site import build_site, claim_faults, replace_folder
 from rulbook.publishing.staging import stage, with_present_prose
 
@@ -206,7 +207,10 @@ def changed(built, tmp_path_factory):
     shutil.copytree(built.root, layout.root)
     for change in CHANGES:
         change(layout, script)
-    chosen, parameters = choose(layout, ["01-tiny"]), Parameters("quick", "simulated", "cpu", 7)
+    chosen, parameters = (
+        choose(layout, ["01-tiny"]),
+        ChapterParameters("quick", "simulated", "cpu", 7),
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(web_assets, "_OUR_SCRIPT", script)
         executed = execute(layout, chosen, parameters, console=Console(file=io.StringIO()))
@@ -288,6 +292,32 @@ def test_hidden_files_of_a_reader_among_the_pages_are_kept_too(tmp_path):
     assert {path.name for path in kept} == {".nojekyll", "notes.txt~"}
     assert [path.name for path in place.iterdir()] == ["index.html"]
     assert not (tmp_path / "html.old").exists()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_pages_are_written_through_a_link(tmp_path, is_there):
+    """As to the folder that a server shows."""
+    shown = tmp_path / "www" / "book"
+    if is_there:
+        shown.mkdir(parents=True)
+        (shown / "thesis.pdf").touch()
+        (tmp_path / "www" / "book.old").touch()
+    place = tmp_path / "build" / "html"
+    place.parent.mkdir()
+    place.symlink_to(shown)
+    kept = []
+    for content in ("first", "second"):
+        made = tmp_path / "made"
+        made.mkdir()
+        (made / "index.html").write_text(content)
+        kept += replace_folder(made, place)
+        assert place.is_symlink()
+        assert [path.name for path in shown.iterdir()] == ["index.html"]
+        assert (shown / "index.html").read_text() == content
+    assert [path.name for path in kept] == (["thesis.pdf"] if is_there else [])
+    assert all(path.is_file() for path in kept)
+    others = {path.name for path in (tmp_path / "www").iterdir()}
+    assert others == ({"book", "book.old"} if is_there else {"book"})
 
 
 def test_files_in_the_way_are_not_staged(executed, tmp_path):

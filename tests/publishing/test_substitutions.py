@@ -16,7 +16,7 @@ from rulbook.publishing.conditions import Conditions
 from rulbook.publishing.layout import of_checkout
 from rulbook.publishing.status import data_in_words, status_table, versions_in_words
 from rulbook.publishing.substitutions import substitutions
-from rulbook.weighting.registry import METHODS
+from rulbook.weighting.registry import WEIGHTING_METHODS
 
 from .conftest import make_checkout
 
@@ -159,6 +159,6 @@ def test_every_method_with_a_paper_is_cited_to_an_entry_of_the_bibliography(bare
     table = bare["method_sources"]
     bibliography = paths.ledger().with_name("references.bib").read_text(encoding="utf-8")
     keys = re.findall(r"\{cite:t\}`(\w+)`", table)
-    assert len(keys) == sum(method.citation is not None for method in METHODS.values())
+    assert len(keys) == sum(method.citation is not None for method in WEIGHTING_METHODS.values())
     for key in keys:
         assert re.search(rf"^@\w+\{{{key},", bibliography, re.MULTILINE), key

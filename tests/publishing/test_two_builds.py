@@ -26,14 +26,15 @@ import sys
 from pathlib import Path
 
 from rulbook.publishing.chapters import choose
-from rulbook.publishing.execute import Parameters, execute
+from rulbook.publishing.execute import execute
+from rulbook.publishing.parameters import ChapterParameters
 from rulbook.publishing.layout import Layout
 
 root, profile, jobs, *names = sys.argv[1:]
 layout = Layout(Path(root))
 chapters = [chapter for name in names for chapter in choose(layout, [name])]
 execute(
-    layout, chapters, Parameters(profile, data="simulated", device="cpu"), jobs=int(jobs)
+    layout, chapters, ChapterParameters(profile, data="simulated", device="cpu"), jobs=int(jobs)
 )
 """
 

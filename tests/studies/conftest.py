@@ -31,6 +31,14 @@ WINDOW_SPLIT = dict(training_condition("window-split").changes)
 
 SGD = {**training_condition("sgd").changes, "learning_rate": 0.1}
 
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "emptied": lambda _: b"",
+    "cut off": lambda whole: whole[:300],
+    "a newline": lambda _: b"\n",
+    "zeros after a power cut": lambda whole: bytes(len(whole)),
+}
+"""What may have become of the bytes of a record's file, by what befell it."""
+
 RecordMaker = Callable[..., RunRecord]
 
 EvidenceMaker = Callable[..., Evidence]

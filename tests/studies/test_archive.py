@@ -9,14 +9,14 @@ from rulbook import paths
 from rulbook.data.prepare import Recipe
 from rulbook.errors import RulbookError
 from rulbook.models import ARCHITECTURES
-from rulbook.studies import archive
+from rulbook.studies import archive, sweep
 from rulbook.studies.catalogue import base_config
 from rulbook.studies.conditions import training_condition
 from rulbook.studies.evidence import runs_table
 from rulbook.studies.methods import method
 from rulbook.training import RunConfig
 
-from .conftest import COMMITTED, believable, committed_record, epoch
+from .conftest import COMMITTED, DAMAGES, believable, committed_record, epoch
 
 
 @pytest.fixture
@@ -36,13 +36,37 @@ def test_files_in_the_way_are_no_records(carried, name):
     assert [one.config for one in archive.all_records()] == [record.config]
 
 
-def test_an_emptied_record_of_ones_own_does_not_hide_the_carried_one(carried):
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_record_of_ones_own_does_not_hide_the_carried_one(carried, damage):
     ours, own = carried
     record = committed_record("FD001")
     path = record.write(ours)
     own.mkdir(parents=True)
-    (own / path.name).touch()
+    (own / path.name).write_bytes(damage(path.read_bytes()))
     assert [one.config for one in archive.all_records()] == [record.config]
+    assert sweep.record_file(record.config.key()) == path
+
+
+def test_a_record_of_ones_own_goes_before_the_carried_one(carried):
+    ours, own = carried
+    record = committed_record("FD001")
+    carried_file = record.write(ours)
+    elsewhere = record.model_copy(update={"device": "another machine"})
+    own_file = elsewhere.write(own)
+    assert [one.device for one in archive.all_records()] == ["another machine"]
+    assert sweep.record_file(record.config.key()) == own_file
+    assert [one.device for one in archive.carried_records()] == [record.device]
+    own_file.unlink()
+    assert sweep.record_file(record.config.key()) == carried_file
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_record_is_none(carried, damage):
+    ours, _ = carried
+    path = committed_record("FD001").write(ours)
+    path.write_bytes(damage(path.read_bytes()))
+    assert archive.carried_records() == archive.all_records() == []
+    assert sweep.record_file(path.stem) is None
 
 
 def test_every_choice_is_a_column_with_its_value(make_record):

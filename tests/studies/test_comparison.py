@@ -27,6 +27,7 @@ from rulbook.studies.evidence import (
 )
 from rulbook.studies.printed_figures import mean_test_rmse
 from rulbook.studies.sweep import runs_folder
+from rulbook.weighting import registry
 
 from .conftest import believable
 
@@ -298,3 +299,24 @@ def test_the_sweep_is_read_by_weight_with_the_single_task_at_one(make_record, ma
     rows = estimates_by_rul_weight(evidence, "FD002")
     assert dict(rows["method"]) == {1.0: "single_task", 0.002: "fixed_0002"}
     assert estimates_by_rul_weight(evidence, "FD001").empty
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({"methods": ["gaba", "gradnorn"]}, "gradnorm"),
+        ({"methods": "gaba"}, r"as \['gaba'\]"),
+        ({"reference": "fixed_50"}, "fixed_050"),
+        ({"methods": ["own_weights"]}, "a method of your own"),
+    ],
+)
+def test_names_that_no_table_has_are_refused(on_every_seed, monkeypatch, names, said):
+    monkeypatch.setitem(registry._OWN, "own_weights", registry.get_loss)
+    with pytest.raises(UsageError, match=said):
+        comparison_table(on_every_seed("gaba"), "FD002", **names)
+
+
+@pytest.mark.parametrize("group", ["gaba", [], ["gradnorn"]])
+def test_a_group_is_a_list_of_names_of_methods(on_every_seed, group):
+    with pytest.raises(UsageError, match="method"):
+        compare_groups(on_every_seed("gaba"), "FD002", group, ["fixed_050"])

@@ -1,5 +1,6 @@
 import pytest
 
+from rulbook.data.prepare import Recipe
 from rulbook.errors import RulbookError, UsageError
 from rulbook.studies import SEEDS, sweep
 from rulbook.studies.catalogue import base_config, study
@@ -155,3 +156,9 @@ def test_under_sgd_records_are_those_at_the_chosen_rate(make_record, tmp_path, m
 )
 def test_a_training_has_arrived_where_its_patience_ended_it(make_record, epochs, changes, arrived):
     assert has_arrived(make_record(epochs=(epoch(12.0),) * epochs, **changes)) is arrived
+
+
+def test_a_run_on_data_of_ones_own_is_under_no_condition(make_record):
+    recipe = Recipe(settings=("load",), sensors=("t1",), n_conditions=1)
+    own = make_record().config.with_changes(subset="mine", recipe=recipe)
+    assert condition_of(own) is None

@@ -8,7 +8,7 @@ import pytest
 
 from rulbook.data.prepare import HEALTH_STATES, health_state
 from rulbook.errors import RulbookError, UsageError
-from rulbook.metrics import late_share, nasa_score, recall_per_class, rmse
+from rulbook.metrics import nasa_score, recall_per_class, rmse
 from rulbook.statistics import Outcome, compare_crossed
 from rulbook.studies import SEEDS
 from rulbook.studies.by_condition import NoOutcome, condition_table, why_no_outcome
@@ -62,6 +62,11 @@ def test_fewer_than_five_seeds_have_no_outcome_and_no_say_in_the_correction(
     assert table.loc["grace", "seeds"] == 4
     alone = comparison_table(three_methods, "FD002").set_index("method")
     assert table.loc["gaba", "p_holm"] == alone.loc["gaba", "p_holm"]
+
+
+def late_share(predicted, true):
+    """Return the share of samples whose end of life is predicted too late."""
+    return np.mean(np.asarray(predicted) > np.asarray(true))
 
 
 def measured(run):

@@ -10,7 +10,7 @@ from rulbook.studies.fixed_weights import (
     best_weights,
     courses_of,
 )
-from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name
+from rulbook.weighting.fixed_names import FIXED_RUL_WEIGHTS, fixed_name
 
 from .conftest import epoch
 

@@ -142,6 +142,7 @@ def test_a_file_defines_a_study():
         ("async def runs(): return []", UsageError, "no function `runs`"),
         ("def runs():\n    raise ValueError('a\\nb')\n    yield", RulbookError, "ValueError: a b"),
         ("def runs(): return []\non_epoch = 3", UsageError, "plain function"),
+        ("def runs(): return []\ndef on_epoch(index, epoch): ...", UsageError, "three arguments"),
         ("def runs(): return []\ndef on_epoch(*a): yield", UsageError, "plain function"),
         ("def runs(): return []\nasync def on_epoch(*a): yield", UsageError, "plain function"),
         (
@@ -295,14 +296,52 @@ def test_methods_networks_and_callbacks_of_a_file_are_known_to_the_workers(real_
         assert record.epochs[0].validation.rmse == pytest.approx(float(row[2]), rel=1e-5)
 
 
+@pytest.mark.parametrize("options", [{"jobs": 2}, {"jobs": 1, "engine": "dask"}])
+@pytest.mark.parametrize("kind", ["network", "method"])
+def test_what_this_process_alone_knows_is_refused_before_workers_blame_the_runs(options, kind):
+    if kind == "network":
+        networks.add_network("mine_alone", lambda _: pytest.fail("it was built"))
+        config = BASE.with_changes(network="mine_alone", rul_bias="default")
+    else:
+        registry.add_method("mine_alone", lambda: registry.get_loss("gaba"))
+        config = BASE.with_changes(weighting="mine_alone")
+    with pytest.raises(UsageError, match=f"The {kind} 'mine_alone' .* workers .* code="):
+        sweep([config], **options)
+    assert status([config]).missing == 1
+
+
 def test_records_of_code_that_is_not_loaded_say_what_is_missing(make_record):
     registry.add_method("mine", lambda: registry.get_loss("gaba"))
     record = make_record(weighting="mine")
     record.write(runs_folder())
     registry._OWN.clear()  # as in another process
     run_config._check_weighting.cache_clear()
-    with pytest.raises(RulbookError, match=r"'mine'.*execute the file that adds"):
+    with pytest.raises(RulbookError, match=r"'mine'.*`rulbook records --code FILE --code FILE`"):
         all_records()
+
+
+def test_records_of_two_files_are_listed_when_both_are_named(tmp_path, capsys):
+    file_of = {}
+    for name in ("first_of_mine", "second_of_mine"):
+        registry.add_method(name, lambda: registry.get_loss("gaba"))
+        believable(committed_record("FD001"), BASE.with_changes(weighting=name)).write(
+            runs_folder()
+        )
+        file_of[name] = tmp_path / f"{name}.py"
+        file_of[name].write_text(
+            "from rulbook.weighting.registry import add_method, get_loss\n"
+            f"add_method('{name}', lambda: get_loss('gaba'))\n"
+        )
+    registry._OWN.clear()  # as in another process
+    run_config._check_weighting.cache_clear()
+    command = ["rulbook", "records"]
+    for file in file_of.values():
+        command += ["--code", str(file)]
+    with pytest.MonkeyPatch.context() as patch, suppress(SystemExit):
+        patch.setattr("sys.argv", command)
+        cli.main()
+    out, err = capsys.readouterr()
+    assert all(name in out for name in file_of), err
 
 
 def test_a_study_of_ones_own_does_not_write_among_the_records_of_the_book(monkeypatch, capsys):

@@ -1,13 +1,10 @@
 """The arithmetic of the page on scale."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rulbook.data import load
 from rulbook.data.cmapss import SUBSETS
 from rulbook.studies import scale
 from rulbook.studies.scale import Growth
@@ -50,9 +47,3 @@ def test_the_programme_is_reckoned_from_what_was_measured():
     assert found["one GPU"] == scale.EXPERIMENTS * scale.MINUTES_ON_A_GPU / 60
     (cluster,) = [hours for place, hours in found.items() if "64" in place]
     assert cluster == pytest.approx(scale.EXPERIMENTS * hours / (64 * (30 / 16) / 2))
-
-
-@pytest.mark.parametrize("subset", SUBSETS)
-def test_the_windows_are_those_of_the_files(subset: str, real_data: Path) -> None:
-    rows = load(subset, "cmapss").train
-    assert len(rows) - 29 * rows["unit"].nunique() == scale.TRAINING_WINDOWS[subset]

@@ -78,6 +78,17 @@ def test_pairs_are_corrected_as_one_family(on_every_seed):
     assert found[pair] is None
 
 
+def test_subsets_on_which_one_question_is_asked_share_the_level(on_every_seed):
+    """A pair that is told to be near on one subset is no longer so among many."""
+    base = on_every_seed("gaba")
+    near = moved(same_as(base, on_every_seed("fixed_050")), [0.5, -0.4, 0.5, -0.4, 0.1])
+    records, pair = [*base, *near], ("gaba", "fixed_050")
+    for subsets, holds in ((1, False), (20, None)):
+        assert is_lower(records, "FD002", "gaba", ["fixed_050"], subsets) == {"fixed_050": holds}
+        assert are_lower(records, "FD002", [pair], subsets) == {pair: holds}
+        assert is_near(records, "FD002", *pair, subsets) is (None if holds is None else True)
+
+
 def test_a_tie_is_no_proof_of_keeping_pace(on_every_seed, make_record):
     base = on_every_seed("fixed_050", noise=10.0)
     tied = on_every_seed("gaba", noise=10.0)

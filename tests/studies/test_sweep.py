@@ -18,6 +18,7 @@ from rulbook.studies.run_locks import RunLocks
 from rulbook.studies.sweep import MAX_TRIES, failures_folder, runs_folder, status, sweep
 from rulbook.training import RunConfig, RunRecord
 
+from .conftest import DAMAGES
 from .sweeping import at_most, configs, fake_run, wait_until
 
 pytestmark = pytest.mark.usefixtures("results")
@@ -235,11 +236,7 @@ def test_a_configuration_that_nothing_checked_is_refused_before_the_first_run():
         sweep([RunConfig.model_construct(**choices | {"seed": -1})], jobs=1, run=fake_run())
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [lambda _: b"", lambda whole: whole[:300], lambda _: b"\n", lambda whole: bytes(len(whole))],
-    ids=["emptied", "cut off", "a newline", "zeros after a power cut"],
-)
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_record_that_is_not_whole_counts_as_missing_and_is_run_again(damage):
     sweep(configs(2), jobs=1, run=fake_run())
     file = runs_folder() / f"{configs(1)[0].key()}.json"

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rulbook.data.prepare import prepare
+from rulbook.data.prepare import Recipe, prepare
 from rulbook.data.simulate import simulate
 from rulbook.metrics import rmse
 from rulbook.studies import method
@@ -53,3 +53,11 @@ def _validated_on(prepared, shift):
     """Return the same data with another RUL, by ``shift`` cycles, of the validation windows."""
     moved = dataclasses.replace(prepared.validation, rul=prepared.validation.rul + shift)
     return dataclasses.replace(prepared, validation=moved)
+
+
+def test_windows_of_one_cycle_have_no_slope():
+    windows = prepare(simulate("FD001"), Recipe(window=1)).test
+    mean, deviation, last, slope = np.split(window_statistics(windows), 4, axis=1)
+    assert not slope.any()
+    assert not deviation.any()
+    np.testing.assert_array_equal(mean, last)

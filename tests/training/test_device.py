@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from rulbook.errors import RulbookError, UsageError
-from rulbook.training.device import choose_device
+from rulbook.training.device import as_device, choose_device
 
 
 def _machine_with(monkeypatch, *, cuda, mps):
@@ -35,3 +35,15 @@ def test_the_cpu_is_always_there(monkeypatch):
 def test_unknown_device_lists_the_known_ones():
     with pytest.raises(UsageError, match=r"'tpu'.*auto, cpu, cuda, mps"):
         choose_device("tpu")
+
+
+def test_a_training_takes_a_device_of_pytorch_or_a_name_that_is_looked_for(monkeypatch):
+    _machine_with(monkeypatch, cuda=False, mps=False)
+    for device in ("auto", "cpu", torch.device("cpu")):
+        assert as_device(device) == torch.device("cpu")
+    assert as_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(RulbookError, match="no cuda device"):
+        as_device("cuda")
+    for nonesuch in ("gpu", None):
+        with pytest.raises(UsageError, match="auto, cpu, cuda, mps"):
+            as_device(nonesuch)

@@ -14,7 +14,7 @@ from rulbook.data.prepare import Prepared, prepare
 from rulbook.data.simulate import simulate
 from rulbook.training import PROTOCOL, RunConfig, train
 from rulbook.training.evaluation import Evaluator
-from rulbook.weighting.registry import METHODS
+from rulbook.weighting.registry import WEIGHTING_METHODS
 
 GOLDEN = Path(__file__).with_name("golden_runs.json")
 RELATIVE_TOLERANCE = 1e-3
@@ -52,7 +52,7 @@ def twenty_steps(weighting: str, inner_loss: str, prepared: Prepared) -> dict[st
     }
 
 
-RUNS = [(name, "mse") for name in METHODS] + [("fixed", "failure_weighted_mse")]
+RUNS = [(name, "mse") for name in WEIGHTING_METHODS] + [("fixed", "failure_weighted_mse")]
 
 
 def data() -> Prepared:

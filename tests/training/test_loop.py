@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from rulbook.errors import UsageError
+from rulbook.models import DualTaskModel
 from rulbook.training import loop, train
 from rulbook.training.auxiliary import auxiliary_labels
 from rulbook.training.baselines import fit_baseline
-from rulbook.training.evaluation import Evaluator
+from rulbook.training.evaluation import Evaluator, trunk_features
 from rulbook.training.loop import average_decay, train_network, watch_first_steps
 from rulbook.weighting.registry import get_loss
 
@@ -325,3 +326,14 @@ def test_weights_with_a_rate_of_their_own_learn_at_it(simulated, short_run, monk
     # Twenty steps of Adam, the first two warming up: half of exp(-s) at s = 1.9 against 0.019.
     assert weight_after(log_var_lr=0.1) < 0.2
     assert 0.48 < by_default < 0.5
+
+
+def test_features_are_those_of_evaluation_and_the_network_stays_in_its_mode(simulated):
+    torch.manual_seed(0)
+    model = DualTaskModel.of_size("compact").train()
+    some = simulated.validation.take(np.arange(20))
+    alone = simulated.validation.take(np.arange(1))
+    features = trunk_features(model, some)
+    assert model.training
+    assert features.shape == (20, 32)
+    np.testing.assert_allclose(features[:1], trunk_features(model, alone), atol=1e-5)

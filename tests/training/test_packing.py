@@ -162,3 +162,16 @@ def test_twenty_steps_are_those_of_the_layer_and_of_parameters_one_by_one(
     single, _ = loop.watch_first_steps(config, simulated, 20)
     moved = (packed / single - 1).abs().max(axis="columns")
     assert (moved / packed["step"]).max() < 1e-6
+
+
+def test_parameters_of_two_dtypes_are_left_as_they_are():
+    model = network()
+    model.register_parameter("gain", nn.Parameter(torch.ones(2, dtype=torch.float64)))
+    packed = PackedParameters(model.parameters())
+    assert packed.tensors == list(model.parameters())
+    assert {p.dtype for p in model.parameters()} == {torch.float32, torch.float64}
+    optimiser = torch.optim.SGD(packed.tensors, lr=0.5)
+    (model(torch.ones(1, 3)).sum() + model.gain.sum()).backward()
+    packed.collect_gradients(optimiser)
+    optimiser.step()
+    assert model.gain.tolist() == [0.5, 0.5]

@@ -196,8 +196,11 @@ def test_a_run_that_finished_did_not_diverge(record, tmp_path, changes, says):
 def test_a_run_that_diverged_is_read(simulated, short_run, tmp_path):
     exploding = short_run.with_changes(learning_rate=1e30, clip_norm=None, optimiser="sgd")
     record = train(exploding, simulated)
-    assert record.status == "diverged"
-    assert read_record(record.write(tmp_path)).message == record.message
+    again = read_record(record.write(tmp_path))
+    assert again.message == record.message
+    assert not again.completed
+    with pytest.raises(ValueError, match="diverged and predicts nothing"):
+        again.predictions()
 
 
 def test_predictions_that_are_not_of_the_watched_epoch_are_refused(simulated, short_run, tmp_path):

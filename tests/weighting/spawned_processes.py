@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from rulbook.weighting.base import BaseMTLLoss
-from rulbook.weighting.registry import METHODS, get_loss
+from rulbook.weighting.registry import WEIGHTING_METHODS, get_loss
 
 
 def gradient_of_a_step(method: BaseMTLLoss) -> Tensor:
@@ -51,7 +51,7 @@ class Steps(Dataset[Tensor]):
 
 def main(result: str) -> None:
     torch.set_num_threads(1)
-    methods = [get_loss(name) for name in METHODS]
+    methods = [get_loss(name) for name in WEIGHTING_METHODS]
     for method in methods:
         _step(method)  # so that there is a state to carry over
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -61,7 +61,10 @@ def main(result: str) -> None:
     )
     in_loader = [gradient.clone() for gradient in loader]
     here = [gradient_of_a_step(method) for method in methods]
-    torch.save(dict(zip(METHODS, zip(here, in_pool, in_loader, strict=True), strict=True)), result)
+    torch.save(
+        dict(zip(WEIGHTING_METHODS, zip(here, in_pool, in_loader, strict=True), strict=True)),
+        result,
+    )
 
 
 if __name__ == "__main__":

@@ -23,18 +23,22 @@ from rulbook.weighting.base import (
     GradientWeightedLoss,
     NonFiniteLossError,
     learnable,
-    on_one_device,
 )
 from rulbook.weighting.gradnorm import Descent
-from rulbook.weighting.registry import METHODS, get_loss, method_options, names
+from rulbook.weighting.inputs import on_one_device
+from rulbook.weighting.registry import WEIGHTING_METHODS, get_loss, method_options, names
 from rulbook.weighting.surgery import SurgeryLoss
 
 from .conftest import TinyNetwork
 
-EVERY_METHOD = pytest.mark.parametrize("name", METHODS)
+EVERY_METHOD = pytest.mark.parametrize("name", WEIGHTING_METHODS)
 
-FROM_LOSSES = [name for name, method in METHODS.items() if method.needs != "task gradients"]
-FROM_GRADIENTS = [name for name, method in METHODS.items() if method.needs == "task gradients"]
+FROM_LOSSES = [
+    name for name, method in WEIGHTING_METHODS.items() if method.needs != "task gradients"
+]
+FROM_GRADIENTS = [
+    name for name, method in WEIGHTING_METHODS.items() if method.needs == "task gradients"
+]
 WEIGHTED_SUMS = [n for n in FROM_GRADIENTS if isinstance(get_loss(n), GradientWeightedLoss)]
 SURGERY = [n for n in FROM_GRADIENTS if isinstance(get_loss(n), SurgeryLoss)]
 
@@ -128,6 +132,44 @@ def test_forward_without_shared_params_measures_nothing_and_moves_nothing(name, 
 
 
 @pytest.mark.parametrize("name", WEIGHTED_SUMS)
+def test_the_books_way_refuses_parameters_that_it_cannot_measure(name, network):
+    """With a generator that is used up the weights would be those of two zero gradients."""
+    loss = warmed_up(name)
+    generator = iter(network.shared_params)
+    loss(*network.losses(), shared_params=generator)
+    state = copy.deepcopy(loss.state_dict())
+    copies = copy.deepcopy(network.trunk).parameters()
+    for given, sentence in ((generator, "shared_params is empty"), (copies, "None of the losses")):
+        with pytest.raises(UsageError, match=sentence):
+            loss(*network.losses(), shared_params=given)
+    assert_same(loss.state_dict().values(), state.values(), rtol=0)
+
+
+def test_weights_with_a_graph_are_refused(network):
+    """No step would ever train what a method of one's own computes them from."""
+
+    class Learned(GradientWeightedLoss):
+        def __init__(self):
+            super().__init__()
+            self.logits = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+
+        def weigh(self, _step):
+            return self.logits.softmax(0)
+
+        def current_weights(self):
+            return self.logits.softmax(0).detach()
+
+        def get_name(self):
+            return "Learned"
+
+    with pytest.raises(UsageError, match="return the weights detached"):
+        network.step(Learned())
+    with pytest.raises(UsageError, match="return the weights detached"):
+        Learned()(*network.losses(), shared_params=network.shared_params)
+    assert all(parameter.grad is None for parameter in network.parameters)
+
+
+@pytest.mark.parametrize("name", WEIGHTED_SUMS)
 def test_the_books_way_names_a_loss_that_is_not_finite(name, network):
     loss = warmed_up(name)
     state = copy.deepcopy(loss.state_dict())
@@ -166,7 +208,7 @@ def test_heads_are_weighted_as_the_registry_says(name, network):
     loss = warmed_up(name)
     network.step(loss)
     weights = dict(zip(("rul", "health"), loss.get_weights().values(), strict=True))
-    if METHODS[name].heads == "unweighted":
+    if WEIGHTING_METHODS[name].heads == "unweighted":
         weights = {"rul": 1.0, "health": 1.0}
     for (task, parameters), task_loss in zip(
         network.task_params.items(), network.losses(), strict=True
@@ -198,7 +240,7 @@ def test_a_step_costs_the_passes_that_the_registry_says(name, observe, network):
         mock.patch("torch.autograd.graph._engine_run_backward", engine),
     ):
         network.step(loss, observe=observe)
-    expected = 2 if observe else METHODS[name].backward_passes
+    expected = 2 if observe else WEIGHTING_METHODS[name].backward_passes
     assert passes["forward"] == 1
     assert passes["trunk"] == expected
     # With ``observe`` one call more goes through the two losses alone, no further.
@@ -346,7 +388,7 @@ def test_a_loss_of_exactly_zero_never_makes_a_nan(name, network):
 
 GRADNORM = [
     (name, descent)
-    for name in METHODS
+    for name in WEIGHTING_METHODS
     if name.startswith("gradnorm")
     for descent in get_args(Descent)
 ]
@@ -459,12 +501,14 @@ def test_surgery_leaves_the_random_numbers_of_dropout_alone(name, network):
 
 @EVERY_METHOD
 def test_needs_task_gradients_is_what_the_registry_says(name):
-    assert get_loss(name).needs_task_gradients == (METHODS[name].needs == "task gradients")
+    assert get_loss(name).needs_task_gradients == (
+        WEIGHTING_METHODS[name].needs == "task gradients"
+    )
 
 
 @EVERY_METHOD
 def test_the_state_is_what_the_registry_says(name):
-    assert bool(get_loss(name).state_dict()) == (METHODS[name].state != "none")
+    assert bool(get_loss(name).state_dict()) == (WEIGHTING_METHODS[name].state != "none")
 
 
 @EVERY_METHOD
@@ -473,7 +517,7 @@ def test_the_weights_sum_to_what_the_registry_says(name, network):
     for _ in range(4):
         network.step(loss)
         total = sum(loss.get_weights().values())
-        match METHODS[name].weight_sum.split():
+        match WEIGHTING_METHODS[name].weight_sum.split():
             case ["any"]:
                 assert total > 0
             case ["at", "least", bound]:
@@ -488,7 +532,7 @@ def test_a_step_of_every_method_runs_on_the_device_in_single_precision(device):
         pytest.skip("no CUDA device")
     if device == "mps" and not torch.backends.mps.is_available():
         pytest.skip("no MPS device")
-    for name in METHODS:
+    for name in WEIGHTING_METHODS:
         network = TinyNetwork.build().to(device)
         loss = get_loss(name).to(device)
         info = network.step(loss, observe=True)
@@ -872,7 +916,7 @@ OF_LAST_LAYER = ("gradnorm_legacy", "gradnorm_original")
 """Their norm is that of a layer of the trunk, so that a frozen trunk leaves nothing to measure."""
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in OF_LAST_LAYER])
+@pytest.mark.parametrize("name", [name for name in WEIGHTING_METHODS if name not in OF_LAST_LAYER])
 @pytest.mark.parametrize("observe", [False, True])
 def test_with_the_whole_trunk_frozen_the_heads_train(name, observe, network):
     network.trunk.requires_grad_(False)
@@ -1246,7 +1290,9 @@ def test_a_parameter_without_dimension_trains_as_one_of_one_element(
         assert_same([info.geometry.norms], [other.geometry.norms], rtol=8 * torch.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("name", [n for n in METHODS if "clip_apart" in method_options(n)])
+@pytest.mark.parametrize(
+    "name", [n for n in WEIGHTING_METHODS if "clip_apart" in method_options(n)]
+)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_a_parameter_without_dimension_is_clipped_too(name, dtype, network):
     warm = nn.Parameter(torch.ones((), dtype=dtype))
@@ -1323,6 +1369,16 @@ def test_weights_of_ones_own_that_are_not_one_a_task_are_refused(network):
         network.step(_Spoilt())
     with pytest.raises(UsageError, match="weights of Spoilt"):
         _Spoilt()(*network.losses(), shared_params=network.shared_params)
+
+
+def test_weights_of_ones_own_that_are_not_finite_are_refused_before_anything_is_written(network):
+    class Divided(_Spoilt):
+        def weigh(self, step):
+            return torch.zeros_like(step.losses) / 0
+
+    with pytest.raises(NonFiniteLossError, match=r"weights of Spoilt are \[nan, nan\]"):
+        network.step(Divided())
+    assert all(parameter.grad is None for parameter in network.shared_params)
 
 
 @pytest.mark.parametrize("given", [torch.ones(2), 1.0])

@@ -4,6 +4,7 @@ import torch
 
 from rulbook.errors import UsageError
 from rulbook.weighting.fixed import ABLATION_CONFIGS, FixedWeightLoss
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING, fixed_name, fixed_weights
 from rulbook.weighting.registry import get_loss
 
 
@@ -114,3 +115,13 @@ def test_arrays_of_weights_are_taken_with_arrays_of_losses():
             FixedWeightLoss(weights, bad)
     with pytest.raises(UsageError, match=r"^Fixed\(0\.25–0\.50/.* takes 2 losses"):
         FixedWeightLoss(weights, 1 - weights)(losses)
+
+
+def test_the_name_of_a_fixed_weight_spells_it():
+    for thousandths in range(1001):
+        weight = thousandths / 1000
+        spelled = fixed_weights(fixed_name(weight))
+        assert spelled["rul_weight"] == weight
+        assert spelled["health_weight"] == pytest.approx(1 - weight, abs=1e-15)
+    assert fixed_name(0.5) == EQUAL_WEIGHTING
+    assert fixed_weights("fixed_legacy") is None

@@ -12,7 +12,7 @@ import torch
 
 import rulbook.weighting
 from rulbook.weighting.base import BaseMTLLoss
-from rulbook.weighting.registry import METHODS
+from rulbook.weighting.registry import WEIGHTING_METHODS
 
 MODULES = [
     f"rulbook.weighting.{module.name}"
@@ -45,7 +45,9 @@ def test_importing_needs_torch_and_numpy_alone():
 
 @pytest.mark.slow
 def test_only_methods_that_need_torchjd_import_it():
-    made = ", ".join(f"get_loss({name!r})" for name in METHODS if name not in FROM_TORCHJD)
+    made = ", ".join(
+        f"get_loss({name!r})" for name in WEIGHTING_METHODS if name not in FROM_TORCHJD
+    )
     after = top_level_modules_after(
         f"from rulbook.weighting.registry import get_loss\nmade = {made}"
     )
@@ -59,7 +61,7 @@ def test_without_torchjd_a_sentence_says_what_to_install(name, monkeypatch):
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "torchjd", None)
     with pytest.raises(Exception, match=r"pip install 'rulbook\[solvers\]'"):
-        METHODS[name].build()
+        WEIGHTING_METHODS[name].build()
 
 
 @pytest.mark.parametrize("module", MODULES)

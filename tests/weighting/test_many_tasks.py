@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+from enum import Enum
 
 import pytest
 import torch
@@ -15,10 +16,10 @@ from torchjd.scalarization import DWA, IMTLL, UW, GeometricMean, Random
 from rulbook.errors import UsageError
 from rulbook.gradients import task_gradients
 from rulbook.weighting.gaba import complement_weights
-from rulbook.weighting.registry import METHODS, get_loss, names
+from rulbook.weighting.registry import WEIGHTING_METHODS, get_loss, names
 
-ANY_NUMBER = [name for name, method in METHODS.items() if not method.two_tasks_only]
-FROM_LOSSES = [name for name in ANY_NUMBER if METHODS[name].needs != "task gradients"]
+ANY_NUMBER = [name for name, method in WEIGHTING_METHODS.items() if not method.two_tasks_only]
+FROM_LOSSES = [name for name in ANY_NUMBER if WEIGHTING_METHODS[name].needs != "task gradients"]
 NAMES = ("depth", "edges", "normals", "segments", "keypoints")
 EVERY_K = pytest.mark.parametrize("tasks", [NAMES[:k] for k in (2, 3, 5)], ids=len)
 
@@ -114,7 +115,7 @@ def test_the_trunk_gets_the_weights_and_the_heads_what_the_registry_says(name, t
     norms = torch.linalg.vector_norm(network.jacobian(), dim=1)
     torch.testing.assert_close(info.geometry.norms, norms)
     for task, task_loss in network.losses().items():
-        factor = 1.0 if METHODS[name].heads == "unweighted" else weights[f"{task}_weight"]
+        factor = 1.0 if WEIGHTING_METHODS[name].heads == "unweighted" else weights[f"{task}_weight"]
         parameters = list(network.heads[task].parameters())
         for parameter, own in zip(parameters, task_gradients(task_loss, parameters), strict=False):
             torch.testing.assert_close(parameter.grad, factor * own, rtol=1e-6, atol=1e-12)
@@ -311,3 +312,14 @@ def test_random_weights_after_a_checkpoint_are_those_of_its_last_step(steps_befo
     assert resumed.train()(*losses) == trained.train()(*losses)
     resumed.load_state_dict(get_loss("random", seed=3).state_dict())
     assert all(math.isnan(weight) for weight in resumed.get_weights().values())
+
+
+def test_tasks_may_be_members_of_an_enumeration():
+    class Task(str, Enum):  # noqa: UP042 - a member's str is not its value, unlike StrEnum's
+        RUL = "rul"
+        HEALTH = "health"
+
+    for name in ("gaba", "uncertainty", "fixed"):
+        loss = get_loss(name, tasks=tuple(Task))
+        assert list(loss.get_weights()) == ["rul_weight", "health_weight"]
+        assert all(type(task) is str for task in loss.tasks)

@@ -6,7 +6,7 @@ from torch import nn
 
 from rulbook.errors import UsageError
 from rulbook.weighting.base import as_weights
-from rulbook.weighting.registry import METHODS, get_loss, method_options
+from rulbook.weighting.registry import WEIGHTING_METHODS, get_loss, method_options
 
 from ..gradient_samples import pair
 from .conftest import last_layer_norms, measured_step
@@ -94,7 +94,9 @@ class TestUncertainty:
         assert self.trained()["rul_weight"] > 50 * 0.5 / 250.0
 
 
-@pytest.mark.parametrize("name", [n for n in METHODS if "clip_apart" in method_options(n)])
+@pytest.mark.parametrize(
+    "name", [n for n in WEIGHTING_METHODS if "clip_apart" in method_options(n)]
+)
 def test_clipped_apart_the_trunk_keeps_its_share_beside_a_large_head(name, network):
     plain, apart = get_loss(name).double(), get_loss(name, clip_apart=0.5).double()
     network.step(plain)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rulbook.weighting.registry import METHODS
+from rulbook.weighting.registry import WEIGHTING_METHODS
 
 from .two_processes import trained
 
@@ -43,7 +43,7 @@ def ended(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("observe", [False, True])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", WEIGHTING_METHODS)
 def test_two_processes_train_as_one_does_on_the_joint_batch(name, observe, ended):
     first, second = (result[name, observe] for result in ended)
     expected = trained(name, slice(None), lambda network: network, observe)
@@ -78,3 +78,12 @@ def test_a_process_without_any_graph_is_an_error_in_all(ended):
     first, second = (result["without graph"] for result in ended)
     assert "in one of the processes no loss has a graph" in first
     assert "no loss has a graph" in second
+
+
+@pytest.mark.slow
+def test_parameters_that_fsdp_puts_away_are_refused_where_gradients_are_taken_apart(ended):
+    """Each step would train on the gradient of the step before, and say nothing."""
+    for result in ended:
+        *refused, trained_by_losses = result["sharded"]
+        assert all("fully_shard" in sentence for sentence in refused), refused
+        assert trained_by_losses == "nothing"

@@ -8,10 +8,11 @@ import torch
 
 from rulbook.errors import UsageError
 from rulbook.paths import checkout
+from rulbook.publishing.mathml import without_scripts
 from rulbook.weighting import registry
 from rulbook.weighting.base import TASKS
 from rulbook.weighting.fixed import FixedWeightLoss
-from rulbook.weighting.registry import METHODS, get_loss, method_options, names
+from rulbook.weighting.registry import WEIGHTING_METHODS, get_loss, method_options, names
 
 
 @pytest.mark.parametrize("name", names())
@@ -124,27 +125,44 @@ def test_every_kind_of_number_is_one(name, option, kind, network):
 
 def test_names_are_distinct():
     assert len(set(names())) == len(names())
-    built = [get_loss(name).get_name() for name in METHODS]
+    built = [get_loss(name).get_name() for name in WEIGHTING_METHODS]
     assert len(set(built) - {"Fixed(0.50/0.50)"}) == len(built) - 1
 
 
-def test_every_cited_paper_is_in_the_bibliography():
+def test_every_method_is_of_a_section_or_of_the_paper_that_it_cites():
     text = (checkout() / "book" / "references.bib").read_text(encoding="utf-8")
-    entries = set(re.findall(r"^@\w+\{(\w+),", text, flags=re.MULTILINE))
-    assert {method.citation for method in METHODS.values() if method.citation} <= entries
+    papers = dict(re.findall(r"^@\w+\{(\w+),(.*?)^\}", text, re.MULTILINE | re.DOTALL))
+    for method in WEIGHTING_METHODS.values():
+        assert method.citation is None or method.citation in papers, method.title
+        if not re.match(r"(legacy )?§\d+\.\d", method.source):
+            first_author, *_, year = method.source.split()
+            paper = papers[method.citation]
+            assert re.search(rf"author\s*=\s*\{{{first_author}\b", paper), method.title
+            assert re.search(rf"year\s*=\s*\{{{year}\}}", paper), method.title
 
 
-def test_every_fact_that_a_page_tabulates_is_there():
-    for method in METHODS.values():
-        assert method.title
-        assert method.formula
+def test_a_formula_is_latex_that_the_pages_can_show():
+    """It stands between dollars; what the converter does not know it leaves as it is."""
+    for method in WEIGHTING_METHODS.values():
         assert "$" not in method.formula
-        assert method.source
-        assert method.backward_passes in (1, 2)
+        assert method.formula.count("{") == method.formula.count("}"), method.title
+        written = f'<span class="math notranslate nohighlight">\\({method.formula}\\)</span>'
+        shown = without_scripts(written)[0].removeprefix(written)
+        assert "<math" in shown, method.title
+        assert "\\" not in shown, method.title
+
+
+def test_a_method_has_a_form_for_three_tasks_or_says_why_not():
+    for name, method in WEIGHTING_METHODS.items():
+        if method.two_tasks_only:
+            with pytest.raises(UsageError, match=re.escape(method.two_tasks_only)):
+                get_loss(name, tasks=("depth", "edges", "normals"))
+        else:
+            assert len(get_loss(name, tasks=("depth", "edges", "normals")).get_weights()) == 3
 
 
 def test_titles_are_distinct():
-    titles = [method.title for method in METHODS.values()]
+    titles = [method.title for method in WEIGHTING_METHODS.values()]
     assert len(set(titles)) == len(titles)
 
 

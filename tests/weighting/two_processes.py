@@ -8,9 +8,10 @@ import sys
 
 import torch
 from torch import distributed, nn
+from torch.distributed.fsdp import fully_shard
 
 from rulbook.errors import UsageError
-from rulbook.weighting.registry import METHODS, get_loss
+from rulbook.weighting.registry import WEIGHTING_METHODS, get_loss
 from rulbook.weighting.steps import split_gradients
 
 STEPS = 3
@@ -109,6 +110,33 @@ def without_graph(rank):
     return "nothing"
 
 
+def sharded(name, *, nested, observe=False, as_the_book_calls=False):
+    """Return what a step says under FSDP, which puts the parameters away after each pass."""
+    network = TwoHeads()
+    if nested:
+        fully_shard(network.trunk)
+    fully_shard(network)
+    x, rul, health = (values.float() for values in batch())
+    predicted, logits = network(x)
+    losses = (
+        nn.functional.mse_loss(predicted, rul),
+        nn.functional.cross_entropy(logits, health.long()),
+    )
+    try:
+        if as_the_book_calls:
+            get_loss(name)(*losses, shared_params=network.trunk.parameters())
+            return "nothing"
+        get_loss(name).backward(
+            *losses,
+            shared_params=network.trunk.parameters(),
+            task_params={"rul": network.rul.parameters(), "health": network.health.parameters()},
+            observe=observe,
+        )
+    except UsageError as error:
+        return str(error)
+    return "nothing"
+
+
 def main(rank, store, result):
     torch.set_num_threads(1)
     distributed.init_process_group(
@@ -117,12 +145,20 @@ def main(rank, store, result):
     rows = slice(8 * int(rank), 8 * int(rank) + 8)
     ended = {
         (name, observe): trained(name, rows, nn.parallel.DistributedDataParallel, observe)
-        for name in METHODS
+        for name in WEIGHTING_METHODS
         for observe in (False, True)
     }
     ended["reached"] = reached(int(rank))
     ended["without labels"] = without_labels(int(rank))
     ended["without graph"] = without_graph(int(rank))
+    ended["sharded"] = [
+        sharded("gaba", nested=False),
+        sharded("cagrad", nested=True),
+        sharded("fixed_050", nested=False, observe=True),
+        sharded("fixed_050", nested=True),
+        sharded("gradnorm", nested=True, as_the_book_calls=True),
+        sharded("fixed_050", nested=False),
+    ]
     torch.save(ended, result)
     distributed.destroy_process_group()
 

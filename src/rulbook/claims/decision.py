@@ -35,7 +35,7 @@ class Decision:
     interval: tuple[float, float] | None = None
     note: str = ""
     conditions: dict[str, Holds] | None = None
-    """Whether the claim holds, by training condition; ``None`` for a tie or too few seeds,
+    """Whether the claim holds, by training condition; ``None`` where that is open,
     ``"partly"`` where it holds on some subsets or in one reading only."""
 
     def as_metadata(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pydantic import field_validator as check_field
 from pydantic import model_validator as check_row
 
 from rulbook import paths
-from rulbook.checked import Choices
+from rulbook.checked import Choices, first_fault
 from rulbook.errors import RulbookError, unknown_name
 from rulbook.side_files import read_yaml
 
@@ -367,16 +367,26 @@ def _largest_allowance(printed: Decimal | None) -> Decimal:
     return max(least, abs(printed)) if printed is not None and printed.is_finite() else least
 
 
-@cache
-def read_ledger(path: Path | None = None) -> Mapping[str, Claim]:
+def read_ledger(path: Path | str | None = None) -> Mapping[str, Claim]:
     """Return every claim by its id, in the order of the file; the default is our own.
+
+    A file that did not change since it was last read is not read again.
 
     Raises:
         RulbookError: the file is missing, is not YAML, or a row breaks the rules of ``Claim``; the
             message names the row and its first fault.
 
     """
-    path = path or paths.ledger()
+    file = paths.ledger() if path is None else Path(path)
+    try:
+        state = file.stat()
+    except OSError:
+        return _read(file, None)
+    return _read(file, (state.st_mtime_ns, state.st_size, state.st_ino))
+
+
+@cache
+def _read(path: Path, _state: tuple[int, ...] | None) -> Mapping[str, Claim]:
     content = read_yaml(path)
     if (
         not isinstance(content, dict)
@@ -397,15 +407,12 @@ def _claim(row: object, position: int, path: Path) -> Claim:
     try:
         return Claim.model_validate(row)
     except ValidationError as error:
-        first = error.errors()[0]
         claim_id = row.get("id") if isinstance(row, dict) else None
         where_in_file = claim_id if isinstance(claim_id, str) and claim_id else f"number {position}"
-        field = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = f"unknown field; choose from: {', '.join(Claim.model_fields)}"
-        field_named = f"'{field}': " if field else ""
-        raise RulbookError(f"Claim {where_in_file} in {path}: {field_named}{message}.") from error
+        fault = first_fault(error)
+        if error.errors()[0]["type"] == "extra_forbidden":
+            fault += f"; choose from: {', '.join(Claim.model_fields)}"
+        raise RulbookError(f"Claim {where_in_file} in {path}: {fault}.") from error
 
 
 def find(claim_id: str) -> Claim:
@@ -421,7 +428,7 @@ def find(claim_id: str) -> Claim:
     return claims[claim_id]
 
 
-def rows_of(section_or_chapter: str) -> list[Claim]:
+def claims_in(section_or_chapter: str) -> list[Claim]:
     """Return the claims of a section (``"003"``), or those that a chapter decides.
 
     Raises:

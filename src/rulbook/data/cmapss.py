@@ -24,13 +24,48 @@ import pandas as pd
 from rulbook import paths
 from rulbook.errors import RulbookError, unknown_name
 
-SUBSETS = ("FD001", "FD002", "FD003", "FD004")
-"""The four subsets; FD002 and FD004 fly six operating conditions, the other two one."""
+
+@dataclass(frozen=True)
+class SubsetFacts:
+    """What the real files of one subset hold.
+
+    Attributes:
+        operating_conditions: how many its engines fly.
+        fault_modes: in how many ways its engines degrade.
+        training_engines: engines that run until they fail.
+        training_cycles: cycles of all of them, one row each.
+        test_engines: engines that stop earlier.
+    """
+
+    operating_conditions: int
+    fault_modes: int
+    training_engines: int
+    training_cycles: int
+    test_engines: int
+
+
+FACTS: Mapping[str, SubsetFacts] = MappingProxyType(
+    {
+        "FD001": SubsetFacts(1, 1, 100, 20_631, 100),
+        "FD002": SubsetFacts(6, 1, 260, 53_759, 259),
+        "FD003": SubsetFacts(1, 2, 100, 24_720, 100),
+        "FD004": SubsetFacts(6, 2, 249, 61_249, 248),
+    }
+)
+
+SUBSETS = tuple(FACTS)
+"""The four subsets, in order."""
 
 SETTINGS = tuple(f"setting_{number}" for number in range(1, 4))
 SENSORS = tuple(f"sensor_{number}" for number in range(1, 22))
 COLUMNS = ("unit", "cycle", *SETTINGS, *SENSORS)
 """The 26 columns: engine number, cycle number, three operational settings, 21 sensors."""
+
+INFORMATIVE_SENSORS = tuple(
+    f"sensor_{number}" for number in (2, 3, 4, 7, 8, 9, 11, 12, 13, 14, 15, 17, 20, 21)
+)
+"""The 14 sensors that change as an engine degrades; the others depend on its operating condition
+alone."""
 
 Source = Literal["cmapss", "simulated", "own"]
 
@@ -201,7 +236,7 @@ def digest(subset: str) -> str:
     return hashlib.sha256(listed.encode()).hexdigest()
 
 
-def read(subset: str, folder: Path | None = None) -> Fleet:
+def read(subset: str, folder: Path | str | None = None) -> Fleet:
     """Read and verify one real subset.
 
     Args:
@@ -214,7 +249,7 @@ def read(subset: str, folder: Path | None = None) -> Fleet:
             wrong number of columns or other content than the published one.
     """
     names = file_names(subset)
-    folder = folder or locate()
+    folder = Path(folder) if folder else locate()
     if folder is None:
         raise RulbookError(
             f"There is no real C-MAPSS data on this machine: set {paths.DATA_VARIABLE} to the "

@@ -87,7 +87,9 @@ def own_fleet(
     for table, index in ((train, False), (test, False), (test_rul.to_frame("rul"), True)):
         identity.update("\n".join(map(str, table.columns)).encode())
         identity.update(_hashes(table, index=index))
-    return Fleet(name, "own", identity.hexdigest(), train, test, test_rul)
+    # Copied, so that what is named does not change under its name.
+    tables = train.copy(), test.copy(), test_rul.copy()
+    return Fleet(name, "own", identity.hexdigest(), *tables)
 
 
 def _hashes(table: pd.DataFrame, *, index: bool) -> bytes:

@@ -6,16 +6,23 @@ number that comes from a validation or test engine enters the training windows.
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from rulbook.checked import Choices, RealNumber, WholeNumber
 from rulbook.data.checks import FleetError, check_cycles, check_rows, check_rul
-from rulbook.data.cmapss import SETTINGS, SUBSETS, Fleet, Source
+from rulbook.data.cmapss import (
+    FACTS,
+    INFORMATIVE_SENSORS,
+    SETTINGS,
+    SUBSETS,
+    Fleet,
+    Source,
+)
 from rulbook.data.cmapss import digest as published_digest
 from rulbook.data.scaling import ConditionScaler
 from rulbook.data.simulate import digest as simulated_digest
@@ -25,18 +32,24 @@ from rulbook.typing import Integers
 
 SingleFloats = npt.NDArray[np.float32]
 
-INFORMATIVE_SENSORS = tuple(
-    f"sensor_{number}" for number in (2, 3, 4, 7, 8, 9, 11, 12, 13, 14, 15, 17, 20, 21)
-)
-"""The 14 sensors that change as an engine degrades."""
-
 HEALTH_STATES = ("normal", "degrading", "critical")
 """Names of the health classes 0, 1 and 2."""
 
 RUL_CAP = 125
 HEALTH_THRESHOLDS = (80, 30)
 
-_CONDITIONS = {"FD001": 1, "FD002": 6, "FD003": 1, "FD004": 6}
+
+def _in_order(columns: object) -> object:
+    if isinstance(columns, set | frozenset):
+        raise ValueError(
+            "give the columns in an order, as a tuple: that of a set differs from process to "
+            "process"
+        )
+    return tuple(columns) if isinstance(columns, list) else columns  # JSON has no tuples
+
+
+Columns = Annotated[tuple[str, ...], BeforeValidator(_in_order)]
+"""Names of columns; their order is that of the features."""
 
 
 class Recipe(Choices):
@@ -74,8 +87,8 @@ class Recipe(Choices):
     split_by: Literal["unit", "window"] = "unit"
     cap_training_rul: bool = True
     stride: WholeNumber = Field(default=1, ge=1)
-    settings: tuple[str, ...] = SETTINGS
-    sensors: tuple[str, ...] = Field(default=INFORMATIVE_SENSORS, min_length=1)
+    settings: Columns = SETTINGS
+    sensors: Columns = Field(default=INFORMATIVE_SENSORS, min_length=1)
     n_conditions: WholeNumber | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
@@ -240,9 +253,12 @@ def health_state(
         Classes, int64, same shape: 0 normal, 1 degrading, 2 critical.
 
     Raises:
-        ValueError: an RUL is NaN, which is above and below nothing.
+        ValueError: an RUL is NaN, which is above and below nothing, or the thresholds do not
+            descend.
     """
     normal_above, critical_up_to = thresholds
+    if not normal_above > critical_up_to:
+        raise ValueError(f"the thresholds must descend, not be {thresholds}")
     cycles = np.asarray(rul, dtype=np.float64)
     if np.isnan(cycles).any():
         raise ValueError("an RUL that is NaN has no health state: leave it out")
@@ -333,16 +349,27 @@ def operating_conditions(subset: str, recipe: Recipe) -> int:
         return recipe.n_conditions
     if not recipe.settings:
         return 1
-    if subset not in _CONDITIONS:
+    if subset not in FACTS:
         raise UsageError(
             f"{unknown_name('subset', subset, SUBSETS)} For a fleet of your own, let the recipe "
             f"say how many operating conditions it flies (n_conditions)."
         )
-    return _CONDITIONS[subset]
+    return FACTS[subset].operating_conditions
 
 
 def _check_identity(fleet: Fleet) -> None:
-    """Raise ``FleetError`` if the digest says that the fleet is another subset than its name."""
+    """Raise ``FleetError`` if the digest says that the fleet is another than its name or size."""
+    published = FACTS.get(fleet.subset)
+    if (
+        published is not None
+        and fleet.digest == published_digest(fleet.subset)
+        and len(fleet.train) != published.training_cycles
+    ):
+        raise FleetError(
+            f"The fleet has the digest of {fleet.subset}, whose training engines have "
+            f"{published.training_cycles} cycles, and {len(fleet.train)} cycles itself: give "
+            "changed tables through own_fleet, under a name of their own."
+        )
     for subset in SUBSETS:
         if subset != fleet.subset and fleet.digest in {
             published_digest(subset),

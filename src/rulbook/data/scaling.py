@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _KNOWN_REACH = 3.0
 """A row belongs to a condition up to this multiple of the largest deviation seen in training."""
 
+_ROUNDING = 1e-6
+"""Share of a setting's size that counts as no change."""
+
 _STARTS = 10
 """K-means starts where one does not separate the conditions."""
 
@@ -27,8 +30,9 @@ _STARTS = 10
 class ConditionScaler:
     """Scales sensors within each operating condition and settings over all rows.
 
-    Operating conditions are the clusters of the settings (k-means, seed 0). A column that never
-    changes becomes 0.
+    Operating conditions are the clusters of the settings (k-means, seed 0), in their own units
+    where these separate the conditions, else in standard deviations. A column that never changes
+    becomes 0.
 
     Attributes:
         settings: names of the operational settings.
@@ -48,6 +52,7 @@ class ConditionScaler:
     setting_scale: Floats
     sensor_mean: Floats
     sensor_scale: Floats
+    _unit: Floats
     _clusters: "KMeans | None"
 
     @classmethod
@@ -69,16 +74,17 @@ class ConditionScaler:
 
         flown = _columns(engines, settings)
         readings = _columns(engines, sensors)
-        clusters = _clusters(flown, conditions) if conditions > 1 else None
-        if clusters is None:
+        if conditions > 1:
+            clusters, unit = _clusters(flown, conditions)
+            labels, centres = clusters.labels_, clusters.cluster_centers_ * unit
+        else:
+            clusters, unit = None, np.ones(len(settings))
             labels = np.zeros(len(flown), dtype=np.intp)
             centres = flown.mean(axis=0, keepdims=True)
-        else:
-            labels, centres = clusters.labels_, clusters.cluster_centers_
         over_all = StandardScaler().fit(flown) if settings else None
         within = [StandardScaler().fit(readings[labels == number]) for number in range(conditions)]
         deviation = np.abs(flown - centres[labels]).max(axis=0, initial=0.0)
-        rounding = 1e-6 * np.maximum(np.abs(centres).max(axis=0, initial=0.0), 1.0)
+        rounding = _ROUNDING * np.maximum(np.abs(centres).max(axis=0, initial=0.0), 1.0)
         return cls(
             settings=tuple(settings),
             sensors=tuple(sensors),
@@ -90,6 +96,7 @@ class ConditionScaler:
                 [_mean(readings[labels == number], scaler) for number, scaler in enumerate(within)]
             ),
             sensor_scale=np.stack([scaler.scale_ for scaler in within]),
+            _unit=unit,
             _clusters=clusters,
         )
 
@@ -144,7 +151,7 @@ class ConditionScaler:
         if self._clusters is None:
             condition = np.zeros(len(flown), dtype=np.int64)
         else:
-            condition = self._clusters.predict(flown).astype(np.int64)
+            condition = self._clusters.predict(flown / self._unit).astype(np.int64)
         unknown = np.abs(flown - self.centres[condition]) > self.reach
         if unknown.any():
             row, column = (int(places[0]) for places in np.nonzero(unknown))
@@ -170,15 +177,32 @@ def _columns(engines: pd.DataFrame, names: Sequence[str]) -> Floats:
     return values
 
 
-def _clusters(flown: Floats, conditions: int) -> "KMeans":
-    """Return the operating conditions as clusters of the settings, shape (rows, settings).
+def _clusters(flown: Floats, conditions: int) -> tuple["KMeans", Floats]:
+    """Return the operating conditions as clusters of the settings, and the unit of each setting.
 
-    One start of k-means++ gives the labels of ten wherever it separates the conditions.
+    The unit is the setting's own where that separates the conditions. An altitude in feet beside a
+    Mach number would decide alone, so that the standard deviations are tried next. One start of
+    k-means++ gives the labels of ten wherever it separates the conditions.
+
+    Args:
+        flown: the settings, shape (rows, settings).
+        conditions: how many operating conditions there are.
+
+    Returns:
+        The clusters of ``flown / unit``, and ``unit``, shape (settings,).
+
     """
-    clusters = _k_means(flown, conditions, n_init=1)
-    if not _are_separate(clusters, flown):
-        clusters = _k_means(flown, conditions, n_init=_STARTS)
-    return clusters
+    own, deviation = np.ones(flown.shape[1]), flown.std(axis=0)
+    # That of a column that never changes is rounding.
+    changes = deviation > _ROUNDING * np.abs(flown).max(axis=0)
+    fitted = []
+    for unit in (own, np.where(changes, deviation, 1.0)):
+        for starts in (1, _STARTS):
+            clusters = _k_means(flown / unit, conditions, n_init=starts)
+            if _are_separate(clusters, flown / unit):
+                return clusters, unit
+            fitted.append(clusters)
+    return fitted[1], own
 
 
 def _k_means(flown: Floats, conditions: int, n_init: int) -> "KMeans":

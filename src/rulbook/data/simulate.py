@@ -13,7 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from rulbook.data.cmapss import COLUMNS, SENSORS, SUBSETS, Fleet, check_subset
+from rulbook.data.cmapss import (
+    COLUMNS,
+    FACTS,
+    INFORMATIVE_SENSORS,
+    SENSORS,
+    SUBSETS,
+    Fleet,
+    SubsetFacts,
+    check_subset,
+)
 
 VERSION = 1
 """Raised whenever the simulated numbers change; part of the digest."""
@@ -38,9 +47,6 @@ _FLIGHT_CONDITIONS = np.array(
 """Altitude (thousands of feet), Mach number and throttle resolver angle of each condition."""
 
 _SETTING_NOISE = np.array([0.002, 0.0003, 0.0])
-
-_UNCHANGING_SENSORS = (1, 5, 6, 10, 16, 18, 19)
-"""Sensors that depend on the operating condition alone."""
 
 _LEVEL_RANGE = (20.0, 2000.0)
 _CONDITION_SPREAD = 0.3
@@ -76,7 +82,7 @@ def simulate(subset: str, seed: int = 0) -> Fleet:
     random = np.random.default_rng([SUBSETS.index(subset), seed])
     lives = [_draw_life(random) for _ in range(TRAINING_ENGINES + TEST_ENGINES)]
     engines = [
-        _run_engine(unit, onset, failure, subset, gauges, random)
+        _run_engine(unit, onset, failure, FACTS[subset], gauges, random)
         for unit, (onset, failure) in enumerate(lives, start=1)
     ]
     train = pd.concat(engines[:TRAINING_ENGINES], ignore_index=True)
@@ -114,7 +120,7 @@ class _Gauges:
 
     def __init__(self, random: np.random.Generator) -> None:
         sensors = len(SENSORS)
-        changes = np.array([number not in _UNCHANGING_SENSORS for number in range(1, sensors + 1)])
+        changes = np.array([sensor in INFORMATIVE_SENSORS for sensor in SENSORS])
         self.level = random.uniform(*_LEVEL_RANGE, size=sensors)
         self.gain = random.normal(0.0, _CONDITION_SPREAD, size=(3, sensors))
         self.noise = _NOISE_SHARE * self.level * changes
@@ -144,7 +150,7 @@ def _run_engine(
     unit: int,
     onset: int,
     failure: int,
-    subset: str,
+    facts: SubsetFacts,
     gauges: _Gauges,
     random: np.random.Generator,
 ) -> pd.DataFrame:
@@ -152,10 +158,10 @@ def _run_engine(
     progress = np.clip((cycles - onset) / (failure - onset), 0.0, None)
     growth = random.uniform(*_GROWTH)
     damage = np.expm1(growth * progress) / np.expm1(growth)
-    fault_mode = int(random.integers(2)) if subset in {"FD003", "FD004"} else 0
+    fault_mode = int(random.integers(facts.fault_modes)) if facts.fault_modes > 1 else 0
     visited = (
-        random.integers(len(_FLIGHT_CONDITIONS), size=failure)
-        if subset in {"FD002", "FD004"}
+        random.integers(facts.operating_conditions, size=failure)
+        if facts.operating_conditions > 1
         else np.zeros(failure, dtype=np.int64)
     )
     condition = _FLIGHT_CONDITIONS[visited]

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from rulbook.claims.collect import METADATA_KEY
 from rulbook.claims.decision import Decision, answer, decide
-from rulbook.claims.ledger import Claim, Verdict, find, rows_of
+from rulbook.claims.ledger import Claim, Verdict, claims_in, find
 from rulbook.claims.verdict import shown
 from rulbook.data.cmapss import Source
 from rulbook.display.glue import glue, publish
@@ -86,7 +86,7 @@ def check(
         interval: lower and upper end of an interval around a mean, shown beside it.
         note: a few words on how the value came about.
         conditions: whether the claim holds under each training condition under which it was
-            decided, ``None`` for a tie or too few seeds; in place of the value of a statement, and
+            decided, ``None`` where that is open; in place of the value of a statement, and
             beside that of a figure.
 
     Raises:
@@ -134,7 +134,7 @@ def claims_of(section_or_chapter: str) -> None:
     The verdicts are those of the ledger, which the build holds equal to those that the executed
     chapters find.
     """
-    claims = rows_of(section_or_chapter)
+    claims = claims_in(section_or_chapter)
     noun = "claim" if len(claims) == 1 else "claims"
     summary = f"{len(claims)} {noun}: {counts_in_words(claims)}"
     rows = [_shown(claim, Decision(claim.id, claim.expected)) for claim in claims]
@@ -295,7 +295,7 @@ def conditions_in_words(conditions: Mapping[str, Holds]) -> str:
     ]
     undecided = "; ".join(labels[name] for name in in_order if conditions[name] is None)
     if undecided:
-        decided.append(f"– (tie or few seeds) {undecided}")
+        decided.append(f"– (open) {undecided}")
     return "; ".join(decided)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rulbook import paths
 from rulbook.claims.collect import Decided, collect
 from rulbook.claims.findings import MIXED, verdict_counts
 from rulbook.claims.ledger import SECTIONS, WITHOUT_VERDICT, Claim, Verdict, read_ledger
@@ -111,9 +112,7 @@ def write_report(executed: Path, out: Path, cited: str = "") -> None:
 
     """
     text = report_text(list(read_ledger().values()), collect(executed), cited)
-    half_written = out.with_suffix(".tmp")
-    half_written.write_text(text, encoding="utf-8")
-    half_written.replace(out)
+    paths.write_atomically(out, text)
 
 
 def claim_files(executed: Path) -> dict[str, str]:

@@ -233,7 +233,7 @@ def variants_shown(variants: pd.DataFrame, caption: str) -> HTML:
             "seeds": variants["seeds"],
             "test RMSE": _each(number, variants, "rmse"),
             "minus the protocol": _each(within, variants, "difference", "low", "high"),
-            "could have seen": _each(number, variants, "smallest_detectable"),
+            "could have seen, uncorrected": _each(number, variants, "smallest_detectable"),
             "mean error": _each(number, variants, "mean_error"),
             "test RMSE, uncapped": _each(number, variants, "rmse_uncapped"),
             "validation RMSE": _each(number, variants, "validation_rmse"),

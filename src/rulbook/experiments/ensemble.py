@@ -35,7 +35,7 @@ ENSEMBLE_SEEDS = tuple(range(10))
 Weights = tuple[float, float]
 """Weight of the RUL loss and weight of the other loss."""
 
-SINGLE_TASK: Weights = (1.0, 0.0)
+RUL_ONLY: Weights = (1.0, 0.0)
 
 EQUAL_WEIGHTS: Weights = (0.5, 0.5)
 

@@ -31,8 +31,9 @@ from rulbook.models import DualTaskMLP, shared_parameters
 from rulbook.typing import Floats, Integers
 from rulbook.weighting.base import BaseMTLLoss
 from rulbook.weighting.fixed import FixedWeightLoss
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 from rulbook.weighting.magnitude import AMNLFixedLoss
-from rulbook.weighting.registry import METHODS, get_loss
+from rulbook.weighting.registry import WEIGHTING_METHODS, get_loss
 
 LARGER_WEIGHTS: Weights = (0.7, 0.7)
 """The section's weights that do not sum to one."""
@@ -206,7 +207,9 @@ def weights_in_words(name: str) -> str:
 
 def every_method_has_the_interface() -> bool:
     """Return whether every registered method has what ``INTERFACE`` names."""
-    return all(callable(getattr(get_loss(name), part)) for name in METHODS for part in INTERFACE)
+    return all(
+        callable(getattr(get_loss(name), part)) for name in WEIGHTING_METHODS for part in INTERFACE
+    )
 
 
 def weights_are_plain_floats(loss: BaseMTLLoss) -> bool:
@@ -246,7 +249,7 @@ def class_claims(loss: FixedWeightLoss, rul_loss: Tensor, health_loss: Tensor) -
         "n24.1-gradient-health": health_loss.grad,
         "n24.1-name": loss.get_name(),
         "n24.1-default-weights": weights_in_words("fixed"),
-        "n24.1-alias-050": is_alias_of("fixed_050", loss),
+        "n24.1-alias-050": is_alias_of(EQUAL_WEIGHTING, loss),
         "n24.1-alias-075": weights_in_words("fixed_075"),
         "n24.1-weights-not-parameters": weights_are_plain_floats(loss),
         "n24.1-weights-not-in-state": not loss.state_dict(),

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pandas as pd
@@ -324,9 +324,7 @@ def starts_by_subset(
                 "subset": subset,
                 "seeds": len(seeds),
                 "started shut": len(seeds) - alive["seed"].nunique(),
-                "lowest": alive["ratio"].min(),
-                "median": alive["ratio"].median(),
-                "highest": alive["ratio"].max(),
+                **_spread(alive["ratio"]),
             }
         )
     return pd.DataFrame(rows)
@@ -355,8 +353,7 @@ def starts_by_setting(
     rows = []
     for start in starts:
         by_seed = [_start_ratios(prepared, start, seed, device) for seed in start.seeds]
-        living = np.array([ratios for ratios in by_seed if max(ratios) > 0])
-        quantiles = np.quantile(living, (0, 0.5, 1)) if living.size else (np.nan,) * 3
+        living = [ratios for ratios in by_seed if max(ratios) > 0]
         rows.append(
             {
                 "network": start.network,
@@ -364,10 +361,16 @@ def starts_by_setting(
                 "output bias": start.rul_bias.replace("_", " "),
                 "seeds": len(start.seeds),
                 "started shut": len(start.seeds) - len(living),
-                **dict(zip(("lowest", "median", "highest"), quantiles, strict=True)),
+                **_spread(chain.from_iterable(living)),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _spread(ratios: Iterable[float]) -> dict[str, float]:
+    """Return the ``lowest``, ``median`` and ``highest`` of ratios; NaN without one."""
+    found = pd.Series(list(ratios), dtype=float)
+    return {"lowest": found.min(), "median": found.median(), "highest": found.max()}
 
 
 def _start_ratios(

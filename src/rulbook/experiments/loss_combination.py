@@ -36,7 +36,7 @@ SECTION_LOG_SIGMAS = np.array([1.5, 0.3])
 """The logarithms of the spreads that the section gives its uncertainty sum."""
 
 BATCH_SIZE = 64
-"""Rows and columns of the section's random inputs."""
+"""Rows of the section's random inputs."""
 
 # Lines of the two printed listings, and of these those that have an explanation.
 _LISTING_LINES = (42, 41)

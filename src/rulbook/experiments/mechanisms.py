@@ -18,7 +18,7 @@ from rulbook.data import Windows
 from rulbook.experiments.ensemble import (
     ENSEMBLE_SEEDS,
     EQUAL_WEIGHTS,
-    SINGLE_TASK,
+    RUL_ONLY,
     STEPS,
     Networks,
     Weights,
@@ -42,7 +42,7 @@ TRUNKS: Mapping[str, Weights | None] = {
     "untrained": None,
     "serial number only": HEALTH_ONLY,
     "health only": HEALTH_ONLY,
-    "RUL only": SINGLE_TASK,
+    "RUL only": RUL_ONLY,
     "both": EQUAL_WEIGHTS,
 }
 """What a frozen trunk was trained on, and the weights of that training; the serial number stands
@@ -87,7 +87,7 @@ def label_efficiency(
     balanced = balancing_weights(train, seeds)
     draws = [(number, seed) for number in engines for seed in seeds]
     numbers, drawing = zip(*draws, strict=True)
-    weights = [SINGLE_TASK, EQUAL_WEIGHTS, balanced]
+    weights = [RUL_ONLY, EQUAL_WEIGHTS, balanced]
     same = train_networks(train, weights, drawing, engines=numbers, steps=steps)
     more = train_networks(
         train, [balanced], drawing, engines=numbers, label_every_engine=True, steps=steps
@@ -210,27 +210,31 @@ def paired_differences(
 
     Returns:
         One row a comparison: ``within`` (where given), ``variant``, ``difference`` (variant minus
-        reference, mean over seeds), ``low``, ``high``, ``smallest_detectable``, ``p_value`` and
-        ``p_holm``, Holm's correction over all rows.
+        reference, mean over seeds), ``low``, ``high``, ``p_value``, and with a correction over all
+        rows ``smallest_detectable`` and ``p_holm``.
 
     """
     groups = found.groupby(within, sort=False) if within else [(None, found)]
+    pairs = [
+        (group, name, by_seed[name], by_seed[reference])
+        for group, part in groups
+        for by_seed in [part.pivot(index="seed", columns=variant, values=column)]
+        for name in part.loc[part[variant] != reference, variant].unique()
+    ]
     rows = []
-    for group, part in groups:
-        by_seed = part.pivot(index="seed", columns=variant, values=column)
-        for name in part.loc[part[variant] != reference, variant].unique():
-            compared = compare_over_seeds(by_seed[name], by_seed[reference])
-            rows.append(
-                ({within: group} if within else {})
-                | {
-                    variant: name,
-                    "difference": compared.difference,
-                    "low": compared.low,
-                    "high": compared.high,
-                    "smallest_detectable": compared.smallest_detectable,
-                    "p_value": compared.p_value,
-                }
-            )
+    for group, name, values, of_reference in pairs:
+        compared = compare_over_seeds(values, of_reference, len(pairs))
+        rows.append(
+            ({within: group} if within else {})
+            | {
+                variant: name,
+                "difference": compared.difference,
+                "low": compared.low,
+                "high": compared.high,
+                "smallest_detectable": compared.smallest_detectable,
+                "p_value": compared.p_value,
+            }
+        )
     table = pd.DataFrame(rows)
     return table.assign(p_holm=holm(table["p_value"].tolist()))
 

@@ -15,6 +15,27 @@ from rulbook.training.baselines import window_statistics
 from rulbook.training.config import PROTOCOL_LABEL
 from rulbook.typing import Floats
 
+SENSORS_ONLY = "14 sensors for 17 features"
+"""The choice of features without the operating settings."""
+
+UNCAPPED_TEST = "uncapped test targets"
+"""The choice to score a model of capped targets on the true RUL as it is."""
+
+UNCAPPED_THROUGHOUT = "uncapped targets throughout"
+"""The choice to cap neither the training targets nor the true RUL."""
+
+EVERY_WINDOW = "all windows for the last"
+"""The choice to score all windows of the test engines, not the last of each."""
+
+VALIDATION_ENGINES = "validation engines"
+"""The choice to score the engines that are held out."""
+
+VALIDATION_WINDOWS = "validation windows"
+"""The choice to hold out windows drawn at random, and to score them."""
+
+RANDOM_DRAW = "trained on the random draw"
+"""The choice to hold out windows drawn at random, and to score the test engines."""
+
 _LAST = "last window of each test engine"
 _SENSORS = Recipe(features="sensors")
 
@@ -50,15 +71,13 @@ def trees_under_each_choice(fleet: Fleet, seed: int = 42, trees: int = 20) -> pd
     every = base.test_every_window
     errors = {
         (PROTOCOL_LABEL, _LAST): _errors(model, base.test),
-        ("14 sensors for 17 features", _LAST): _errors(sensors_model, sensors.test),
-        ("uncapped test targets", _LAST): _errors(model, base.test, capped=False),
-        ("uncapped targets throughout", _LAST): _errors(
-            uncapped_model, uncapped.test, capped=False
-        ),
-        ("all windows for the last", "all windows of the test engines"): _errors(model, every),
-        ("validation engines", "all windows of held-out engines"): _errors(model, base.validation),
-        ("validation windows", "windows drawn at random"): _errors(leaky_model, leaky.validation),
-        ("trained on the random draw", _LAST): _errors(leaky_model, leaky.test),
+        (SENSORS_ONLY, _LAST): _errors(sensors_model, sensors.test),
+        (UNCAPPED_TEST, _LAST): _errors(model, base.test, capped=False),
+        (UNCAPPED_THROUGHOUT, _LAST): _errors(uncapped_model, uncapped.test, capped=False),
+        (EVERY_WINDOW, "all windows of the test engines"): _errors(model, every),
+        (VALIDATION_ENGINES, "all windows of held-out engines"): _errors(model, base.validation),
+        (VALIDATION_WINDOWS, "windows drawn at random"): _errors(leaky_model, leaky.validation),
+        (RANDOM_DRAW, _LAST): _errors(leaky_model, leaky.test),
     }
     return pd.DataFrame(
         {

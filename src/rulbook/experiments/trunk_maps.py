@@ -12,22 +12,10 @@ from sklearn.preprocessing import StandardScaler
 
 from rulbook.data.prepare import Prepared, Windows
 from rulbook.metrics import balanced_accuracy
-from rulbook.models import DualTaskModel
 from rulbook.training.config import RunConfig
+from rulbook.training.evaluation import trunk_features
 from rulbook.training.loop import watch_first_steps
 from rulbook.typing import Floats
-
-
-def trunk_features(model: DualTaskModel, windows: Windows) -> Floats:
-    """Return z of each window, (N, 32), from a network in evaluation mode; it is left as it was."""
-    was_training = model.training
-    device = next(model.parameters()).device
-    model.eval()
-    with torch.no_grad():
-        z = model.features(torch.from_numpy(windows.x).to(device))
-    model.train(was_training)
-    features: Floats = z.cpu().double().numpy()
-    return features
 
 
 def tsne_map(features: Floats, seed: int) -> Floats:

@@ -38,14 +38,12 @@ _TORCH_EXPLAINED = (
 _Array = NDArray[np.float32]
 
 
-def drawn_numbers(
-    batch: int = 4,
-) -> tuple[dict[str, _Array], dict[str, _Array], _Array]:
+def drawn_numbers() -> tuple[dict[str, _Array], dict[str, _Array], _Array]:
     """Return what the NumPy program draws from its seed 0, in its order.
 
     Returns:
         The weights, (inputs, outputs), and the biases, (outputs,), of ``"shared"``, ``"rul"`` and
-        ``"health"``; and the inputs, (batch, ``FEATURES``). All in single precision.
+        ``"health"``; and the inputs, (4, ``FEATURES``). All in single precision.
 
     """
     random = np.random.RandomState(0)  # the stream of np.random.seed(0)
@@ -59,7 +57,7 @@ def drawn_numbers(
         for name, shape in shapes.items()
     }
     biases = {name: np.zeros(outputs, np.float32) for name, (_, outputs) in shapes.items()}
-    return weights, biases, random.randn(batch, FEATURES).astype(np.float32)
+    return weights, biases, random.randn(4, FEATURES).astype(np.float32)
 
 
 def torch_network(weights: Mapping[str, _Array], biases: Mapping[str, _Array]) -> DualTaskMLP:

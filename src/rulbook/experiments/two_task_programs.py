@@ -45,7 +45,7 @@ _LISTING_2_EXPLAINED = (
     *(*range(31, 38), *range(39, 43), *range(46, 49)),
 )
 
-Descent = Literal["sgd", "adam", "sign"]
+StepRule = Literal["sgd", "adam", "sign"]
 
 
 def stable_run(opt_name: str, n_steps: int = toy.LISTING_STEPS) -> History:
@@ -389,10 +389,11 @@ def weight_decay_claims(shifts: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def end_under_cosine_schedule(n_steps: int = 200, lr: float = 0.003) -> float:
+def end_under_cosine_schedule() -> float:
     """Return θ after SGD whose learning rate falls along a cosine to zero, at ρ = 500."""
+    n_steps = 200
     model = toy.TinyShared(dtype=torch.float64)
-    optimiser = torch.optim.SGD(model.parameters(), lr=lr)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.003)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_steps)
     for _ in range(n_steps):
         optimiser.zero_grad()
@@ -402,8 +403,9 @@ def end_under_cosine_schedule(n_steps: int = 200, lr: float = 0.003) -> float:
     return float(model.theta.item())
 
 
-def steepest_cross_entropy_gradient(seed: int, n_samples: int = 10_000) -> float:
+def steepest_cross_entropy_gradient(seed: int) -> float:
     """Return the largest norm of the cross-entropy's gradient at random logits of three classes."""
+    n_samples = 10_000
     random = np.random.default_rng(seed)
     logits = torch.from_numpy(random.normal(scale=50, size=(n_samples, 3))).requires_grad_()
     states = torch.from_numpy(random.integers(3, size=n_samples))
@@ -481,36 +483,31 @@ def small_print_claims() -> dict[str, object]:
     }
 
 
-def hovers_at(
-    descent: Descent, rho: Floats, learning_rate: float = 0.002, theta_0: float = 0.0
-) -> float:
-    """Return the mean of θ over the second half of ``path_of``; arguments as there."""
-    path = path_of(descent, rho, learning_rate, theta_0)
+def hovers_at(step_rule: StepRule, rho: Floats) -> float:
+    """Return the mean of θ over the second half of ``path_of`` at a small learning rate, 0.002."""
+    path = path_of(step_rule, rho, 0.002)
     return float(np.mean(path[len(path) // 2 :]))
 
 
-def path_of(
-    descent: Descent, rho: Floats, learning_rate: float = 0.002, theta_0: float = 0.0
-) -> Floats:
-    """Return θ after each step of a run in NumPy whose ρ differs from step to step, (n_steps,).
+def path_of(step_rule: StepRule, rho: Floats, learning_rate: float) -> Floats:
+    """Return θ after each step of a run from 0 whose ρ differs from step to step, (n_steps,).
 
     Args:
-        descent: ``"sgd"``, ``"adam"`` with PyTorch's constants, or ``"sign"``, a step of fixed
+        step_rule: ``"sgd"``, ``"adam"`` with PyTorch's constants, or ``"sign"``, a step of fixed
             length against the sign of the gradient.
         rho: ρ at each step, (n_steps,).
         learning_rate: of every step.
-        theta_0: where the run starts.
 
     """
-    theta, mean, mean_square, path = theta_0, 0.0, 0.0, []
+    theta, mean, mean_square, path = 0.0, 0.0, 0.0, []
     for step, imbalance in enumerate(rho, start=1):
         gradient = imbalance * (theta - toy.RUL_OPTIMUM) + (theta - toy.HEALTH_OPTIMUM)
-        if descent == "adam":
+        if step_rule == "adam":
             mean = 0.9 * mean + 0.1 * gradient
             mean_square = 0.999 * mean_square + 0.001 * gradient**2
             root = np.sqrt(mean_square / (1 - 0.999**step))
             gradient = mean / (1 - 0.9**step) / (root + 1e-8)
-        theta -= learning_rate * (np.sign(gradient) if descent == "sign" else gradient)
+        theta -= learning_rate * (np.sign(gradient) if step_rule == "sign" else gradient)
         path.append(theta)
     return np.array(path)
 

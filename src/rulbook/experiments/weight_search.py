@@ -88,7 +88,8 @@ class SearchGains:
             above ``PLATEAU_ABOVE``.
         steepest: mean validation RMSE below ``STEEP_BELOW`` minus that above ``PLATEAU_ABOVE``.
         largest_gain: the most that a kind of search lowers the test RMSE against 0.5/0.5.
-        detectable: the largest of the smallest differences that the comparisons would have found.
+        detectable: the largest of the smallest differences that the comparisons would have found,
+            as each of them was corrected for their number.
         told_apart: how many kinds are told from 0.5/0.5, with Holm's correction over the kinds.
 
     """

@@ -9,7 +9,7 @@ import csv
 import io
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -90,6 +90,17 @@ def read(layout: Layout) -> list[Dependency]:
         raise RulbookError(
             f"'{path}' is no table of dependencies ({fault}): write it again with `make lock`."
         ) from fault
+
+
+def shortcomings(known: Sequence[Dependency]) -> dict[str, list[Dependency]]:
+    """Return which packages have no recent release, or are kept behind it, by what that is."""
+    no_release = f"No release for {MAINTAINED_DAYS} days on {max(row.looked_up for row in known)}"
+    unmaintained = [row for row in known if row.unmaintained]
+    return {
+        f"{no_release}, named by this project": [row for row in unmaintained if row.named],
+        f"{no_release}, brought by other packages": [row for row in unmaintained if not row.named],
+        "Kept at an older line": [row for row in known if row.of_an_older_line],
+    }
 
 
 def _of_row(row: Mapping[str, str]) -> Dependency:

@@ -20,11 +20,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rulbook import paths, reads
 from rulbook.errors import RulbookError, place_of
-from rulbook.options import Profile, RequestedDevice, RequestedSource, check_parameters
 from rulbook.publishing import recorded_values, stamps
 from rulbook.publishing.chapters import Chapter, forget_removed
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.lock import building
+from rulbook.publishing.parameters import ChapterParameters
 from rulbook.side_files import read_text
 
 if TYPE_CHECKING:
@@ -40,48 +40,9 @@ INJECTED_TAG = "injected-parameters"
 
 _SENTENCE_CHARACTERS = 300
 
-_ALWAYS_THERE = ("auto", "cpu")
-"""The devices for which PyTorch need not be asked."""
-
 
 @dataclass(frozen=True)
-class Parameters:
-    """What papermill puts into the ``parameters`` cell of every chapter.
-
-    Attributes:
-        profile: how much a chapter computes.
-        data: the data that chapters load; see ``rulbook.data.load``.
-        device: where chapters compute; see ``rulbook.training.device.choose_device``.
-        seed: the seed of everything random in a chapter.
-    """
-
-    profile: Profile = "quick"
-    data: RequestedSource = "auto"
-    device: RequestedDevice = "auto"
-    seed: int = 42
-
-    def check(self) -> None:
-        """Raise the error that every chapter would meet, before any starts.
-
-        Raises:
-            UsageError: a name is unknown, or the seed is no such number.
-            RulbookError: the device is not there, or real data is named and is not complete.
-        """
-        from rulbook import data
-
-        check_parameters(self.profile, self.data, self.device, self.seed)
-        if self.device not in _ALWAYS_THERE:
-            from rulbook.training.device import choose_device
-
-            choose_device(self.device)
-        if data.resolve_source(self.data) == "cmapss":
-            for file in data.status().files:
-                if file.problem:
-                    raise RulbookError(file.problem)
-
-
-@dataclass(frozen=True)
-class Outcome:
+class Execution:
     """What became of the chapters that were asked for.
 
     Attributes:
@@ -96,13 +57,13 @@ class Outcome:
 def execute(
     layout: Layout,
     chapters: Sequence[Chapter],
-    parameters: Parameters,
+    parameters: ChapterParameters,
     *,
     jobs: int = 1,
     figures: bool = False,
     cell_seconds: int = CELL_SECONDS,
     console: Console | None = None,
-) -> Outcome:
+) -> Execution:
     """Execute the chapters whose inputs changed since they last ran.
 
     A chapter that fails does not stop the others, and leaves its last good execution in place.
@@ -130,12 +91,12 @@ def execute(
 def _execute(
     layout: Layout,
     chapters: Sequence[Chapter],
-    parameters: Parameters,
+    parameters: ChapterParameters,
     jobs: int,
     figures: bool,
     cell_seconds: int,
     console: Console,
-) -> Outcome:
+) -> Execution:
     forget_removed(layout)
     inputs = stamps.Inputs.now(asdict(parameters), parameters.data)
     reasons = {chapter: stamps.changes(chapter, inputs) for chapter in chapters}
@@ -150,7 +111,7 @@ def _execute(
     _record_values(layout, chapters, inputs, ran=stale)
     if failures:
         raise RulbookError("\n".join(failures))
-    return Outcome(
+    return Execution(
         executed=tuple(chapter.name for chapter in stale),
         up_to_date=tuple(chapter.name for chapter in chapters if not reasons[chapter]),
     )
@@ -177,7 +138,7 @@ class _Task:
 
     layout: Layout
     inputs: stamps.Inputs
-    parameters: Parameters
+    parameters: ChapterParameters
     cell_seconds: int
 
 

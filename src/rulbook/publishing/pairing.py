@@ -18,6 +18,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from typing import Any
 
 import jupytext
@@ -52,6 +53,12 @@ elif find_spec("rulbook") is None:
 
 _OPTIONS_OF_CELLS = ("tags", "label", "mystnb")
 """The metadata of cells that is an author's; all else is what editors and programs leave there."""
+
+_LEFT_BY_RUNS = ("execution", "papermill", "ExecuteTime", "outputId", "scrolled", "collapsed")
+"""The metadata of cells that is about their outputs."""
+
+_FOLDING = "jupyter"
+"""The metadata of cells that says what JupyterLab folds."""
 
 _WRITTEN = "rulbook_pair"
 """Key of a notebook's metadata with the digest of what ``pair`` wrote into it."""
@@ -129,7 +136,7 @@ def to_public_notebook(
         if cell.cell_type == "markdown":
             cell.source = plain_markdown.plain(next(prose))
         elif folded := _folded(cell, in_solution=position in in_solutions):
-            cell.metadata["jupyter"] = folded
+            cell.metadata[_FOLDING] = folded
     if repository_url:
         install = _INSTALL.format(url=repository_url)
         notebook.cells.insert(0, nbformat.v4.new_code_cell(install, id=_INSTALL_ID))
@@ -191,11 +198,33 @@ def pair(layout: Layout, overwrite: Sequence[str] = ()) -> list[Chapter]:
     written = [chapter for chapter in chapters(layout) if chapter.name in wanted]
     references = References.of(layout)
     for chapter in written:
-        content = nbformat.writes(to_public_notebook(chapter, references, url)) + "\n"
-        paths.write_atomically(chapter.notebook, content)
+        notebook = to_public_notebook(chapter, references, url)
+        _keep_what_programs_left(notebook, chapter)
+        paths.write_atomically(chapter.notebook, nbformat.writes(notebook) + "\n")
     if lost := tuple(name for name in found.edited if name not in overwrite):
-        raise RulbookError(what_to_do_about_edited(lost))
+        raise RulbookError("\n".join(what_to_do_about_edited(lost)))
     return written
+
+
+def _keep_what_programs_left(notebook: NotebookNode, chapter: Chapter) -> None:
+    """Give cells the metadata of programs that they had: the kind of a slide, points of a grader.
+
+    A cell is the one of the same id. One whose text was edited has another id: between two cells
+    that stayed it is the one at its place, where as many cells stand there before and after.
+    """
+    try:
+        before = _read_notebook(chapter).cells
+    except (OSError, *_UNREADABLE):
+        return
+    old_ids, ids = ([str(cell.get("id")) for cell in cells] for cells in (before, notebook.cells))
+    matched = SequenceMatcher(a=old_ids, b=ids, autojunk=False)
+    for _, start, end, new_start, new_end in matched.get_opcodes():
+        if end - start != new_end - new_start:
+            continue
+        for old, cell in zip(before[start:end], notebook.cells[new_start:new_end], strict=True):
+            if cell.cell_type == old.cell_type:
+                for key in old.metadata.keys() - {*_OPTIONS_OF_CELLS, _FOLDING, *_LEFT_BY_RUNS}:
+                    cell.metadata.setdefault(key, old.metadata[key])
 
 
 def to_text(layout: Layout, chapter: Chapter) -> None:
@@ -266,9 +295,11 @@ def _with_prose_of_text(
     pieces = iter(plain_markdown.plain_cells(source, chapter.name, references))
     prose = {cell.id: next(pieces) for cell in source.cells if cell.cell_type == "markdown"}
     by_words = {cell.source: cell.id for cell in written.cells if cell.cell_type == "markdown"}
+    install = [cell.source for cell in written.cells if cell.id == _INSTALL_ID]
     notebook: NotebookNode = nbformat.from_dict({**edited, "cells": []})
     for position, cell in enumerate(edited.cells):
-        if cell.get("id") == _INSTALL_ID:
+        # Colab saves cells without the ids that they had.
+        if cell.get("id") == _INSTALL_ID or cell.source in install:
             continue
         if cell.get("attachments"):
             raise _not_taken(

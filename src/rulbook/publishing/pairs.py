@@ -52,11 +52,17 @@ def pairs_now(layout: Layout) -> Pairs:
     return pairs
 
 
-def what_to_do_about_edited(names: tuple[str, ...]) -> str:
+def what_to_do(pairs: Pairs) -> list[str]:
+    """Return what can be done about the notebooks out of step: a sentence or none for each."""
+    behind = f"Notebooks behind their texts: {', '.join(pairs.behind)}; run `rulbook pair`."
+    return [*([behind] if pairs.behind else []), *what_to_do_about_edited(pairs.edited)]
+
+
+def what_to_do_about_edited(names: tuple[str, ...]) -> list[str]:
     """Return one sentence a notebook on how its changes are kept, and how they are dropped."""
-    return "\n".join(
+    return [
         f"The notebook of {name} was edited, and its text does not have the changes: "
         f"`rulbook pair --to-text {name}` takes them into the text, "
         f"`rulbook pair --overwrite {name}` drops them."
         for name in names
-    )
+    ]

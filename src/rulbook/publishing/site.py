@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -25,7 +26,7 @@ _COLOURS_OF_A_TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
 _LAST_LINES = 3
 
 
-def build_site(layout: Layout, *, console: Console | None = None) -> bool:
+def build_site(layout: Layout) -> bool:
     """Build the pages from the executed chapters, unless they are up to date.
 
     The finished pages are moved aside for the new ones, and only for pages built without a warning.
@@ -38,7 +39,7 @@ def build_site(layout: Layout, *, console: Console | None = None) -> bool:
         RulbookError: a chapter was not executed, the table of contents and the pages differ,
             npm is not reachable, or Jupyter Book reports an error or a warning.
     """
-    console = console or Console(stderr=True)
+    console = Console(stderr=True)
     with building(layout, console):
         return _build_site(layout, console)
 
@@ -129,29 +130,33 @@ def replace_folder(made: Path, place: Path) -> list[Path]:
     """Put the folder ``made`` in the place of the one made before, and lose no other file.
 
     What was made is listed beside the folder. A file that is not in that list is a reader's: it is
-    moved to a folder of its own, whose name ends in ``.kept``.
+    moved to a folder of its own, whose name ends in ``.kept``. Where ``place`` is a link, as to
+    what a server shows, it stays one; what is behind it before there is a list is a reader's too.
 
     Returns:
         Where the files that were not made here have been moved to.
     """
     listing = place.with_name(f"{place.name}.files")
     kept = []
-    if place.is_dir() and listing.is_file():
-        known = set(listing.read_text(encoding="utf-8").splitlines())
+    if place.is_dir() and (listing.is_file() or place.is_symlink()):
+        listed = listing.read_text(encoding="utf-8") if listing.is_file() else ""
+        known = set(listed.splitlines())
         for file in _every_file(place):
             name = file.relative_to(place)
             if name.as_posix() not in known:
                 safe = _unused(place.with_name(f"{place.name}.kept") / name)
                 safe.parent.mkdir(parents=True, exist_ok=True)
-                kept.append(file.rename(safe))
+                kept.append(Path(shutil.move(file, safe)))
     names = (file.relative_to(made).as_posix() for file in _every_file(made))
     paths.write_atomically(listing, "\n".join(sorted(names)) + "\n")
-    old = place.with_name(f"{place.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    made.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
+    pages = place.resolve()
+    pages.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(
+        prefix=f"{pages.name}.old-", dir=pages.parent, ignore_cleanup_errors=True
+    ) as old:
+        if pages.exists():
+            pages.rename(Path(old) / pages.name)
+        shutil.move(made, pages)
     return kept
 
 

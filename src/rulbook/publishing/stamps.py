@@ -13,8 +13,9 @@ from pydantic import TypeAdapter
 
 from rulbook import paths
 from rulbook.errors import RulbookError
+from rulbook.libraries import LIBRARIES
 from rulbook.options import RequestedSource
-from rulbook.publishing import imports, kernel_note
+from rulbook.publishing import imports
 from rulbook.publishing.chapters import Chapter
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ RECORDS = "records"
 _CHANGES_A_RUN = ("parameters", "raises-exception", "skip-execution")
 """The tags of cells that papermill heeds; all others are for the page."""
 
-_LIBRARIES = (*kernel_note.LIBRARIES, "pandas", "optuna", "matplotlib")
+_LIBRARIES = (*LIBRARIES, "pandas", "optuna", "matplotlib")
 """The libraries whose version changes what a chapter computes or draws."""
 
 

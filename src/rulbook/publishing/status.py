@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from rulbook.claims.collect import claims_table
-from rulbook.claims.ledger import CHAPTERS, Verdict, rows_of
+from rulbook.claims.ledger import CHAPTERS, Verdict, claims_in
 from rulbook.data.cmapss import SOURCE_NAMES
 from rulbook.display.badges import MARKS
 from rulbook.display.markup import html_of
@@ -23,7 +23,7 @@ def status_table(layout: Layout) -> str:
         RulbookError: an executed notebook cannot be read.
     """
     verdict = {row["id"]: row["verdict"] for row in claims_table(layout.executed)}
-    verdicts = {name: [verdict[claim.id] for claim in rows_of(name)] for name in CHAPTERS}
+    verdicts = {name: [verdict[claim.id] for claim in claims_in(name)] for name in CHAPTERS}
     return _table({one: conditions.read(one) for one in chapters(layout)}, verdicts)
 
 

@@ -22,7 +22,7 @@ from rulbook.publishing.site_config import addresses
 from rulbook.side_files import read_yaml
 from rulbook.studies import SEEDS, STUDIES
 from rulbook.studies.sweep import status as study_status
-from rulbook.weighting.registry import METHODS
+from rulbook.weighting.registry import WEIGHTING_METHODS
 
 
 def substitutions(layout: Layout) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _method_sources() -> str:
     """Return a table of the weighting methods that come from papers, each with its citation."""
     rows = "\n".join(
         f"| {method.title} | `{name}` | {{cite:t}}`{method.citation}` |"
-        for name, method in METHODS.items()
+        for name, method in WEIGHTING_METHODS.items()
         if method.citation
     )
     return f"| method | name in the package | paper |\n|---|---|---|\n{rows}"

@@ -15,7 +15,7 @@ from rulbook.studies.evidence import flat_fields, runs_table
 from rulbook.studies.methods import method_of
 from rulbook.studies.sweep import runs_folder
 from rulbook.training.gradient_bins import QUANTILES
-from rulbook.training.record import RunRecord, read_record
+from rulbook.training.record import RunRecord, is_whole, read_record
 
 _METRICS_OF_AN_EPOCH = {"validation", "test", "test_every_window"}
 
@@ -45,10 +45,14 @@ def carried_records() -> list[RunRecord]:
 
 
 def _records_in(*folders: Path) -> list[RunRecord]:
+    """Read the records of folders, a later one's before an earlier one's of the same run.
+
+    A file that was emptied or cut off is none, so that it does not hide a whole one.
+    """
     files: dict[str, Path] = {}
     for folder in folders:
         found = paths.files_in(folder, "*.json")
-        files |= {file.stem: file for file in found if file.stat().st_size}
+        files |= {file.stem: file for file in found if is_whole(file)}
     return [read_record(files[key]) for key in sorted(files)]
 
 
@@ -140,12 +144,12 @@ def epochs_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write_csv(table: pd.DataFrame, file: Path) -> None:
+def write_csv(table: pd.DataFrame, file: Path | str) -> None:
     """Write a table as CSV, whole or not at all; a choice that was not made is an empty cell."""
-    paths.write_atomically(file, table.to_csv(index=False))
+    paths.write_atomically(Path(file), table.to_csv(index=False))
 
 
-def write_parquet(table: pd.DataFrame, file: Path) -> None:
+def write_parquet(table: pd.DataFrame, file: Path | str) -> None:
     """Write a table as Parquet, whole or not at all; columns of mixed types become text.
 
     Raises:
@@ -157,7 +161,7 @@ def write_parquet(table: pd.DataFrame, file: Path) -> None:
             "Parquet needs pyarrow, which is not here: run `pip install pyarrow`, or write CSV."
         )
     content = table.apply(_of_one_type).to_parquet(engine="pyarrow", index=False)
-    paths.write_atomically(file, content)
+    paths.write_atomically(Path(file), content)
 
 
 def _of_one_type(column: pd.Series) -> pd.Series:

@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 
 from rulbook.data import cmapss
-from rulbook.statistics import MINIMUM_SEEDS, Outcome, estimate_crossed
-from rulbook.studies.comparison import REFERENCE, comparison_table
+from rulbook.statistics import MINIMUM_SEEDS, Outcome
+from rulbook.studies.comparison import REFERENCE, comparison_table, crossed_rmse
 from rulbook.studies.conditions import (
     CONDITIONS,
     METHODS_BY_CONDITION,
+    PROTOCOL_CONDITION,
     require_condition,
     training_condition,
 )
 from rulbook.studies.evidence import completed_runs, has_arrived, records_under
-from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import BASELINES, METHODS, method_of
 from rulbook.training.record import RunRecord
 
@@ -60,7 +60,7 @@ def why_no_outcome(
         return NoOutcome.NOT_RUN
     if len(runs) < MINIMUM_SEEDS:
         return NoOutcome.WAITING
-    completed = [record for record in runs if record.test is not None]
+    completed = [record for record in runs if record.completed]
     if len(completed) < MINIMUM_SEEDS:
         return NoOutcome.DIVERGED
     if training_condition(condition).must_arrive and not all(map(has_arrived, completed)):
@@ -96,13 +96,14 @@ def condition_table(
         RulbookError: a network's record was not made under the condition that it is given for.
 
     """
+    records = {name: list(given) for name, given in records.items()}
     for name, given in records.items():
         for record in given:
             if method_of(record.config) not in _BASELINES:
                 require_condition(record.config, name)
     boosting = [
         record
-        for record in records.get("protocol", ())
+        for record in records.get(PROTOCOL_CONDITION, ())
         if method_of(record.config) == METHODS[_BOOSTING]
     ]
     rows = [
@@ -154,6 +155,7 @@ def _rows_of(condition: str, records: Sequence[RunRecord], subset: str) -> list[
     rows = []
     for name in names:
         of_method = list(runs.get((subset, name), {}).values())
+        error = crossed_rmse(of_method)
         row: dict[str, object] = dict.fromkeys(_COLUMNS, np.nan) | {
             "subset": subset,
             "condition": condition,
@@ -161,11 +163,10 @@ def _rows_of(condition: str, records: Sequence[RunRecord], subset: str) -> list[
             "method": name,
             "label": METHODS[name].label,
             "seeds": len(of_method),
+            "rmse": error.value,
+            "low": error.low,
+            "high": error.high,
         }
-        if of_method:
-            rmse = MEASURES["rmse"]
-            estimate = estimate_crossed(rmse.losses(of_method), rmse.statistic)
-            row |= {"rmse": estimate.value, "low": estimate.low, "high": estimate.high}
         outcome: Outcome | NoOutcome | None = reasons[name] or reasons[REFERENCE]
         if name in compared.index:
             found = compared.loc[name]

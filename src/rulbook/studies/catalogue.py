@@ -20,6 +20,7 @@ from rulbook.studies.equal_tuning import TUNED_UNDER, tuning_runs
 from rulbook.studies.methods import AMNL_SWEEP, METHODS, method
 from rulbook.studies.tuning import chosen_config
 from rulbook.training.config import RunConfig
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 
 SEEDS = (42, 123, 456, 789, 1024)
 """Seeds of initialisation, dropout and batch order; the source's five."""
@@ -94,16 +95,16 @@ def _long() -> Iterator[RunConfig]:
 
 def _wrong_auxiliary() -> Iterator[RunConfig]:
     for labels in ("shuffled", "serial_number"):
-        yield from _with(("fixed_050", "fixed_0002"), ("FD002",), auxiliary=labels)
+        yield from _with((EQUAL_WEIGHTING, "fixed_0002"), ("FD002",), auxiliary=labels)
 
 
 def _target_unit() -> Iterator[RunConfig]:
-    yield from _with(("fixed_050", "gaba", "single_task"), ("FD002",), target_unit="cap")
+    yield from _with((EQUAL_WEIGHTING, "gaba", "single_task"), ("FD002",), target_unit="cap")
 
 
 def _optimisers() -> Iterator[RunConfig]:
     for optimiser in ("sgd", "adam"):
-        yield from _with(("fixed_050",), ("FD002",), optimiser=optimiser)
+        yield from _with((EQUAL_WEIGHTING,), ("FD002",), optimiser=optimiser)
 
 
 def _recipes() -> Iterator[RunConfig]:
@@ -112,11 +113,11 @@ def _recipes() -> Iterator[RunConfig]:
         Recipe(split_by="window"),
         Recipe(cap_training_rul=False),
     ):
-        yield from _with(("fixed_050",), ("FD002",), recipe=recipe)
+        yield from _with((EQUAL_WEIGHTING,), ("FD002",), recipe=recipe)
 
 
 def _test_selection() -> Iterator[RunConfig]:
-    yield from _with(("fixed_050", "single_task"), ("FD002", "FD004"), watch_test=True)
+    yield from _with((EQUAL_WEIGHTING, "single_task"), ("FD002", "FD004"), watch_test=True)
 
 
 def _sizing() -> Iterator[RunConfig]:
@@ -130,14 +131,14 @@ def _sizing() -> Iterator[RunConfig]:
 
 def _dropout() -> Iterator[RunConfig]:
     yield from _with(
-        ("fixed_050", "fixed_075", "fixed_090", "single_task"),
+        (EQUAL_WEIGHTING, "fixed_075", "fixed_090", "single_task"),
         ("FD002",),
         architecture=ARCHITECTURES["compact"].with_dropout(BOOK_DROPOUT),
     )
 
 
 def _default_bias() -> Iterator[RunConfig]:
-    yield from _with(("fixed_050", "single_task"), ("FD002",), rul_bias="default")
+    yield from _with((EQUAL_WEIGHTING, "single_task"), ("FD002",), rul_bias="default")
 
 
 def _imbalance() -> Iterator[RunConfig]:
@@ -160,7 +161,7 @@ def _initial_imbalance() -> Iterator[RunConfig]:
 
 
 def _precision() -> Iterator[RunConfig]:
-    yield from _with(("fixed_050", "single_task"), ("FD002",), precision="bfloat16")
+    yield from _with((EQUAL_WEIGHTING, "single_task"), ("FD002",), precision="bfloat16")
 
 
 _PAPER_SIZE = {
@@ -175,7 +176,7 @@ _PAPER_SIZE = {
 
 def _paper_size() -> Iterator[RunConfig]:
     for subset in ("FD001", "FD002"):
-        for name in ("single_task", "fixed_050"):
+        for name in ("single_task", EQUAL_WEIGHTING):
             yield method(name).applied_to(base_config(subset)).with_changes(**_PAPER_SIZE)
 
 
@@ -186,14 +187,20 @@ def _book_network() -> Iterator[RunConfig]:
     """
     changes = _PAPER_SIZE | {"max_epochs": 60, "watch_test": True}
     for recipe in (Recipe(), Recipe(split_by="window")):
-        for name in ("fixed_050", "single_task"):
+        for name in (EQUAL_WEIGHTING, "single_task"):
             for seed in SEEDS[:3]:
                 config = method(name).applied_to(base_config("FD001", seed))
                 yield config.with_changes(recipe=recipe, **changes)
 
 
-_ONE_OPERATING_CONDITION = ("FD001", "FD003")
-_SIX_OPERATING_CONDITIONS = ("FD002", "FD004")
+def _with_operating_conditions(number: int) -> tuple[str, ...]:
+    return tuple(
+        subset for subset, facts in cmapss.FACTS.items() if facts.operating_conditions == number
+    )
+
+
+_ONE_OPERATING_CONDITION = _with_operating_conditions(1)
+_SIX_OPERATING_CONDITIONS = _with_operating_conditions(6)
 
 _OTHER_BOOK_BATCH_METHODS: dict[tuple[str, ...], tuple[str, ...]] = {
     _ONE_OPERATING_CONDITION: (
@@ -204,8 +211,8 @@ _OTHER_BOOK_BATCH_METHODS: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 """The methods by subsets beside those that most claims name."""
 
-_LEAK_METHODS = ("fixed_050", "amnl", "single_task", "amnl_060", "amnl_090", "fixed_075")
-_THREE_METHODS = ("fixed_050", "fixed_0002", "single_task")
+_LEAK_METHODS = (EQUAL_WEIGHTING, "amnl", "single_task", "amnl_060", "amnl_090", "fixed_075")
+_THREE_METHODS = (EQUAL_WEIGHTING, "fixed_0002", "single_task")
 
 
 def _under(
@@ -317,7 +324,7 @@ _ALL = (
         "sgd-no-clip",
         "Is it SGD or clipping that starves the health head of FD001?",
         lambda: _at_chosen_rates(
-            training_condition("sgd-no-clip"), ("fixed_050",), _ONE_OPERATING_CONDITION
+            training_condition("sgd-no-clip"), (EQUAL_WEIGHTING,), _ONE_OPERATING_CONDITION
         ),
     ),
     *(
@@ -374,7 +381,7 @@ _ALL = (
     Study(
         "precision-fd001",
         "Does mixed precision move the RMSE of FD001?",
-        lambda: _with(("fixed_050", "single_task"), ("FD001",), precision="bfloat16"),
+        lambda: _with((EQUAL_WEIGHTING, "single_task"), ("FD001",), precision="bfloat16"),
     ),
     Study("precision", "Does mixed precision move the RMSE?", _precision),
     Study(

@@ -10,17 +10,18 @@ from itertools import product
 from rulbook.data.prepare import HEALTH_STATES
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.comparison import rmse_by_seed
-from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name, method_of
+from rulbook.studies.methods import method_of
 from rulbook.training.record import RunRecord
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING, FIXED_RUL_WEIGHTS, fixed_name
 
 BOOK_SUBSETS = ("FD002", "FD004")
 """The subsets of the source's ablation table."""
 
-BOOK_SWEEP = ("fixed_050", "fixed_060", "fixed_075", "fixed_090", "single_task")
+BOOK_SWEEP = (EQUAL_WEIGHTING, "fixed_060", "fixed_075", "fixed_090", "single_task")
 """The RUL weights of the source's ablation table, rising."""
 
 AS_LABELLED = {
-    "fixed_050": "amnl",
+    EQUAL_WEIGHTING: "amnl",
     "fixed_060": "amnl_060",
     "fixed_075": "fixed_075",
     "fixed_090": "amnl_090",
@@ -34,13 +35,13 @@ ADAPTIVE_METHODS = ("inverse_magnitude", "uncertainty", "dwa", "gradnorm", "gaba
 SMALL_RUL_WEIGHTS = tuple(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS if weight < 0.45)
 """The fixed weights that give the RUL task clearly less than half."""
 
-STATIC_METHODS = ("fixed_050", "fixed_025")
+STATIC_METHODS = (EQUAL_WEIGHTING, "fixed_025")
 DYNAMIC_METHODS = ("inverse_magnitude", "uncertainty", "gaba")
 """The strategies that section 4.3 compares."""
 
 FD002_GAIN = {
     "single_task": "n4.1-fd002-single-task",
-    "fixed_050": "n4.1-fd002-naive",
+    EQUAL_WEIGHTING: "n4.1-fd002-naive",
     "gaba": "n4.1-fd002-gaba",
     "grace": "n4.1-fd002-grace",
 }
@@ -60,7 +61,7 @@ def every_seed_in(
     completed = set()
     for record in records:
         method = method_of(record.config)
-        if method is not None and record.test is not None:
+        if method is not None and record.completed:
             completed.add((record.config.subset, method.name, record.config.seed))
     return all(wanted in completed for wanted in product(subsets, methods, SEEDS))
 

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from rulbook.errors import UsageError, unknown_name
 from rulbook.statistics import (
     CONFIDENCE,
     MINIMUM_SEEDS,
@@ -30,12 +31,13 @@ from rulbook.studies.evidence import (
     runs_table,
 )
 from rulbook.studies.measures import MEASURES
-from rulbook.studies.methods import BASELINES, FIXED_RUL_WEIGHTS, NAMED_METHODS, fixed_name
-from rulbook.studies.tuning import selected_validation
+from rulbook.studies.methods import BASELINES, NAMED_METHODS
 from rulbook.training.record import RunRecord
 from rulbook.typing import Floats
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING, FIXED_RUL_WEIGHTS, fixed_name
+from rulbook.weighting.registry import is_own
 
-REFERENCE = "fixed_050"
+REFERENCE = EQUAL_WEIGHTING
 """The method that every other one is compared with."""
 
 
@@ -103,7 +105,7 @@ def estimates_table(records: Iterable[RunRecord], subset: str) -> pd.DataFrame:
             continue
         completed = of_method[of_method["completed"]]
         errors = runs.get((subset, name), {})
-        overall = _overall(list(errors.values()))
+        overall = crossed_rmse(list(errors.values()))
         rows.append(
             {
                 "method": name,
@@ -130,6 +132,7 @@ def comparison_table(
     reference: str = REFERENCE,
     methods: Iterable[str] | None = None,
     measure: str = "rmse",
+    families: int = 1,
 ) -> pd.DataFrame:
     """Compare methods with ``reference`` on ``subset``, engines and seeds resampled together.
 
@@ -142,6 +145,7 @@ def comparison_table(
         methods: the methods to compare; Holm's correction is over the networks among them. By
             default every method that shares a completed seed with the reference.
         measure: name of what they are compared by, from ``MEASURES``.
+        families: how many tables like this one are asked one question, for the correction.
 
     Returns:
         One row a comparison, in the tables' order: ``method``, ``label``, and the attributes of
@@ -150,15 +154,16 @@ def comparison_table(
 
     Raises:
         KeyError: there is no such measure.
+        UsageError: a name is that of no method of the tables.
 
     """
     loss = MEASURES[measure]
     pairs = _paired_runs(filter(loss.applies_to, records), subset, reference, methods)
     networks = [name for name in pairs if name not in BASELINES]
-    families = [networks, *([name] for name in pairs if name not in networks)]
+    compared_together = [networks, *([name] for name in pairs if name not in networks)]
     compared = {
         name: comparison
-        for family in families
+        for family in compared_together
         for name, comparison in zip(
             family,
             compare_crossed(
@@ -168,6 +173,7 @@ def comparison_table(
                 ],
                 loss.statistic,
                 margin=loss.margin,
+                families=families,
             ),
             strict=True,
         )
@@ -207,7 +213,7 @@ def health_loss_table(
     rows = []
     for name, (mine, theirs) in pairs.items():
         losses, base = (
-            [selected_validation(run).health_loss for run in runs] for runs in (mine, theirs)
+            [run.selected_validation().health_loss for run in runs] for runs in (mine, theirs)
         )
         compared = (
             compare_over_seeds(losses, base) if len(mine) >= MINIMUM_SEEDS else _NO_COMPARISON
@@ -239,15 +245,26 @@ class NoCommonSeedError(ValueError):
 
 
 def compare_groups(
-    records: Iterable[RunRecord], subset: str, group: Collection[str], others: Collection[str]
+    records: Iterable[RunRecord],
+    subset: str,
+    group: Collection[str],
+    others: Collection[str],
+    families: int = 1,
 ) -> CrossedComparison:
     """Compare two groups of methods, each taken together, engines and seeds resampled together.
 
     Squared errors are averaged over the methods of a group, seed by seed, over the seeds that all
     of them have completed.
 
+    Args:
+        records: records of one study or under one training condition.
+        subset: C-MAPSS subset.
+        group: names of the methods of one group.
+        others: names of those of the other one.
+        families: how many such comparisons are made together, for the correction.
+
     Returns:
-        RMSE of ``group`` minus RMSE of ``others``, capped, cycles, compared alone.
+        RMSE of ``group`` minus RMSE of ``others``, capped, cycles.
 
     Raises:
         NoCommonSeedError: there is no seed for which all of them have a completed run on
@@ -256,7 +273,10 @@ def compare_groups(
     """
     first, second = losses_of_groups(records, subset, (group, others))
     rmse = MEASURES["rmse"]
-    return compare_crossed([(first, second)], rmse.statistic, margin=rmse.margin)[0]
+    (compared,) = compare_crossed(
+        [(first, second)], rmse.statistic, margin=rmse.margin, families=families
+    )
+    return compared
 
 
 def losses_of_groups(
@@ -266,10 +286,13 @@ def losses_of_groups(
 
     Raises:
         NoCommonSeedError: as for ``compare_groups``.
+        UsageError: a name is that of no method of the tables.
 
     """
+    groups = [_checked_names(group) for group in groups]
+    if not all(groups):
+        raise UsageError("A group of methods has no name in it: name one or more.")
     runs = completed_runs(record for record in records if record.config.subset == subset)
-    groups = [list(group) for group in groups]
     names = [name for group in groups for name in group]
     if absent := [name for name in names if (subset, name) not in runs]:
         raise NoCommonSeedError(f"no completed run of {', '.join(absent)} on {subset}")
@@ -281,6 +304,19 @@ def losses_of_groups(
         np.mean([losses([runs[subset, name][seed] for seed in seeds]) for name in group], axis=0)
         for group in groups
     ]
+
+
+def crossed_rmse(runs: Sequence[RunRecord]) -> Estimate:
+    """Return the test RMSE of runs, capped, cycles, with its crossed interval.
+
+    Args:
+        runs: completed runs of one method on one subset; without any, everything is NaN.
+
+    """
+    if not runs:
+        return Estimate(math.nan, math.nan, math.nan, math.nan, 0)
+    rmse = MEASURES["rmse"]
+    return estimate_crossed(rmse.losses(runs), rmse.statistic)
 
 
 def rmse_by_seed(
@@ -298,14 +334,24 @@ def rmse_by_seed(
     return over_seeds(_root_mean_squares(errors_by_engine(runs.values(), capped=capped)))
 
 
-_NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, math.nan, 0)
+def _checked_names(methods: Iterable[str]) -> list[str]:
+    """Return names of methods of the tables, or raise ``UsageError`` where they are none."""
+    if isinstance(methods, str):
+        raise UsageError(f"Give a list of names of methods, as ['{methods}'], not '{methods}'.")
+    names = list(methods)
+    for name in names:
+        if is_own(name):
+            raise UsageError(
+                f"'{name}' is a method of your own, and the tables have a row for each of the "
+                f"package's: compare its runs by rulbook.statistics.compare_crossed, with the "
+                f"losses that rulbook.studies.measures.MEASURES['rmse'] gives of them."
+            )
+        if name not in NAMED_METHODS:
+            raise unknown_name("method", name, NAMED_METHODS)
+    return names
+
 
 _NO_COMPARISON = Comparison(math.nan, math.nan, math.nan, math.nan, math.nan, 1)
-
-
-def _overall(runs: Sequence[RunRecord]) -> Estimate:
-    rmse = MEASURES["rmse"]
-    return estimate_crossed(rmse.losses(runs), rmse.statistic) if runs else _NO_ESTIMATE
 
 
 def _outcome_over_seeds(difference: float, p_holm: float) -> Outcome:
@@ -323,9 +369,10 @@ def _paired_runs(
     methods: Iterable[str] | None,
 ) -> dict[str, tuple[list[RunRecord], list[RunRecord]]]:
     """Return each method's completed runs and those of the reference, seed by seed."""
+    _checked_names([reference])
+    family = NAMED_METHODS if methods is None else _checked_names(methods)
     runs = completed_runs(record for record in records if record.config.subset == subset)
     base = runs.get((subset, reference), {})
-    family = NAMED_METHODS if methods is None else set(methods)
     pairs = {}
     for name in NAMED_METHODS:
         of_method = runs.get((subset, name), {})

@@ -22,9 +22,11 @@ from rulbook.models import ARCHITECTURES
 from rulbook.optuna_log import quiet_optuna
 from rulbook.studies.methods import method
 from rulbook.studies.sweep import record_file
-from rulbook.studies.tuning import best_validation_rmse, to_three_digits
+from rulbook.studies.tuning import best_validation_rmse
 from rulbook.training.config import RunConfig
 from rulbook.training.record import read_record
+from rulbook.training.rounding import to_three_digits
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 
 COMPETENCE_MARGIN = 1.0
 """Cycles of validation RMSE by which a network may stay behind gradient boosting."""
@@ -32,7 +34,7 @@ COMPETENCE_MARGIN = 1.0
 SEARCHED_SUBSETS = ("FD001", "FD003")
 """The subsets on which the protocol's networks are behind by more."""
 
-METHODS_SEARCHED = ("single_task", "fixed_050")
+METHODS_SEARCHED = ("single_task", EQUAL_WEIGHTING)
 MAX_TRIALS = 20
 """Two trainings each."""
 

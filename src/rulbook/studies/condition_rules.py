@@ -17,14 +17,19 @@ from rulbook.studies import equal_weight_rules as course
 from rulbook.studies import method_rules as compared
 from rulbook.studies.by_condition import NoOutcome, why_no_outcome
 from rulbook.studies.claim_rules import ADAPTIVE_METHODS, AS_LABELLED, BOOK_SUBSETS, BOOK_SWEEP
-from rulbook.studies.conditions import WITH_SGD, require_condition, training_condition
+from rulbook.studies.conditions import (
+    PROTOCOL_CONDITION,
+    WITH_SGD,
+    require_condition,
+    training_condition,
+)
 from rulbook.studies.evidence import completed_runs
 from rulbook.studies.holds import Holds, all_of, any_of, decided_in_each, those_decided
 from rulbook.studies.method_rules import FIXED_SWEEP
 from rulbook.studies.methods import FIXED_METHODS, method_of
 from rulbook.studies.shown import HoldsOn, Records
-from rulbook.studies.tuning import last_validation, selected_validation
 from rulbook.training.record import RulHealthMetrics, RunRecord
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class ConditionRule:
 
     def by_subset(self, records: Records) -> dict[str, Holds]:
         """Return whether the claim holds on each of its subsets of which there is a record."""
+        records = list(records)
         return {
             subset: self.holds_on(records, subset)
             for subset in self.subsets
@@ -75,7 +81,7 @@ def decisions(rule: ConditionRule, records: Mapping[str, Records]) -> dict[str, 
         records: records by the name of the training condition that they were made under.
 
     Returns:
-        Whether the claim holds, by the name of the condition; ``None`` for a tie or too few seeds,
+        Whether the claim holds, by the name of the condition; ``None`` where that is open,
         ``PARTLY`` where it holds on some subsets or in one reading only. A condition under which
         no run that the claim is about is recorded is absent.
 
@@ -132,16 +138,17 @@ def adam_and_sgd_agree(records: Mapping[str, Records]) -> dict[str, Holds]:
 
     """
     about = {
-        name: _about(given, name, cmapss.SUBSETS, ("fixed_050",)) for name, given in records.items()
+        name: _about(given, name, cmapss.SUBSETS, (EQUAL_WEIGHTING,))
+        for name, given in records.items()
     }
     return {
         name: all_of(
             decided_in_each(
                 _ends_alike(
-                    _accuracy_by_seed(about.get("protocol", []), subset, epoch_of),
+                    _accuracy_by_seed(about.get(PROTOCOL_CONDITION, []), subset, epoch_of),
                     _accuracy_by_seed(_arrived(runs, name), subset, epoch_of),
                 )
-                for epoch_of in (selected_validation, last_validation)
+                for epoch_of in (RunRecord.selected_validation, RunRecord.last_validation)
             )
             for subset in cmapss.SUBSETS
         )
@@ -153,7 +160,7 @@ def adam_and_sgd_agree(records: Mapping[str, Records]) -> dict[str, Holds]:
 def _accuracy_by_seed(
     records: Records, subset: str, epoch_of: Callable[[RunRecord], RulHealthMetrics]
 ) -> dict[int, float]:
-    runs = completed_runs(records).get((subset, "fixed_050"), {})
+    runs = completed_runs(records).get((subset, EQUAL_WEIGHTING), {})
     return {seed: epoch_of(run).health_accuracy for seed, run in runs.items()}
 
 
@@ -229,7 +236,7 @@ section 9.1 prints as approximate are read with a fifth more room on either side
 
 _ALL = (
     *(
-        ConditionRule(claim, cmapss.SUBSETS, ("fixed_050",), holds_on, combine=those_decided)
+        ConditionRule(claim, cmapss.SUBSETS, (EQUAL_WEIGHTING,), holds_on, combine=those_decided)
         for claim, holds_on in (_SYMPTOMS | _THROUGH_A_TRAINING).items()
     ),
     ConditionRule(
@@ -241,33 +248,33 @@ _ALL = (
     ConditionRule(
         "n4.1-fd002-drop-measured",
         ("FD002",),
-        ("fixed_050", "single_task"),
-        compared.lower_than("fixed_050", ["single_task"]),
+        (EQUAL_WEIGHTING, "single_task"),
+        compared.lower_than(EQUAL_WEIGHTING, ["single_task"], ("FD002",)),
     ),
     ConditionRule(
         "n4.1-gradient-aware-measured",
         ("FD002",),
-        ("gaba", "grace", "fixed_050"),
-        compared.each_lower_than(("gaba", "grace"), "fixed_050"),
+        ("gaba", "grace", EQUAL_WEIGHTING),
+        compared.each_lower_than(("gaba", "grace"), EQUAL_WEIGHTING, ("FD002",)),
     ),
     ConditionRule(
         "n4.3-gaba-beats-sweep",
         BOOK_SUBSETS,
         ("gaba", *FIXED_METHODS),
-        compared.lower_than("gaba", FIXED_METHODS),
+        compared.lower_than("gaba", FIXED_METHODS, BOOK_SUBSETS),
     ),
     ConditionRule(
         "n4.3-dynamic-beats-static-measured",
         BOOK_SUBSETS,
         (*claim_rules.DYNAMIC_METHODS, *claim_rules.STATIC_METHODS),
-        compared.dynamic_beats_static,
+        compared.dynamic_beats_static(BOOK_SUBSETS),
     ),
     *(
         ConditionRule(
             claim,
             subsets,
             (*BOOK_SWEEP, *AS_LABELLED.values(), *others),
-            compared.in_both_readings(holds),
+            compared.in_both_readings(holds, subsets),
         )
         for claim, subsets, others, holds in (
             ("n24.1-empirical-winner", BOOK_SUBSETS, (), compared.is_winner),
@@ -286,8 +293,8 @@ _ALL = (
     ConditionRule(
         "n24.1-too-much-health-measured",
         BOOK_SUBSETS,
-        ("fixed_050", *claim_rules.SMALL_RUL_WEIGHTS),
-        compared.lower_than("fixed_050", claim_rules.SMALL_RUL_WEIGHTS),
+        (EQUAL_WEIGHTING, *claim_rules.SMALL_RUL_WEIGHTS),
+        compared.lower_than(EQUAL_WEIGHTING, claim_rules.SMALL_RUL_WEIGHTS, BOOK_SUBSETS),
     ),
     *(
         ConditionRule(
@@ -302,7 +309,7 @@ _ALL = (
         ConditionRule(
             claim,
             cmapss.SUBSETS,
-            ("fixed_050",),
+            (EQUAL_WEIGHTING,),
             holds_on,
             combine=those_decided,
             excluded=("caps",),
@@ -312,7 +319,7 @@ _ALL = (
     ConditionRule(
         "l9.1-domination-harms",  # it "can" lead there: one subset is enough
         cmapss.SUBSETS,
-        ("fixed_050",),
+        (EQUAL_WEIGHTING,),
         course.plateau_at_chance,
         combine=any_of,
         excluded=("caps",),  # there the health gradient is the longer one
@@ -320,7 +327,7 @@ _ALL = (
     ConditionRule(
         "n4.1-imbalance-wild",
         cmapss.SUBSETS,
-        ("fixed_050",),
+        (EQUAL_WEIGHTING,),
         course.gradients_differ_tenfold,
         combine=any_of,
     ),
@@ -335,7 +342,7 @@ _ALL = (
         "l9.1-scheme-tuned",
         cmapss.SUBSETS,
         FIXED_METHODS,
-        compared.lower_than("fixed_legacy", FIXED_METHODS),
+        compared.lower_than("fixed_legacy", FIXED_METHODS, cmapss.SUBSETS),
         combine=those_decided,
     ),
 )

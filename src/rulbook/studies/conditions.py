@@ -8,11 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from rulbook.data import cmapss
 from rulbook.data.prepare import Recipe
 from rulbook.errors import RulbookError, unknown_name
 from rulbook.models import ARCHITECTURES
 from rulbook.studies.methods import method_of
 from rulbook.training.config import PROTOCOL_LABEL, RunConfig
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
+
+PROTOCOL_CONDITION = "protocol"
+"""The name of the training condition without a change."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def _searched(subset: str, **found: object) -> TrainingCondition:
 
 
 _ALL = (
-    TrainingCondition("protocol", PROTOCOL_LABEL),
+    TrainingCondition(PROTOCOL_CONDITION, PROTOCOL_LABEL),
     TrainingCondition(
         "book-batch",
         "batch 64, patience 20",
@@ -106,7 +111,7 @@ CONDITIONS = {condition.name: condition for condition in _ALL}
 :meta hide-value:
 """
 
-METHODS_BY_CONDITION = ("fixed_050", "fixed_0002", "single_task", "amnl", "gaba", "grace")
+METHODS_BY_CONDITION = (EQUAL_WEIGHTING, "fixed_0002", "single_task", "amnl", "gaba", "grace")
 """The methods that every training condition is meant for, equal weights first."""
 
 WITH_SGD = tuple(
@@ -140,11 +145,11 @@ def condition_of(config: RunConfig) -> TrainingCondition | None:
 
     Returns:
         ``None`` where no condition together with the method gives this configuration, as when one
-        more choice differs from the protocol.
+        more choice differs from the protocol, or the data is one's own.
 
     """
     row = method_of(config)
-    if row is None:
+    if row is None or config.subset not in cmapss.SUBSETS:
         return None
     as_printed = row.applied_to(
         RunConfig(subset=config.subset, data_digest=config.data_digest, seed=config.seed)

@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rulbook.studies.conditions import training_condition
-from rulbook.studies.methods import METHODS, fixed_name, method
-from rulbook.studies.tuning import chosen_config, to_three_digits
+from rulbook.studies.methods import METHODS, method
+from rulbook.studies.tuning import chosen_config
 from rulbook.training.config import OptionValue, RunConfig
+from rulbook.training.rounding import to_three_digits
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING, fixed_name
 
 TRIALS = 6
 """Trials a method: four settings, then two more rates for the best of them."""
@@ -98,7 +100,7 @@ _FLOORS = (
 )
 
 _ALL = (
-    TunedMethod("fixed_050", "Fixed weights", "weights", _RUL_WEIGHTS),
+    TunedMethod(EQUAL_WEIGHTING, "Fixed weights", "weights", _RUL_WEIGHTS),
     TunedMethod("amnl", METHODS["amnl"].label, "weights", _RUL_WEIGHTS),
     TunedMethod("gaba", METHODS["gaba"].label, "floor", _FLOORS),
     TunedMethod("grace", METHODS["grace"].label, "floor", _FLOORS),

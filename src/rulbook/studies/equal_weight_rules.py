@@ -15,8 +15,8 @@ from rulbook.studies.fixed_weights import change_of_balance, course_of
 from rulbook.studies.holds import Holds, all_of, decided_in_each, opposite, those_decided
 from rulbook.studies.imbalance import required_weight_growth, typical_cosine
 from rulbook.studies.shown import HoldsOn, Records, mean_is_at_most
-from rulbook.studies.tuning import last_validation, selected_validation
 from rulbook.training.record import RunRecord
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 
 QUADRUPLED_BY = 30
 """The epoch by which the balancing weight has quadrupled (§12.4, pitfall 3)."""
@@ -24,7 +24,7 @@ QUADRUPLED_BY = 30
 
 def equal_weight_runs(records: Records, subset: str) -> list[RunRecord]:
     """Return the runs with equal weights, which step as the plain sum of the losses does."""
-    return list(completed_runs(records).get((subset, "fixed_050"), {}).values())
+    return list(completed_runs(records).get((subset, EQUAL_WEIGHTING), {}).values())
 
 
 def rul_task_trains(records: Records, subset: str) -> Holds:
@@ -44,8 +44,8 @@ def _accuracies_selected_and_last(records: Records, subset: str) -> tuple[list[f
     """
     runs = equal_weight_runs(records, subset)
     return (
-        [selected_validation(run).health_accuracy for run in runs],
-        [last_validation(run).health_accuracy for run in runs],
+        [run.selected_validation().health_accuracy for run in runs],
+        [run.last_validation().health_accuracy for run in runs],
     )
 
 
@@ -92,7 +92,7 @@ def critical_recall_below(bound: float) -> HoldsOn:
 
     def below(records: Records, subset: str) -> Holds:
         runs = equal_weight_runs(records, subset)
-        recalls = [selected_validation(run).health_recall[-1] for run in runs]
+        recalls = [run.selected_validation().health_recall[-1] for run in runs]
         return mean_is_at_most(recalls, bound)
 
     return below

@@ -144,9 +144,7 @@ def has_arrived(record: RunRecord) -> bool:
     """Return whether a training was over before its epochs ran out, as its patience saw it."""
     config = record.config
     return (
-        record.status == "completed"
-        and config.patience is not None
-        and len(record.epochs) < config.max_epochs
+        record.completed and config.patience is not None and len(record.epochs) < config.max_epochs
     )
 
 
@@ -163,7 +161,7 @@ def completed_runs(records: Iterable[RunRecord]) -> Runs:
     runs: dict[tuple[str, str], dict[int, RunRecord]] = {}
     for record in records:
         method = method_of(record.config)
-        if method is None or record.test is None:
+        if method is None or not record.completed:
             continue
         of_method = runs.setdefault((record.config.subset, method.name), {})
         if record.config.seed in of_method:
@@ -233,7 +231,7 @@ def runs_table(records: Iterable[RunRecord], *, config: bool = False) -> pd.Data
                 "method": method.name if method else None,
                 "label": method.label if method else None,
                 "seed": record.config.seed,
-                "completed": record.test is not None,
+                "completed": record.completed,
                 "starts_dead": record.starts_dead,
                 "epochs": len(record.epochs),
                 "selected_epoch": math.nan if selected is None else selected + 1,
@@ -278,16 +276,14 @@ def _configs_under(condition: TrainingCondition, row: Method, subset: str) -> li
 
 
 def _predictions(record: RunRecord) -> pd.DataFrame:
-    if record.test is None:
-        raise ValueError(f"the run {record.config.key()[:8]} diverged and predicts nothing")
-    frame = record.test.frame()
+    frame = record.predictions().frame()
     return frame.assign(capped_rul=frame["true_rul"].clip(upper=record.config.recipe.rul_cap))
 
 
 def _measurements(record: RunRecord) -> dict[str, float]:
-    if record.test is None:
+    if not record.completed:
         return dict.fromkeys(METRICS, math.nan)
-    test, recipe = record.test, record.config.recipe
+    test, recipe = record.predictions(), record.config.recipe
     predicted, uncapped = np.asarray(test.predicted_rul), np.asarray(test.true_rul)
     true = uncapped if recipe.rul_cap is None else np.minimum(uncapped, recipe.rul_cap)
     measured = {

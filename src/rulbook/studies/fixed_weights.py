@@ -15,8 +15,8 @@ from rulbook.statistics import (
 )
 from rulbook.studies.claim_rules import every_seed_in
 from rulbook.studies.evidence import Evidence, completed_runs
-from rulbook.studies.methods import FIXED_RUL_WEIGHTS, fixed_name
 from rulbook.training.record import RunRecord
+from rulbook.weighting.fixed_names import FIXED_RUL_WEIGHTS, fixed_name
 
 EARLY_EPOCH = 3
 """The epoch, counted from 1, after which the best weight of the first epochs is looked for."""
@@ -129,7 +129,7 @@ def courses_of(long: Evidence) -> dict[str, pd.DataFrame]:
     return {
         f"compact network, {record.config.subset}": course_of(record)
         for record in long.records
-        if record.status == "completed"
+        if record.completed
     }
 
 

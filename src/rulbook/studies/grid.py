@@ -10,19 +10,20 @@ from rulbook.studies.claim_rules import every_seed_in
 from rulbook.studies.comparison import compare_groups
 from rulbook.studies.methods import method
 from rulbook.training.record import RunRecord
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 
-GRID = ("fixed_050", "amnl", "gaba", "grace")
+GRID = (EQUAL_WEIGHTING, "amnl", "gaba", "grace")
 """The methods of the grid: without and with GABA, each without and with the weighted loss."""
 
 GRID_ROWS: Mapping[str, tuple[str, str]] = {
-    "fixed 0.5/0.5": ("fixed_050", "amnl"),
+    "fixed 0.5/0.5": (EQUAL_WEIGHTING, "amnl"),
     "GABA": ("gaba", "grace"),
 }
 """Each weighting's two cells: under the plain and under the failure-weighted inner loss."""
 
 MAIN_EFFECTS: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
-    "GABA for fixed 0.5/0.5": (("gaba", "grace"), ("fixed_050", "amnl")),
-    "failure-weighted for plain MSE": (("amnl", "grace"), ("fixed_050", "gaba")),
+    "GABA for fixed 0.5/0.5": (("gaba", "grace"), (EQUAL_WEIGHTING, "amnl")),
+    "failure-weighted for plain MSE": (("amnl", "grace"), (EQUAL_WEIGHTING, "gaba")),
 }
 """What is changed, by name: the two cells that have it, and the two that do not."""
 
@@ -30,7 +31,7 @@ MAIN_EFFECTS: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
 def is_two_by_two() -> bool:
     """Return whether the grid's methods are two weightings crossed with two inner losses."""
     cells = {(row.weighting, row.inner_loss) for row in map(method, GRID)}
-    return cells == set(product(("fixed_050", "gaba"), ("mse", "failure_weighted_mse")))
+    return cells == set(product((EQUAL_WEIGHTING, "gaba"), ("mse", "failure_weighted_mse")))
 
 
 def main_effects(records: Iterable[RunRecord], subsets: Iterable[str]) -> pd.DataFrame:
@@ -39,18 +40,21 @@ def main_effects(records: Iterable[RunRecord], subsets: Iterable[str]) -> pd.Dat
     Returns:
         One row a subset whose grid has every seed, and change: ``subset``, ``change``; RMSE with
         it minus RMSE without it with engines and seeds resampled together, capped, cycles, as
-        ``difference``, ``low``, ``high``, ``p_value`` and ``smallest_detectable``; and ``p_holm``,
-        corrected over the rows.
+        ``difference``, ``low``, ``high``, ``p_value``, and with a correction over the rows
+        ``smallest_detectable`` and ``p_holm``.
 
     """
     records = list(records)
+    cells = [
+        (subset, change)
+        for subset in subsets
+        if every_seed_in(records, [subset], GRID)
+        for change in MAIN_EFFECTS
+    ]
     rows = []
-    for subset in subsets:
-        if not every_seed_in(records, [subset], GRID):
-            continue
-        for change, (with_it, without_it) in MAIN_EFFECTS.items():
-            compared = compare_groups(records, subset, with_it, without_it)
-            rows.append({"subset": subset, "change": change, **vars(compared)})
+    for subset, change in cells:
+        compared = compare_groups(records, subset, *MAIN_EFFECTS[change], families=len(cells))
+        rows.append({"subset": subset, "change": change, **vars(compared)})
     effects = pd.DataFrame(rows, columns=_COLUMNS)
     return effects.assign(p_holm=holm(effects["p_value"].tolist()))
 

@@ -13,7 +13,7 @@ PARTLY: Literal["partly"] = "partly"
 Holds = bool | Literal["partly"] | None
 """Whether a claim holds under a training condition.
 
-``None`` stands for a tie, for too few seeds, and for runs that are missing.
+``None`` stands for open: a tie, an undecided pair, too few seeds, or runs that are missing.
 """
 
 

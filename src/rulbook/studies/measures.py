@@ -38,7 +38,7 @@ class Measure:
 
     def applies_to(self, record: RunRecord) -> bool:
         """Return whether a run has what is measured."""
-        return record.test is not None and (classifies_health(record.config) or not self.of_health)
+        return record.completed and (classifies_health(record.config) or not self.of_health)
 
 
 def _squared_errors(runs: Sequence[RunRecord]) -> Floats:
@@ -57,7 +57,7 @@ def _missed(state: int) -> Callable[[Sequence[RunRecord]], Floats]:
     """Return the losses of one health state: 1 where an engine of that state is called another."""
 
     def missed(runs: Sequence[RunRecord]) -> Floats:
-        frames = [run.test.frame() for run in runs if run.test is not None]
+        frames = [run.predictions().frame() for run in runs]
         true = health_state(frames[0]["true_rul"], runs[0].config.recipe.health_thresholds)
         predicted = np.stack([frame["predicted_health"].to_numpy() for frame in frames])
         wrong: Floats = (predicted[:, true == state] != state).astype(np.float64)

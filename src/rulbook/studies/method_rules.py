@@ -31,7 +31,7 @@ from rulbook.studies.evidence import completed_runs
 from rulbook.studies.fixed_weights import best_weights
 from rulbook.studies.holds import Holds, all_of, any_of, decided_in_each, opposite
 from rulbook.studies.measures import MEASURES
-from rulbook.studies.methods import FIXED_METHODS, FIXED_RUL_WEIGHTS, fixed_name
+from rulbook.studies.methods import FIXED_METHODS
 from rulbook.studies.shown import (
     HoldsOn,
     Records,
@@ -42,6 +42,7 @@ from rulbook.studies.shown import (
     is_no_worse,
 )
 from rulbook.training.record import RunRecord
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING, FIXED_RUL_WEIGHTS, fixed_name
 
 FIXED_SWEEP = tuple(fixed_name(weight) for weight in FIXED_RUL_WEIGHTS)
 """The fixed weights among which one that serves both tasks is looked for."""
@@ -55,73 +56,93 @@ Reading = Mapping[str, str]
 _READINGS: tuple[Reading, ...] = ({name: name for name in BOOK_SWEEP}, AS_LABELLED)
 
 
-def in_both_readings(
-    holds: Callable[[Records, str, Reading], Holds],
-) -> HoldsOn:
+HoldsInReading = Callable[[Records, str, Reading, int], Holds]
+"""Whether a statement holds on one of so many subsets, in one reading of the ablation table."""
+
+
+def in_both_readings(holds: HoldsInReading, subsets: Collection[str]) -> HoldsOn:
     """Return a rule that reads the ablation table in both ways: by its text, and by its labels.
 
     The text speaks of the weights of a plain sum of the losses, the labels of AMNL. A reading that
     is open leaves the claim open: AMNL shares its inner loss with few of the other methods, so an
-    answer by its labels alone may be one about inner losses (§24.1, pitfall 4).
+    answer by its labels alone may be one about inner losses (§24.1, pitfall 4). So both have to
+    agree, and the correction is over the ``subsets`` but not over the readings.
     """
     return lambda records, subset: decided_in_each(
-        holds(records, subset, reading) for reading in _READINGS
+        holds(records, subset, reading, len(subsets)) for reading in _READINGS
     )
 
 
-def is_winner(records: Records, subset: str, reading: Reading) -> Holds:
+def is_winner(records: Records, subset: str, reading: Reading, subsets: int) -> Holds:
     """Return whether the row of 0.5 is shown to be below every other row of the table."""
-    return all_of(is_lower(records, subset, reading["fixed_050"], reading.values()).values())
+    rows = reading.values()
+    return all_of(is_lower(records, subset, reading[EQUAL_WEIGHTING], rows, subsets).values())
 
 
-def has_clear_margins(records: Records, subset: str, reading: Reading) -> Holds:
+def has_clear_margins(records: Records, subset: str, reading: Reading, subsets: int) -> Holds:
     """Return whether the row of 0.5 is shown to be below the two rows next in the text."""
     closest = [reading["fixed_075"], reading["fixed_090"]]
-    return all_of(is_lower(records, subset, reading["fixed_050"], closest).values())
+    return all_of(is_lower(records, subset, reading[EQUAL_WEIGHTING], closest, subsets).values())
 
 
-def in_order(records: Records, subset: str, reading: Reading) -> Holds:
+def in_order(records: Records, subset: str, reading: Reading, subsets: int) -> Holds:
     """Return whether each row of the table is shown to be below the next one."""
     rows = [reading[name] for name in BOOK_SWEEP]
-    return all_of(are_lower(records, subset, list(pairwise(rows))).values())
+    return all_of(are_lower(records, subset, list(pairwise(rows)), subsets).values())
 
 
-def error_triples(records: Records, subset: str, reading: Reading) -> Holds:
+def error_triples(records: Records, subset: str, reading: Reading, subsets: int) -> Holds:
     """Return whether the RMSE of the single task is shown to be three times that of 0.9."""
     single, heavy = reading["single_task"], reading["fixed_090"]
-    return exceeds_by_factor(records, subset, single, heavy, 3)
+    return exceeds_by_factor(records, subset, single, heavy, 3, subsets)
 
 
-def heavy_is_near_single(records: Records, subset: str, reading: Reading) -> Holds:
+def heavy_is_near_single(records: Records, subset: str, reading: Reading, subsets: int) -> Holds:
     """Return whether the RMSE of 0.9 is within the margin of the single task."""
-    return is_near(records, subset, reading["fixed_090"], reading["single_task"])
+    return is_near(records, subset, reading["fixed_090"], reading["single_task"], subsets)
 
 
-def keeps_pace(records: Records, subset: str, reading: Reading) -> Holds:
+def keeps_pace(records: Records, subset: str, reading: Reading, subsets: int) -> Holds:
     """Return whether the row of 0.5 is shown to be no worse than any adaptive method."""
-    return all_of(is_no_worse(records, subset, reading["fixed_050"], ADAPTIVE_METHODS).values())
+    equal = reading[EQUAL_WEIGHTING]
+    return all_of(is_no_worse(records, subset, equal, ADAPTIVE_METHODS, subsets).values())
 
 
-def dynamic_beats_static(records: Records, subset: str) -> Holds:
-    """Return whether the dynamic methods, pooled, are shown to be below the static ones."""
+def dynamic_beats_static(subsets: Collection[str]) -> HoldsOn:
+    """Return a rule: the dynamic methods, pooled, are shown to be below the static ones.
+
+    The correction is over the ``subsets`` on which it is asked.
+    """
     groups = claim_rules.DYNAMIC_METHODS, claim_rules.STATIC_METHODS
-    try:
-        compared = compare_groups(records, subset, *groups)
-    except NoCommonSeedError:
-        return None
-    said = {Outcome.LOWER: True, Outcome.HIGHER: False, Outcome.EQUIVALENT: False}
-    return said.get(compared.outcome)
+
+    def holds_on(records: Records, subset: str) -> Holds:
+        try:
+            compared = compare_groups(records, subset, *groups, families=len(subsets))
+        except NoCommonSeedError:
+            return None
+        said = {Outcome.LOWER: True, Outcome.HIGHER: False, Outcome.EQUIVALENT: False}
+        return said.get(compared.outcome)
+
+    return holds_on
 
 
-def lower_than(method: str, others: Collection[str]) -> HoldsOn:
-    """Return a rule: a method is shown to have a lower RMSE than each of the others."""
-    return lambda records, subset: all_of(is_lower(records, subset, method, others).values())
+def lower_than(method: str, others: Collection[str], subsets: Collection[str]) -> HoldsOn:
+    """Return a rule: a method is shown to have a lower RMSE than each of the others.
+
+    The correction is over the others and over the ``subsets`` on which it is asked.
+    """
+    return lambda records, subset: all_of(
+        is_lower(records, subset, method, others, len(subsets)).values()
+    )
 
 
-def each_lower_than(methods: Collection[str], other: str) -> HoldsOn:
-    """Return a rule: each of the methods is shown to have a lower RMSE than the other one."""
+def each_lower_than(methods: Collection[str], other: str, subsets: Collection[str]) -> HoldsOn:
+    """Return a rule: each of the methods is shown to have a lower RMSE than the other one.
+
+    The correction is over the methods and over the ``subsets`` on which it is asked.
+    """
     pairs = [(method, other) for method in methods]
-    return lambda records, subset: all_of(are_lower(records, subset, pairs).values())
+    return lambda records, subset: all_of(are_lower(records, subset, pairs, len(subsets)).values())
 
 
 def best_weight_moves(records: Records, subset: str) -> Holds:

@@ -8,6 +8,7 @@ from rulbook.errors import unknown_name
 from rulbook.losses import InnerLoss
 from rulbook.training.config import RunConfig
 from rulbook.training.networks import Baseline
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING, FIXED_RUL_WEIGHTS, fixed_name
 
 
 @dataclass(frozen=True)
@@ -41,24 +42,9 @@ class Method:
         return config.with_changes(**choices)
 
 
-FIXED_RUL_WEIGHTS = (0.002, 0.05, 0.25, 0.5, 0.6, 0.75, 0.9, 0.95, 0.99, 0.999)
-"""RUL weights of the sweep; the health weight is what is missing to 1."""
-
-
 def _fixed(rul_weight: float) -> Method:
     name = fixed_name(rul_weight)
     return Method(name, f"Fixed {rul_weight:g}/{1 - rul_weight:.3g}", name)
-
-
-def fixed_name(rul_weight: float) -> str:
-    """Return the registry name of the fixed weights ``rul_weight`` and one minus it.
-
-    It has the decimals of the weight, at least two: ``fixed_050``, ``fixed_0002``.
-    """
-    digits = f"{rul_weight:.2f}"
-    if float(digits) != rul_weight:
-        digits = f"{rul_weight:.3f}"
-    return "fixed_" + digits.replace(".", "")
 
 
 FIXED_METHODS = (*map(fixed_name, FIXED_RUL_WEIGHTS), "fixed_legacy")
@@ -83,7 +69,7 @@ _ROWS = (
     Method("single_task", "Single task (RUL only)"),
     *(_fixed(weight) for weight in FIXED_RUL_WEIGHTS),
     Method("fixed_legacy", "Fixed 0.7/0.3", "fixed_legacy"),
-    Method("amnl", "AMNL", "fixed_050", "failure_weighted_mse"),
+    Method("amnl", "AMNL", EQUAL_WEIGHTING, "failure_weighted_mse"),
     Method("amnl_fixed", "AMNL-fixed", "amnl_fixed"),
     Method("inverse_magnitude", "Inverse magnitude", "inverse_magnitude"),
     Method("uncertainty", "Uncertainty", "uncertainty"),

@@ -3,17 +3,44 @@
 import inspect
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from rulbook import paths
 from rulbook.data import cmapss
 from rulbook.errors import RulbookError, UsageError, unknown_name
 from rulbook.models import ARCHITECTURES
-from rulbook.studies.catalogue import Study
+from rulbook.studies.catalogue import Study, base_config, study
 from rulbook.training.config import RunConfig
 from rulbook.training.own_code import OwnCode
+
+
+def chosen_study(name: str | None, settings: Sequence[str]) -> tuple[Study, OwnCode | None]:
+    """Return the study of that name or file with what is set, and the file if it is one.
+
+    Without a name it is the one run of the protocol on FD001, with what is set.
+
+    Args:
+        name: the name of a study, or a Python file, whose name ends in ``.py``.
+        settings: what to change; see ``with_settings``.
+
+    Raises:
+        UsageError: there is no such study or file, it defines no runs, or nothing is given.
+        RulbookError: the file cannot be executed.
+
+    """
+    code = OwnCode.read(paths.expanded(name)) if name and name.endswith(".py") else None
+    if code:
+        chosen = study_of(code)
+    elif name:
+        chosen = study(name)
+    elif settings:
+        chosen = Study("protocol", "", lambda: iter([base_config("FD001")]))
+    else:
+        raise UsageError("Give a STUDY, a file of your own that defines runs, or --set.")
+    return replace(chosen, configs=lambda: iter(with_settings(chosen.configs(), settings))), code
 
 
 def study_of(code: OwnCode) -> Study:

@@ -12,14 +12,13 @@ from rulbook.studies.comparison import rmse_by_seed
 from rulbook.studies.evidence import completed_runs, errors_by_engine
 from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import NAMED_METHODS, method_of
-from rulbook.studies.tuning import last_validation
 from rulbook.training.config import PROTOCOL_LABEL
 from rulbook.training.record import RunRecord
 
 
 def _selected_epoch(record: RunRecord) -> int | None:
     """Return the selected epoch of a completed run; one that diverged may have had one too."""
-    return None if record.test is None else record.selected_epoch
+    return record.selected_epoch if record.completed else None
 
 
 def selection_table(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -123,7 +122,7 @@ def sizing_table(records: Iterable[RunRecord]) -> pd.DataFrame:
                 "chosen": config.architecture is None,
                 "selected_epoch": selected + 1,
                 "epochs": len(record.epochs),
-                "validation_rmse": record.epochs[selected].validation.rmse,
+                "validation_rmse": record.selected_validation().rmse,
             }
         )
     return pd.DataFrame(rows)
@@ -198,7 +197,7 @@ def held_out_by_seed(records: Iterable[RunRecord], subset: str) -> pd.DataFrame:
 
 def _last_errors(by_seed: Mapping[int, RunRecord]) -> "pd.Series[float]":
     """Return the validation error of the last epoch, cycles, by seed."""
-    last = {seed: last_validation(run).rmse for seed, run in by_seed.items()}
+    last = {seed: run.last_validation().rmse for seed, run in by_seed.items()}
     return pd.Series(last, dtype=float)
 
 
@@ -237,7 +236,7 @@ def split_and_selection_table(records: Iterable[RunRecord]) -> pd.DataFrame:
         selected = _selected_epoch(record)
         if row is None or selected is None or not on_test:
             continue
-        held_out = record.epochs[selected].validation.rmse
+        held_out = record.selected_validation().rmse
         groups.setdefault((config.recipe.split_by, config.subset, row.name), []).append(
             (len(record.epochs), held_out, on_test[selected], min(on_test))
         )
@@ -266,7 +265,7 @@ _VARIANT_COLUMNS = [
 
 
 def _by_seed(runs: Iterable[RunRecord]) -> dict[int, RunRecord]:
-    completed = {run.config.seed: run for run in runs if run.test is not None}
+    completed = {run.config.seed: run for run in runs if run.completed}
     return dict(sorted(completed.items()))
 
 
@@ -280,9 +279,7 @@ def _variant_row(
         "rmse": float(np.sqrt(np.mean(errors**2))),
         "rmse_uncapped": float(np.sqrt(np.mean(errors_by_engine(runs, capped=False) ** 2))),
         "mean_error": float(np.mean(errors)),
-        "validation_rmse": float(
-            np.mean([run.epochs[run.selected_epoch or 0].validation.rmse for run in runs])
-        ),
+        "validation_rmse": float(np.mean([run.selected_validation().rmse for run in runs])),
     }
     if base:
         rmse = MEASURES["rmse"]

@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from rulbook.data.cmapss import FACTS
+from rulbook.data.prepare import Recipe
 from rulbook.typing import Floats
 
 Row = Mapping[str, float]
@@ -27,9 +29,12 @@ CLUSTER = 64
 """Workers of the cluster that is reckoned with, one processor each."""
 
 TRAINING_WINDOWS: Mapping[str, int] = MappingProxyType(
-    {"FD001": 17_731, "FD002": 46_219, "FD003": 21_820, "FD004": 54_028}
+    {
+        subset: facts.training_cycles - (Recipe().window - 1) * facts.training_engines
+        for subset, facts in FACTS.items()
+    }
 )
-"""Windows of 30 cycles of all training engines by subset: rows, less 29 for each engine."""
+"""Windows of all training engines by subset: an engine has none that ends before its 30th cycle."""
 
 
 @dataclass(frozen=True)

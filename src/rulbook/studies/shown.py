@@ -24,19 +24,19 @@ _IS_LOWER: Mapping[Outcome, Holds] = {
 
 
 def is_lower(
-    records: Records, subset: str, method: str, others: Collection[str]
+    records: Records, subset: str, method: str, others: Collection[str], subsets: int = 1
 ) -> dict[str, Holds]:
     """Return, for each other method, whether ``method`` is shown to have a lower RMSE.
 
-    Holm's correction is over the others. It is not lower where it is shown to be higher, or to
-    differ by less than the margin.
+    Holm's correction is over the others, times the number of ``subsets`` on which this is asked. It
+    is not lower where it is shown to be higher, or to differ by less than the margin.
     """
-    outcomes = _outcomes_against(records, subset, method, others)
+    outcomes = _outcomes_against(records, subset, method, others, subsets)
     return {other: _IS_LOWER.get(outcome) for other, outcome in outcomes.items()}
 
 
 def are_lower(
-    records: Records, subset: str, pairs: Sequence[tuple[str, str]]
+    records: Records, subset: str, pairs: Sequence[tuple[str, str]], subsets: int = 1
 ) -> dict[tuple[str, str], Holds]:
     """Return, for each pair of methods, whether the first is shown to have a lower RMSE.
 
@@ -48,19 +48,21 @@ def are_lower(
         with suppress(NoCommonSeedError):
             of_other, of_method = losses_of_groups(records, subset, ([other], [method]))
             losses[method, other] = of_other, of_method
-    compared = compare_crossed(list(losses.values()), rmse.statistic, margin=rmse.margin)
+    compared = compare_crossed(
+        list(losses.values()), rmse.statistic, margin=rmse.margin, families=subsets
+    )
     outcomes = dict(zip(losses, (pair.outcome for pair in compared), strict=True))
     return {pair: _IS_LOWER.get(outcomes.get(pair, Outcome.TOO_FEW_SEEDS)) for pair in pairs}
 
 
 def is_no_worse(
-    records: Records, subset: str, method: str, others: Collection[str]
+    records: Records, subset: str, method: str, others: Collection[str], subsets: int = 1
 ) -> dict[str, Holds]:
     """Return, for each other method, whether ``method`` has an RMSE at most the margin above it.
 
     That it has is tested against each one alone, without a correction, since a claim needs it of
-    all of them. That it has not is shown where its RMSE is higher, corrected over the others, and
-    the crossed interval of the difference lies beyond the margin.
+    all of them. That it has not is shown where its RMSE is higher, corrected as in ``is_lower``,
+    and the crossed interval of the difference, of this comparison alone, lies beyond the margin.
     """
 
     def stays_within_margin(other: str, outcome: Outcome) -> Holds:
@@ -70,32 +72,37 @@ def is_no_worse(
         is_beyond = (table["low"] > MARGIN).any()
         return False if outcome is Outcome.LOWER and is_beyond else None
 
-    outcomes = _outcomes_against(records, subset, method, others)
+    outcomes = _outcomes_against(records, subset, method, others, subsets)
     return {other: stays_within_margin(other, outcome) for other, outcome in outcomes.items()}
 
 
-def is_near(records: Records, subset: str, method: str, other: str) -> Holds:
+def is_near(records: Records, subset: str, method: str, other: str, subsets: int = 1) -> Holds:
     """Return whether the RMSE of a method is within the margin of another's, on either side.
 
-    It is where the two are shown to be equivalent. It is not where the crossed interval of their
-    difference lies beyond the margin.
+    It is where the two are shown to be equivalent. It is not where they are shown to differ and the
+    crossed interval of their difference, of this comparison alone, lies beyond the margin. Either
+    is corrected for the number of ``subsets`` on which it is asked.
     """
-    table = comparison_table(records, subset, reference=other, methods=[method])
+    table = comparison_table(records, subset, reference=other, methods=[method], families=subsets)
     if any(shown is True for shown in table["is_equivalent"]):
         return True
+    differs = table["outcome"].isin([Outcome.LOWER, Outcome.HIGHER])
     is_beyond = (table["low"] > MARGIN) | (table["high"] < -MARGIN)
-    return False if is_beyond.any() else None
+    return False if (differs & is_beyond).any() else None
 
 
 def exceeds_by_factor(
-    records: Records, subset: str, method: str, other: str, factor: float
+    records: Records, subset: str, method: str, other: str, factor: float, subsets: int = 1
 ) -> Holds:
-    """Return whether a method's RMSE is shown to be above ``factor`` times that of the other."""
+    """Return whether a method's RMSE is shown to be above ``factor`` times that of the other.
+
+    The p-value is multiplied by the number of ``subsets`` on which this is asked.
+    """
     try:
         of_method, of_other = losses_of_groups(records, subset, ([method], [other]))
     except NoCommonSeedError:
         return None
-    (scaled,) = compare_crossed([(of_method, factor**2 * of_other)])
+    (scaled,) = compare_crossed([(of_method, factor**2 * of_other)], families=subsets)
     return {Outcome.HIGHER: True, Outcome.LOWER: False}.get(scaled.outcome)
 
 
@@ -108,10 +115,10 @@ def mean_is_at_most(values: Sequence[float], bound: float) -> Holds:
 
 
 def _outcomes_against(
-    records: Records, subset: str, method: str, others: Collection[str]
+    records: Records, subset: str, method: str, others: Collection[str], subsets: int = 1
 ) -> dict[str, Outcome]:
-    """Return the outcome of each other method against ``method``, corrected over the others."""
+    """Return the outcome of each other method against ``method``, corrected as in ``is_lower``."""
     names = [other for other in others if other != method]
-    table = comparison_table(records, subset, reference=method, methods=names)
+    table = comparison_table(records, subset, reference=method, methods=names, families=subsets)
     outcomes = dict(zip(table["method"], table["outcome"], strict=True))
     return {name: Outcome(outcomes.get(name, Outcome.TOO_FEW_SEEDS)) for name in names}

@@ -10,23 +10,23 @@ from functools import partial
 from pathlib import Path
 
 from rulbook import paths
-from rulbook.errors import RulbookError
+from rulbook.errors import RulbookError, UsageError
 from rulbook.options import EngineName, RequestedDevice
 from rulbook.studies.engines import Engine, engine_of
 from rulbook.studies.run_locks import RunLocks, check_writable
 from rulbook.training import RunConfig, RunRecord
 from rulbook.training.described import check_computable
+from rulbook.training.networks import is_own as is_own_network
 from rulbook.training.own_code import OwnCode, run_with
+from rulbook.training.record import is_whole
 from rulbook.training.workers import Attempt, run_one, try_run, what_is_missing_here
+from rulbook.weighting.registry import is_own as is_own_method
 
 MAX_TRIES = 3
 """A run that failed this often is recorded as failed and left alone."""
 
 _LOOK_AGAIN = 1.0
 """Seconds between two looks at runs that another sweep has locked."""
-
-_END_BYTES = 16
-"""Bytes at the end of a record in which its last brace is looked for."""
 
 _CHECK_EVERY = 5.0
 """Seconds between two looks at whether there are workers still."""
@@ -105,7 +105,8 @@ def sweep(
         run: what a run does in place of a training on the real data.
 
     Raises:
-        UsageError: this package cannot compute a run as its configuration says.
+        UsageError: this package cannot compute a run as its configuration says, or workers would
+            not know the method or network that it names.
         RulbookError: the machine is at fault: no folder that can be written, no data, no device, no
             workers. Runs are not blamed for it. What can be asked before the first run is.
 
@@ -115,6 +116,8 @@ def sweep(
         check_computable(config)
     open_states = {"missing", "failed"} if retry_failed else {"missing"}
     todo = {c.key(): c for c in configs if _state(c.key()) in open_states}
+    if run is None and code is None and (engine != "loky" or jobs > 1):
+        _refuse_what_workers_do_not_know(todo.values())
     with engine_of(engine, jobs, scheduler) as start:
         if not todo:
             return
@@ -128,6 +131,20 @@ def sweep(
                 run = partial(run_with, code, device) if code else partial(run_one, device=device)
                 _refuse_workers_that_cannot(workers, device)
             _Sweep(todo, open_states, locks, workers, start, on_attempt, run).finish()
+
+
+def _refuse_what_workers_do_not_know(configs: Iterable[RunConfig]) -> None:
+    """Raise ``UsageError`` if a run names a method or network that this process alone knows."""
+    for config in configs:
+        for kind, name, is_own in (
+            ("network", config.network, is_own_network(config.network)),
+            ("method", config.weighting, is_own_method(config.weighting)),
+        ):
+            if is_own:
+                raise UsageError(
+                    f"The {kind} '{name}' was added in this process, and workers would not know "
+                    "it: put it into a file and give code=OwnCode.read(Path(FILE)), or jobs=1."
+                )
 
 
 def _refuse_workers_that_cannot(workers: Engine, device: RequestedDevice) -> None:
@@ -292,21 +309,13 @@ def _is_killed(future: "Future[Attempt]", engine: Engine) -> bool:
 def record_file(key: str) -> Path | None:
     """Return the file of the run's record, one's own before the carried one; ``None`` without one.
 
-    A file that was emptied or cut off is none.
+    A file that was emptied or cut off is none, so that it does not hide a whole one.
     """
     for folder in (runs_folder(), paths.results() / "runs"):
         file = folder / f"{key}.json"
-        if file.is_file() and _is_whole(file):
+        if file.is_file() and is_whole(file):
             return file
     return None
-
-
-def _is_whole(file: Path) -> bool:
-    """Return whether a file begins and ends as an object of JSON does, without reading it all."""
-    with file.open("rb") as content:
-        begins = content.read(1) == b"{"
-        content.seek(max(file.stat().st_size - _END_BYTES, 0))
-        return begins and content.read().rstrip().endswith(b"}")
 
 
 def _state(key: str) -> str:

@@ -26,7 +26,7 @@ def plain_sum_runs(*evidence: Evidence) -> list[RunRecord]:
     clipping cuts the gradients of both to the same length.
     """
     records = [record for one in evidence for record in one.records]
-    return [run for run in protocol_runs(records) if run.test is not None]
+    return [run for run in protocol_runs(records) if run.completed]
 
 
 def runs_by_optimiser(
@@ -94,9 +94,9 @@ def confusion(records: Iterable[RunRecord]) -> pd.DataFrame:
     """
     counts = np.zeros((len(HEALTH_STATES), len(HEALTH_STATES)), dtype=np.int64)
     for record in records:
-        if record.test is None:
+        if not record.completed:
             continue
-        frame = record.test.frame()
+        frame = record.predictions().frame()
         true = health_state(frame["true_rul"], record.config.recipe.health_thresholds)
         counts += confusion_matrix(
             true, frame["predicted_health"], labels=range(len(HEALTH_STATES))

@@ -1,12 +1,12 @@
 """How the methods compare once all of them were tuned alike, from records."""
 
 import math
-from collections.abc import Iterable
 
 import pandas as pd
 
-from rulbook.statistics import compare_crossed, estimate_crossed
+from rulbook.statistics import compare_crossed
 from rulbook.studies.catalogue import SEEDS, base_config
+from rulbook.studies.comparison import crossed_rmse
 from rulbook.studies.equal_tuning import (
     TUNED_METHODS,
     TUNED_UNDER,
@@ -19,8 +19,9 @@ from rulbook.studies.sweep import record_file
 from rulbook.studies.tuning import best_validation_rmse
 from rulbook.training.config import RunConfig
 from rulbook.training.record import RunRecord, read_record
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 
-TUNED_REFERENCE = "fixed_050"
+TUNED_REFERENCE = EQUAL_WEIGHTING
 """The tuned method that the others are compared with: fixed weights."""
 
 _COLUMNS = (
@@ -62,7 +63,6 @@ def tuned_table(subset: str) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for name, tuned in TUNED_METHODS.items():
         tried = [file for config in trials(tuned, first) if (file := record_file(config.key()))]
-        as_printed = _rmse(printed[name].values())
         row: dict[str, object] = dict.fromkeys(_COLUMNS, math.nan) | {
             "subset": subset,
             "method": name,
@@ -70,17 +70,20 @@ def tuned_table(subset: str) -> pd.DataFrame:
             "option": tuned.option,
             "trials": len(tried),
             "setting": None,
-            "printed_rmse": as_printed["rmse"],
+            "printed_rmse": crossed_rmse(list(printed[name].values())).value,
             "printed_seeds": len(printed[name]),
             "seeds": len(runs.get(name, {})),
             "outcome": None,
         }
         if config := chosen[name]:
+            error = crossed_rmse(list(runs[name].values()))
             row |= {
                 "setting": tuned.setting_of(config).label,
                 "learning_rate": config.learning_rate,
                 "validation_rmse": min(best_validation_rmse(read_record(file)) for file in tried),
-                **_rmse(runs[name].values()),
+                "rmse": error.value,
+                "low": error.low,
+                "high": error.high,
             }
         rows.append(row)
     compared = _differences(runs)
@@ -105,16 +108,7 @@ def _completed(config: RunConfig) -> dict[int, RunRecord]:
         if (file := record_file(config.with_changes(seed=seed).key()))
     }
     records = {seed: read_record(file) for seed, file in files.items()}
-    return {seed: record for seed, record in records.items() if record.test is not None}
-
-
-def _rmse(runs: Iterable[RunRecord]) -> dict[str, float]:
-    records = list(runs)
-    if not records:
-        return dict.fromkeys(("rmse", "low", "high"), math.nan)
-    measure = MEASURES["rmse"]
-    estimate = estimate_crossed(measure.losses(records), measure.statistic)
-    return {"rmse": estimate.value, "low": estimate.low, "high": estimate.high}
+    return {seed: record for seed, record in records.items() if record.completed}
 
 
 def _differences(runs: dict[str, dict[int, RunRecord]]) -> dict[str, dict[str, object]]:

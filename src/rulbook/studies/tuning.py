@@ -5,41 +5,14 @@ from collections.abc import Iterable
 
 from rulbook.studies.sweep import record_file
 from rulbook.training.config import RunConfig
-from rulbook.training.record import RulHealthMetrics, RunRecord, read_record
-
-
-def to_three_digits(value: float) -> float:
-    """Return ``value`` with three significant digits, so that what is printed is what was run."""
-    return float(f"{value:.3g}")
+from rulbook.training.record import RunRecord, read_record
 
 
 def best_validation_rmse(record: RunRecord) -> float:
     """Return the validation RMSE of the selected epoch, cycles; infinity where a run diverged."""
-    if record.selected_epoch is None or record.status == "diverged":
+    if record.selected_epoch is None or not record.completed:
         return math.inf
-    return selected_validation(record).rmse
-
-
-def selected_validation(record: RunRecord) -> RulHealthMetrics:
-    """Return the metrics of the selected epoch on the validation windows.
-
-    Raises:
-        ValueError: no epoch was selected.
-
-    """
-    if record.selected_epoch is None:
-        raise ValueError(f"the run {record.config.key()[:8]} selected no epoch")
-    return record.epochs[record.selected_epoch].validation
-
-
-def last_validation(record: RunRecord) -> RulHealthMetrics:
-    """Return the metrics of the last epoch on the validation windows.
-
-    Raises:
-        IndexError: there is no epoch.
-
-    """
-    return record.epochs[-1].validation
+    return record.selected_validation().rmse
 
 
 def chosen_config(tried: Iterable[RunConfig]) -> RunConfig | None:

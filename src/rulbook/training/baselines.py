@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from rulbook.data.prepare import Prepared, Windows
 from rulbook.errors import unknown_name
+from rulbook.libraries import versions
 from rulbook.metrics import rmse
 from rulbook.training.config import RunConfig
 from rulbook.training.described import check_describes
 from rulbook.training.networks import Baseline
-from rulbook.training.record import RunRecord, TestPredictions, source_digest, versions
+from rulbook.training.record import RunRecord, TestPredictions, source_digest
 
 if TYPE_CHECKING:
     # It takes long to import, here as below, and a network needs none of it.
@@ -27,7 +28,8 @@ def window_statistics(windows: Windows) -> NDArray[np.float32]:
     x = windows.x
     time_axis = np.arange(x.shape[1], dtype=np.float32)
     time_axis -= time_axis.mean()
-    slope = np.einsum("t,ntf->nf", time_axis, x) / (time_axis**2).sum()
+    spread = (time_axis**2).sum() or 1.0  # a window of one cycle has the slope 0
+    slope = np.einsum("t,ntf->nf", time_axis, x) / spread
     return np.concatenate([x.mean(1), x.std(1), x[:, -1], slope], axis=1)
 
 

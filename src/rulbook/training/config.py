@@ -17,6 +17,7 @@ from rulbook.models import Architecture
 from rulbook.optimisers import Optimiser
 from rulbook.options import LARGEST_RANDOM_STATE
 from rulbook.training.networks import is_own, network_names
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 from rulbook.weighting.registry import get_loss
 
 PROTOCOL = 1
@@ -113,7 +114,7 @@ class RunConfig(Choices):
     subset: str
     data_digest: str
     recipe: Recipe = Recipe()
-    weighting: str = "fixed_050"
+    weighting: str = EQUAL_WEIGHTING
     weighting_options: Options = ()
     inner_loss: InnerLoss = "mse"
     seed: WholeNumber = Field(default=42, ge=0, le=LARGEST_RANDOM_STATE)

@@ -32,3 +32,19 @@ def choose_device(name: RequestedDevice = "auto") -> torch.device:
         )
     reads.note("device", chosen)
     return torch.device(chosen)
+
+
+def as_device(device: torch.device | str) -> torch.device:
+    """Return a device of PyTorch; ``"auto"`` and a bare name are looked for on this machine.
+
+    Raises:
+        UsageError: PyTorch knows no such device.
+        RulbookError: this machine, or this build of PyTorch, has no such device.
+    """
+    for name in get_args(RequestedDevice):
+        if device == name != "cpu":
+            return choose_device(name)
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError):
+        raise unknown_name("device", str(device), get_args(RequestedDevice)) from None

@@ -53,7 +53,8 @@ class Evaluator:
 
     def predict(self, model: nn.Module, windows: Windows) -> tuple[Floats, Floats]:
         """Return RUL in cycles, (N,), and health logits, (N, 3); leaves ``model`` in eval mode."""
-        parts = self._batchwise(model, model, windows)
+        with self.precision():
+            parts = _batchwise(model, model, windows, self.device)
         rul = _to_floats([part[0] for part in parts]) * cycles_per_unit(self.config)
         return rul, _to_floats([part[1] for part in parts])
 
@@ -71,8 +72,9 @@ class Evaluator:
         )
 
     def features(self, model: DualTaskModel, windows: Windows) -> Floats:
-        """Return z of each window, (N, 32)."""
-        return _to_floats(self._batchwise(model, model.features, windows))
+        """Return ``trunk_features`` in the precision of the run."""
+        with self.precision():
+            return trunk_features(model, windows)
 
     def probe(self, model: DualTaskModel, prepared: Prepared) -> ProbeScores:
         """Return how well a linear classifier reads the health state of validation windows off z.
@@ -102,17 +104,26 @@ class Evaluator:
             majority_share=scores.majority_share,
         )
 
-    @torch.no_grad()
-    def _batchwise(
-        self, model: nn.Module, call: Callable[[Tensor], Any], windows: Windows
-    ) -> list[Any]:
-        model.eval()
-        batches = (
-            torch.from_numpy(windows.gather(slice(first, first + _BATCH)))
-            for first in range(0, len(windows), _BATCH)
-        )
-        with self.precision():
-            return [call(batch.to(self.device)) for batch in batches]
+
+def trunk_features(model: DualTaskModel, windows: Windows) -> Floats:
+    """Return z of each window, (N, 32), from a network in evaluation mode; it is left as it was."""
+    was_training = model.training
+    parts = _batchwise(model, model.features, windows, next(model.parameters()).device)
+    model.train(was_training)
+    return _to_floats(parts)
+
+
+@torch.no_grad()
+def _batchwise(
+    model: nn.Module, call: Callable[[Tensor], Any], windows: Windows, device: torch.device
+) -> list[Any]:
+    """Return what a network in evaluation mode gives for each batch; leaves it in that mode."""
+    model.eval()
+    batches = (
+        torch.from_numpy(windows.gather(slice(first, first + _BATCH)))
+        for first in range(0, len(windows), _BATCH)
+    )
+    return [call(batch.to(device)) for batch in batches]
 
 
 def _to_floats(parts: Sequence[Tensor]) -> Floats:

@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from rulbook.data.prepare import Prepared
 from rulbook.errors import UsageError
+from rulbook.libraries import versions
 from rulbook.losses import health_cross_entropy, inner_rul_loss
 from rulbook.models import ARCHITECTURES, DualTaskModel, shared_parameters, task_parameters
 from rulbook.optimisers import OPTIMISERS
@@ -24,6 +25,7 @@ from rulbook.randomness import seeded
 from rulbook.training.auxiliary import auxiliary_labels
 from rulbook.training.config import RunConfig
 from rulbook.training.described import check_describes
+from rulbook.training.device import as_device
 from rulbook.training.evaluation import Evaluator, cycles_per_unit, rul_cap
 from rulbook.training.networks import Baseline, build_own, is_own
 from rulbook.training.packing import PackedParameters
@@ -34,7 +36,6 @@ from rulbook.training.record import (
     TestPredictions,
     source_digest,
     summarise_gradients,
-    versions,
 )
 from rulbook.weighting.base import TASKS, BaseMTLLoss, NonFiniteLossError, StepInfo
 from rulbook.weighting.registry import get_loss
@@ -95,9 +96,10 @@ def train_network(
 
     """
     check_describes(config, prepared)
+    device = as_device(device)
     started = time.perf_counter()
     with seeded(config.seed, device):
-        run = _Run(config, prepared, torch.device(device))
+        run = _Run(config, prepared, device)
         message = run.fit(on_epoch)
     selected = run.best_epoch
     completed = not message and selected is not None
@@ -152,10 +154,11 @@ def watch_first_steps(
 
     """
     check_describes(config, prepared)
+    device = as_device(device)
     config = config.with_changes(observe_every=1)
     rows: list[dict[str, float]] = []
     with seeded(config.seed, device):
-        run = _Run(config, prepared, torch.device(device))
+        run = _Run(config, prepared, device)
         while len(rows) < steps:
             epoch = [
                 {"step": run.step + 1, **_as_row(*observed), **read(run.weighting)}

@@ -13,6 +13,7 @@ from typing import Self
 
 from rulbook.errors import RulbookError, UsageError
 from rulbook.options import RequestedDevice
+from rulbook.side_files import read_text
 from rulbook.training.config import RunConfig
 from rulbook.training.record import EpochRecord, RunRecord
 from rulbook.training.workers import run_one
@@ -32,7 +33,7 @@ class OwnCode:
     source: str
 
     @classmethod
-    def read(cls, file: Path) -> Self:
+    def read(cls, file: Path | str) -> Self:
         """Read a file.
 
         Raises:
@@ -40,11 +41,9 @@ class OwnCode:
 
         """
         try:
-            return cls(str(file), file.read_text(encoding="utf-8-sig"))
-        except OSError as error:
-            raise UsageError(f"'{file}' cannot be read: {error.strerror}.") from None
-        except UnicodeDecodeError:
-            raise UsageError(f"'{file}' cannot be read: it is not UTF-8.") from None
+            return cls(str(file), read_text(Path(file)))
+        except RulbookError as error:
+            raise UsageError(str(error)) from None
 
     def load(self) -> ModuleType:
         """Execute the file, once a process, and return it as a module.
@@ -71,6 +70,10 @@ class OwnCode:
             raise UsageError(
                 f"`on_epoch` of '{self.name}' must be a plain function of config, index and epoch."
             )
+        if on_epoch is not None and not _takes(on_epoch, arguments=3):
+            raise UsageError(
+                f"`on_epoch` of '{self.name}' must take three arguments: config, index and epoch."
+            )
         return on_epoch
 
     def fault(self, error: BaseException) -> RulbookError:
@@ -79,6 +82,17 @@ class OwnCode:
         return RulbookError(
             f"'{self.name}' cannot be executed: {type(error).__name__}{said and ': '}{said}."
         )
+
+
+def _takes(function: Callable[..., object], arguments: int) -> bool:
+    """Return whether a function can be called with so many; one that does not say so may be."""
+    try:
+        inspect.signature(function).bind(*[None] * arguments)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
 
 
 def is_never_run(function: object) -> bool:

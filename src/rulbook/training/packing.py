@@ -23,7 +23,7 @@ class PackedParameters:
     an order of its own, and PyTorch's updates there take all parameters at once anyway.
 
     Args:
-        parameters: the parameters of one network, on one device and of one dtype.
+        parameters: the parameters of one network; those of several dtypes are left as they are.
 
     Attributes:
         tensors: what an optimiser should hold: the vector alone, or the parameters.
@@ -32,7 +32,10 @@ class PackedParameters:
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
         self._parameters = list(parameters)
-        self._is_packed = all(piece.device.type == "cpu" for piece in self._parameters)
+        self._is_packed = (
+            all(piece.device.type == "cpu" for piece in self._parameters)
+            and len({piece.dtype for piece in self._parameters}) == 1
+        )
         self.tensors = self._parameters
         if self._is_packed:
             vector = torch.cat([piece.detach().reshape(-1) for piece in self._parameters])

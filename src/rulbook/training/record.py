@@ -1,9 +1,7 @@
 """What a run leaves behind: one JSON file, a few kilobytes, named by the run's configuration."""
 
 import hashlib
-import platform
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,12 +24,16 @@ from rulbook.errors import RulbookError
 from rulbook.training.config import RunConfig
 from rulbook.training.gradient_bins import QUANTILES, RATIO_BIN_EDGES, binned
 from rulbook.training.record_checks import faults_of
+from rulbook.training.rounding import to_digits
 
 _SIGNIFICANT_DIGITS = 6
 
+_END_BYTES = 16
+"""Bytes at the end of a record in which its last brace is looked for."""
+
 Number = Annotated[
     float,
-    PlainSerializer(lambda x: float(f"{x:.{_SIGNIFICANT_DIGITS}g}"), return_type=float),
+    PlainSerializer(lambda x: to_digits(x, _SIGNIFICANT_DIGITS), return_type=float),
 ]
 """A float, written with six significant digits."""
 
@@ -166,7 +168,7 @@ class RunRecord(_Strict):
         message: what went wrong, for a run that did not complete.
         epochs: one entry an epoch.
         selected_epoch: index of the epoch with the lowest validation RMSE.
-        test: predictions of the selected epoch's averaged weights.
+        test: predictions of the selected epoch's averaged weights; ``None`` if the run diverged.
         starts_dead: whether the RUL gradient was zero at the start (the final ReLU was shut).
         raw_validation_rmse: validation RMSE of the raw, not averaged, weights after the last epoch.
         probe_at_start: linear probe on the untrained trunk.
@@ -193,14 +195,61 @@ class RunRecord(_Strict):
     versions: dict[str, str]
     source_digest: str
 
-    def write(self, folder: Path) -> Path:
+    @property
+    def completed(self) -> bool:
+        """Whether the run came to its end and did not diverge, so that it has predictions."""
+        return self.status == "completed"
+
+    def predictions(self) -> TestPredictions:
+        """Return the predictions of a completed run.
+
+        Raises:
+            ValueError: the run diverged.
+
+        """
+        if self.test is None:
+            raise ValueError(f"the run {self.config.key()[:8]} diverged and predicts nothing")
+        return self.test
+
+    def selected_validation(self) -> RulHealthMetrics:
+        """Return the metrics of the selected epoch on the validation windows.
+
+        Raises:
+            ValueError: no epoch was selected.
+
+        """
+        if self.selected_epoch is None:
+            raise ValueError(f"the run {self.config.key()[:8]} selected no epoch")
+        return self.epochs[self.selected_epoch].validation
+
+    def last_validation(self) -> RulHealthMetrics:
+        """Return the metrics of the last epoch on the validation windows.
+
+        Raises:
+            IndexError: there is no epoch.
+
+        """
+        return self.epochs[-1].validation
+
+    def write(self, folder: Path | str) -> Path:
         """Write the record into ``folder`` under its configuration's key, whole or not at all."""
-        path = folder / f"{self.config.key()}.json"
+        path = Path(folder) / f"{self.config.key()}.json"
         paths.write_atomically(path, self.model_dump_json() + "\n")
         return path
 
 
-def read_record(path: Path) -> RunRecord:
+def is_whole(file: Path) -> bool:
+    """Return whether a record's file was not emptied or cut off, without reading it all.
+
+    It then begins and ends as an object of JSON does.
+    """
+    with file.open("rb") as content:
+        begins = content.read(1) == b"{"
+        content.seek(max(file.stat().st_size - _END_BYTES, 0))
+        return begins and content.read().rstrip().endswith(b"}")
+
+
+def read_record(path: Path | str) -> RunRecord:
     """Read one record and check it, so that what is read can be believed.
 
     Its configuration must hash to the file's name and be of this protocol; its numbers must be
@@ -212,6 +261,7 @@ def read_record(path: Path) -> RunRecord:
         RulbookError: the file is not such a record; the sentence names it and says why.
 
     """
+    path = Path(path)
     content = path.read_bytes()
     try:
         record = RunRecord.model_validate_json(content, strict=True)
@@ -220,8 +270,8 @@ def read_record(path: Path) -> RunRecord:
     except RulbookError as error:
         raise RulbookError(
             f"The record '{path}' is of a run that this process cannot know "
-            f"({str(error).rstrip('.')}): execute the file that adds its method or network "
-            f"(`rulbook records --code FILE`), or delete the record."
+            f"({str(error).rstrip('.')}): name every file that adds a method or network of your "
+            f"records (`rulbook records --code FILE --code FILE`)."
         ) from None
     if fault := _first_fault_of(record, path.stem):
         raise _unbelievable(path, fault)
@@ -289,9 +339,3 @@ def source_digest() -> str:
     for path in (file for file in paths.files_below(package) if file.suffix == ".py"):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that compute."""
-    libraries = ("rulbook", "numpy", "scikit-learn", "scipy", "torch", "torchjd")
-    return {"python": platform.python_version()} | {name: version(name) for name in libraries}

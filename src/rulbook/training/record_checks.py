@@ -13,12 +13,12 @@ import numpy as np
 
 from rulbook.data import cmapss
 from rulbook.data.prepare import HEALTH_STATES
-from rulbook.training.config import PROTOCOL, OptionValue
+from rulbook.training.config import PROTOCOL, OptionValue, RunConfig
 from rulbook.training.gradient_bins import QUANTILES, RATIO_BIN_EDGES
 from rulbook.training.networks import Baseline
 from rulbook.weighting.base import TASKS
 from rulbook.weighting.fixed import FixedWeightLoss
-from rulbook.weighting.registry import METHODS, get_loss
+from rulbook.weighting.registry import WEIGHTING_METHODS, get_loss
 
 if TYPE_CHECKING:
     from rulbook.training.record import (
@@ -42,10 +42,6 @@ TEST_ENGINES_DIGEST = MappingProxyType(
 
 With it a record is held against the data where there is none.
 """
-
-
-TRAINING_CYCLES = MappingProxyType({"FD001": 20631, "FD002": 53759, "FD003": 24720, "FD004": 61249})
-"""Cycles of the training engines of the real files, by subset: there are no more windows."""
 
 _MOST_WINDOWS = 2**63 - 1
 """More windows than any array of another fleet holds."""
@@ -78,12 +74,16 @@ def faults_of(record: "RunRecord") -> Iterator[str]:
         yield "is of a completed run, yet has no predictions"
     else:
         yield from _faults_of_predictions(record.test)
-        if config.subset in cmapss.SUBSETS and config.data_digest == cmapss.digest(config.subset):
+        if _is_of_real_files(config):
             found = test_engines_digest(record.test.unit, record.test.true_rul)
             if found != TEST_ENGINES_DIGEST[config.subset]:
                 yield f"has other test engines or other true RUL than {config.subset}"
     yield from _faults_of_epochs(record)
     yield from _faults_of_probes(record)
+
+
+def _is_of_real_files(config: RunConfig) -> bool:
+    return config.subset in cmapss.SUBSETS and config.data_digest == cmapss.digest(config.subset)
 
 
 def _faults_of_the_divergence(record: "RunRecord") -> Iterator[str]:
@@ -157,7 +157,7 @@ def _faults_of_weights(record: "RunRecord") -> Iterator[str]:
     """Yield where weights are not those that the method has, or do not add up to what it says."""
     name = record.config.weighting
     constants = _constant_weights(name, record.config.weighting_options)
-    total = _SUMS.get(METHODS[name].weight_sum) if name in METHODS else None
+    total = _SUMS.get(WEIGHTING_METHODS[name].weight_sum) if name in WEIGHTING_METHODS else None
     for number, epoch in enumerate(record.epochs, 1):
         if constants and not _are_near(epoch.weights, constants):
             yield f"has other weights in epoch {number} than {name}"
@@ -185,8 +185,9 @@ def _are_near(weights: Mapping[str, float], others: Mapping[str, float]) -> bool
 def _faults_of_steps(record: "RunRecord") -> Iterator[str]:
     """Yield where more steps were observed than an epoch has, or epochs had different numbers."""
     config = record.config
-    real = config.subset in cmapss.SUBSETS and config.data_digest == cmapss.digest(config.subset)
-    windows = TRAINING_CYCLES[config.subset] if real else _MOST_WINDOWS
+    is_of_real_files = _is_of_real_files(config)
+    # A window ends at each cycle at most.
+    windows = cmapss.FACTS[config.subset].training_cycles if is_of_real_files else _MOST_WINDOWS
     most = min(windows // config.batch_size, config.batches_per_epoch or _MOST_WINDOWS)
     observed = [epoch.gradients.steps for epoch in record.epochs if epoch.gradients is not None]
     if max(observed, default=0) > most:

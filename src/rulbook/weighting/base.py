@@ -1,18 +1,29 @@
 """The contract that every weighting method keeps with the training loop."""
 
 import math
-import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from numbers import Real
+from itertools import chain
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from rulbook.errors import RulbookError, UsageError
-from rulbook.gradients import GradientGeometry, Gradients, geometry, task_gradients
+from rulbook.gradients import GradientGeometry, Gradients, geometry
+from rulbook.weighting.inputs import (
+    as_scalar,
+    check_graphs,
+    check_once,
+    check_whole,
+    checked_scale,
+    counted,
+    listed_parameters,
+    on_one_device,
+    shapes,
+)
+from rulbook.weighting.options import checked_tasks
 from rulbook.weighting.processes import from_first_process, is_distributed, mean_over_processes
 from rulbook.weighting.steps import (
     Parameters,
@@ -25,8 +36,6 @@ from rulbook.weighting.steps import (
 
 TASKS = ("rul", "health")
 """The source's two tasks, in the order in which every function of the package takes them."""
-
-_LARGEST = sys.float_info.max
 
 _SINGLE = torch.float32.itemsize
 """Bytes of a number in single precision."""
@@ -74,7 +83,7 @@ class MeasuredStep:
 
 
 class NonFiniteLossError(RulbookError):
-    """A task loss, or the gradient of one, is NaN or infinite."""
+    """A task loss, the gradient of one, or a weight is NaN or infinite."""
 
 
 class BaseMTLLoss(nn.Module, ABC):
@@ -212,14 +221,14 @@ class BaseMTLLoss(nn.Module, ABC):
 
         """
         values = self._take(losses, named_losses)
-        scale = _checked_scale(scale)
+        scale = checked_scale(scale)
         if unknown := [name for name in named_losses if name not in self._keywords()]:
             raise UsageError(
                 f"backward has no argument '{unknown[0]}'; the losses are called "
                 f"{', '.join(self._keywords())}."
             )
         with _full_precision(values[0]):
-            _check_graphs(values)
+            check_graphs(values)
             detached = mean_over_processes([loss.detach() for loss in values])
             self._check_losses(torch.stack(detached))
             shared, heads = self._checked_parameters(values, shared_params, task_params)
@@ -256,6 +265,7 @@ class BaseMTLLoss(nn.Module, ABC):
             _scaled(weighted_sum(weights, losses), scale).backward()  # type: ignore[no-untyped-call]
             return StepInfo(total.detach(), None)
         gradients = split_gradients(losses, shared, heads, scale)
+        check_whole(chain(shared, *heads))
         write_gradients(shared, heads, gradients, weights, weights)
         return StepInfo(total.detach(), _measured(gradients, scale)[1])
 
@@ -316,15 +326,19 @@ class BaseMTLLoss(nn.Module, ABC):
                 f"{', '.join(map(str, task_params)) or 'nothing'}."
             )
         lists = [
-            _listed("shared_params", shared_params),
-            *(_listed(f"task_params['{task}']", task_params[task]) for task in self.tasks),
+            listed_parameters("shared_params", shared_params),
+            *(
+                listed_parameters(f"task_params['{task}']", task_params[task])
+                for task in self.tasks
+            ),
         ]
         shared, *heads = ([p for p in part if p.requires_grad] for part in lists)
         # Which list holds a parameter matters too, and how often.
         listed = tuple(tuple(map(id, part)) for part in (shared, *heads))
         is_new = listed != self._listed
         if is_new or self._steps_seen % STEPS_BETWEEN_CHECKS == 1:
-            _check_once(listed)
+            check_once(listed)
+            check_whole(chain(shared, *heads))
             by_task = [trained_leaves(loss) for loss in losses]
             self._check_all_listed(by_task, {identity for part in listed for identity in part})
             if not is_distributed():
@@ -336,7 +350,7 @@ class BaseMTLLoss(nn.Module, ABC):
         leaves = {identity: leaf for found in by_task for identity, leaf in found.items()}
         if left_out := [leaf for identity, leaf in leaves.items() if identity not in listed]:
             raise UsageError(
-                f"{_counted(left_out)} that the losses train, of shape {_shapes(left_out)}, are in "
+                f"{counted(left_out)} that the losses train, of shape {shapes(left_out)}, are in "
                 "neither shared_params nor task_params and would stand still: list them, or "
                 "freeze them with requires_grad_(False)."
             )
@@ -360,7 +374,7 @@ class BaseMTLLoss(nn.Module, ABC):
             # Heads that were put side by side and taken apart again share a graph, not gradients.
             if elsewhere and (lost := moved_by(loss, elsewhere)):
                 raise UsageError(
-                    f"{_counted(lost)} that the {task} loss trains, of shape {_shapes(lost)}, are "
+                    f"{counted(lost)} that the {task} loss trains, of shape {shapes(lost)}, are "
                     "listed in task_params under another task and would miss its gradient: list "
                     "in shared_params what more than one loss reaches, all else under its own task."
                 )
@@ -434,12 +448,26 @@ class GradientBasedLoss(BaseMTLLoss):
         return self.weigh(step)
 
     def _check_weights(self, weights: Tensor | Sequence[float]) -> None:
-        """Raise unless there is one weight a task; they may come from a user's own method."""
+        """Raise unless there is one finite weight a task; they may come from one's own method.
+
+        Weights with a graph would be constants all the same: nothing is trained through them.
+        """
         shape = tuple(weights.shape) if isinstance(weights, Tensor) else (len(weights),)
         if shape != (len(self.tasks),):
             raise UsageError(
                 f"The weights of {self.get_name()} have shape {shape}; there must be one a task, "
                 f"shape ({len(self.tasks)},)."
+            )
+        if not torch.as_tensor(weights).isfinite().all():
+            raise NonFiniteLossError(
+                f"The weights of {self.get_name()} are {[float(weight) for weight in weights]}, of "
+                "finite losses and gradients: nothing was written. Keep what it divides by away "
+                "from zero."
+            )
+        if isinstance(weights, Tensor) and weights.requires_grad:
+            raise UsageError(
+                f"The weights of {self.get_name()} carry a graph, and no step would train what "
+                "they are computed from: move it in weigh, and return the weights detached."
             )
 
     def _head_weights(self, weights: Tensor) -> Tensor:
@@ -458,6 +486,7 @@ class GradientBasedLoss(BaseMTLLoss):
         scale: Tensor | float | None,
     ) -> StepInfo:
         gradients = split_gradients(losses, shared, heads, scale)
+        check_whole(chain(shared, *heads))
         step = MeasuredStep(*_measured(gradients, scale), torch.stack(list(detached)))
         if _overflowed(gradients, step.geometry.norms, scale):
             missing = torch.full_like(step.geometry.norms, torch.nan)
@@ -508,8 +537,8 @@ class GradientWeightedLoss(GradientBasedLoss):
 
         """
         values = self._take(losses, kwargs)
-        with_graph = any(loss.requires_grad for loss in values)
-        if not (self.training and torch.is_grad_enabled() and with_graph):
+        is_trained = torch.is_grad_enabled() and any(loss.requires_grad for loss in values)
+        if not (self.training and is_trained):
             return self._combined(values)
         if kwargs.get("shared_params") is None:
             given = ", ".join(self._keywords())
@@ -518,21 +547,40 @@ class GradientWeightedLoss(GradientBasedLoss):
                 f"method.backward({given}, shared_params=…, task_params=…), or "
                 f"method({given}, shared_params=…).backward()."
             )
-        listed = _listed("shared_params", kwargs["shared_params"])
-        shared = [parameter for parameter in listed if parameter.requires_grad]
-        _check_once([[id(p) for p in shared]])
+        shared = self._shared_to_measure(kwargs["shared_params"])
         with _full_precision(values[0]):
             detached = mean_over_processes([loss.detach() for loss in values])
             self._check_losses(torch.stack(detached))
-            gradients = tuple(
-                tuple(mean_over_processes(task_gradients(loss, shared, retain_graph=True)))
-                for loss in values
-            )
+            split = split_gradients(values, shared, [()] * len(values), keep_graph=True)
+            self._check_reached(shared, split)
+            gradients = tuple(task.shared for task in split)
             step = MeasuredStep(gradients, geometry(*gradients), torch.stack(detached))
             self._check_finite("gradient norm", step.geometry.norms)
-            weights = self.weigh(step)
+            weights = self._weights_of(step)
             self._check_weights(weights)
             return weighted_sum(weights, values)
+
+    def _shared_to_measure(self, given: Parameters) -> list[nn.Parameter]:
+        """Return the trained ones of ``shared_params``, checked."""
+        listed = listed_parameters("shared_params", given)
+        if not listed:
+            raise UsageError(
+                "shared_params is empty: give a list. A generator, as of parameters(), is used up "
+                "after one step."
+            )
+        shared = [parameter for parameter in listed if parameter.requires_grad]
+        check_once([[id(p) for p in shared]])
+        check_whole(shared)
+        return shared
+
+    def _check_reached(
+        self, shared: Sequence[nn.Parameter], gradients: Sequence[TaskGradients]
+    ) -> None:
+        if shared and not any(any(task.reached) for task in gradients):
+            raise UsageError(
+                f"None of the losses reaches any of the {counted(shared)} in shared_params: list "
+                "the parameters of the network that the losses are computed with."
+            )
 
     def get_weights(self) -> dict[str, float]:
         """Return the weights of the last step."""
@@ -560,198 +608,6 @@ def as_weights(weights: Tensor | Sequence[float], tasks: Sequence[str] = TASKS) 
 def learnable(loss: BaseMTLLoss) -> Iterator[nn.Parameter]:
     """Yield the weights a method learns; the optimiser takes them without weight decay."""
     return loss.parameters()
-
-
-def checked_option(
-    method: str, option: str, value: float, least: float = -_LARGEST, most: float = _LARGEST
-) -> float:
-    """Return ``value`` as a float if it is a finite number between the two bounds, both included.
-
-    Raises:
-        UsageError: it is not.
-
-    """
-    number = _as_float(value)
-    if not least <= number <= most:
-        above = "" if least == -_LARGEST else f" of at least {least:g}"
-        bounds = above if most == _LARGEST else f" from {least:g} to {most:g}"
-        raise UsageError(f"{method} takes a finite number{bounds} for {option}, not {value!r}.")
-    return number
-
-
-def checked_count(method: str, option: str, value: float) -> int:
-    """Return ``value`` if it is a whole number of at least 0.
-
-    Raises:
-        UsageError: it is not.
-
-    """
-    number = checked_option(method, option, value, least=0)
-    if not number.is_integer():
-        raise UsageError(f"{method} takes a whole number for {option}, not {value!r}.")
-    return int(number)
-
-
-def checked_switch(method: str, option: str, value: bool) -> bool:
-    """Return ``value`` if it is a truth value.
-
-    Raises:
-        UsageError: it is not.
-
-    """
-    if not isinstance(value, bool):
-        raise UsageError(f"{method} takes True or False for {option}, not {value!r}.")
-    return value
-
-
-def _as_float(value: Any) -> float:
-    """Return the value as a float, NaN where it is no number, or too large a one."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return math.nan
-    try:
-        return float(value)
-    except OverflowError:
-        return math.nan
-
-
-def checked_tasks(tasks: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the tasks as a tuple.
-
-    Raises:
-        UsageError: they are a set, fewer than two, not distinct, or not each a Python identifier.
-
-    """
-    if isinstance(tasks, set | frozenset):
-        raise UsageError(
-            "tasks must have an order, and that of a set differs from process to process: give a "
-            f"tuple, such as {tuple(sorted(map(str, tasks)))}."
-        )
-    names = tuple(tasks) if isinstance(tasks, Iterable) else ()
-    if (
-        isinstance(tasks, str)
-        or len(names) < 2
-        or len(set(names)) < len(names)
-        or not all(isinstance(name, str) and name.isidentifier() for name in names)
-    ):
-        raise UsageError(
-            "tasks must be two or more distinct names, each a Python identifier, such as "
-            f"('rul', 'health'); given: {tasks!r}."
-        )
-    return names
-
-
-def as_scalar(task: str, loss: Any) -> Tensor:
-    """Return the loss as a 0-dim tensor.
-
-    Raises:
-        UsageError: it is no tensor of one real number.
-
-    """
-    if not isinstance(loss, Tensor):
-        raise UsageError(
-            f"The {task} loss is a {type(loss).__name__}; it must be a 0-dim tensor, "
-            "torch.zeros(()) where a batch has no labels."
-        )
-    if loss.is_meta or loss.is_complex():
-        kind = "on the meta device, without a value" if loss.is_meta else "a complex number"
-        raise UsageError(f"The {task} loss is {kind}; it must be a real number.")
-    if loss.shape not in ((), (1,)):
-        raise UsageError(
-            f"Losses must be 0-dim, and the {task} loss has shape {tuple(loss.shape)}: take its "
-            "mean."
-        )
-    return (loss if loss.is_floating_point() else loss.float()).reshape(())
-
-
-def on_one_device(losses: Sequence[Tensor]) -> list[Tensor]:
-    """Return the losses on the device of the first that has a graph, or of the first.
-
-    A constant in place of a loss, as of a batch without labels, is often made on the CPU and in
-    single precision: it takes on the precision too, since processes can only add what is of one.
-    Heads may be on devices of their own.
-    """
-    first = next((loss for loss in losses if loss.requires_grad), None)
-    if first is None:
-        return [loss.to(losses[0].device) for loss in losses]
-    return [loss.to(first.device if loss.requires_grad else first) for loss in losses]
-
-
-def _check_graphs(losses: Sequence[Tensor]) -> None:
-    """Raise where no loss has a graph, of this process or of another one.
-
-    The others would wait for its gradients for ever.
-    """
-    has_graph = torch.is_grad_enabled() and any(loss.requires_grad for loss in losses)
-    all_have = has_graph
-    if is_distributed():
-        flag = torch.full_like(losses[0].detach(), float(has_graph))
-        all_have = bool(mean_over_processes([flag])[0] == 1)
-    if not all_have:
-        where = "in one of the processes " if has_graph else ""
-        raise UsageError(
-            f"backward needs gradients, and {where}no loss has a graph: compute the losses in this "
-            "step from the network's output, outside torch.no_grad()."
-        )
-
-
-def _counted(tensors: Sequence[Tensor]) -> str:
-    return f"{len(tensors)} {'tensor' if len(tensors) == 1 else 'tensors'}"
-
-
-def _shapes(tensors: Sequence[Tensor]) -> str:
-    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors[:3])
-    return f"{shapes}{' …' if len(tensors) > 3 else ''}"
-
-
-def _listed(argument: str, parameters: Parameters) -> list[nn.Parameter]:
-    """Return the parameters as a list, each checked to be a tensor.
-
-    Those of a lazy module that has seen no input have no shape yet, and are left out.
-    """
-    if isinstance(parameters, nn.Module | Tensor) or not isinstance(parameters, Iterable):
-        raise UsageError(
-            f"{argument} must be a list of parameters, not a {type(parameters).__name__}"
-            f"{': give its .parameters()' if isinstance(parameters, nn.Module) else ''}."
-        )
-    given = list(parameters)
-    for parameter in given:
-        if not isinstance(parameter, Tensor):
-            raise UsageError(
-                f"{argument} must hold parameters, and holds a {type(parameter).__name__}: give "
-                "module.parameters()."
-            )
-        if not parameter.is_leaf:
-            raise UsageError(
-                f"{argument} holds a tensor of shape {tuple(parameter.shape)} that is computed: "
-                "list the parameters it is computed from, as module.parameters() does."
-            )
-    return [p for p in given if not isinstance(p, nn.UninitializedParameter)]
-
-
-def _check_once(listed: Sequence[Sequence[int]]) -> None:
-    """Raise where one of the ``id`` is in two of the lists, or in one of them twice."""
-    count = sum(map(len, listed))
-    if again := count - len(set().union(*listed)):
-        raise UsageError(
-            f"{again} of the parameters are listed twice: each belongs in shared_params or in one "
-            "task's list of task_params, once."
-        )
-
-
-def _checked_scale(scale: Tensor | float | None) -> Tensor | float | None:
-    """Return the scale as a 0-dim tensor or a float, or ``None`` where there is none."""
-    if scale is None:
-        return None
-    if isinstance(scale, Tensor) and scale.numel() != 1:
-        raise UsageError(f"scale must be one number, and has shape {tuple(scale.shape)}.")
-    if not isinstance(scale, Tensor | Real) or (
-        isinstance(scale, Tensor) and (scale.is_meta or scale.is_complex())
-    ):
-        raise UsageError(f"scale must be a number or a 0-dim tensor, not {scale!r}.")
-    number = scale.detach().reshape(()) if isinstance(scale, Tensor) else float(scale)
-    if not 0 < float(number) < math.inf:
-        raise UsageError(f"scale must be positive and finite, not {float(number):g}.")
-    return number
 
 
 def _full_precision(loss: Tensor) -> torch.autocast:

@@ -6,15 +6,9 @@ import torch
 from torch import Tensor
 
 from rulbook.errors import UsageError
-from rulbook.weighting.base import (
-    TASKS,
-    BaseMTLLoss,
-    NonFiniteLossError,
-    as_weights,
-    checked_option,
-    weighted_sum,
-)
+from rulbook.weighting.base import TASKS, BaseMTLLoss, NonFiniteLossError, as_weights, weighted_sum
 from rulbook.weighting.method import WeightingMethod
+from rulbook.weighting.options import checked_option
 
 
 def dwa_weights(last: Tensor, before: Tensor, temperature: float) -> Tensor:

@@ -10,16 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from rulbook.errors import UsageError
-from rulbook.weighting.base import (
-    TASKS,
-    BaseMTLLoss,
-    as_scalar,
-    as_weights,
-    checked_option,
-    checked_tasks,
-    weighted_sum,
-)
+from rulbook.weighting.base import TASKS, BaseMTLLoss, as_weights, weighted_sum
+from rulbook.weighting.inputs import as_scalar
 from rulbook.weighting.method import WeightingMethod
+from rulbook.weighting.options import checked_option, checked_tasks
 
 
 class AblationConfig(TypedDict):

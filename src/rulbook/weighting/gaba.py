@@ -8,14 +8,9 @@ import torch
 from torch import Tensor
 
 from rulbook.errors import UsageError
-from rulbook.weighting.base import (
-    TASKS,
-    GradientWeightedLoss,
-    MeasuredStep,
-    checked_count,
-    checked_option,
-)
+from rulbook.weighting.base import TASKS, GradientWeightedLoss, MeasuredStep
 from rulbook.weighting.method import WeightingMethod
+from rulbook.weighting.options import checked_count, checked_option
 
 
 def complement_weights(norms: Tensor) -> Tensor:

@@ -9,14 +9,9 @@ from torch import Tensor
 
 from rulbook.errors import UsageError, unknown_name
 from rulbook.gradients import Gradients, norm
-from rulbook.weighting.base import (
-    TASKS,
-    GradientWeightedLoss,
-    MeasuredStep,
-    checked_option,
-    checked_switch,
-)
+from rulbook.weighting.base import TASKS, GradientWeightedLoss, MeasuredStep
 from rulbook.weighting.method import WeightingMethod
+from rulbook.weighting.options import checked_option, checked_switch
 
 Edition = Literal["new", "legacy", "original"]
 Descent = Literal["gradient", "proximal", "adam"]

@@ -10,13 +10,9 @@ import torch
 from torch import Tensor
 
 from rulbook.errors import UsageError, unknown_name
-from rulbook.weighting.base import (
-    TASKS,
-    LossWeightedLoss,
-    checked_option,
-    checked_switch,
-)
+from rulbook.weighting.base import TASKS, LossWeightedLoss
 from rulbook.weighting.method import WeightingMethod
+from rulbook.weighting.options import checked_option, checked_switch
 
 
 def inverse_shares(values: Tensor) -> Tensor:
@@ -51,7 +47,8 @@ class InverseMagnitudeLoss(LossWeightedLoss):
 
     The weights sum to 1 and make both terms equal in value, not in gradient. The source's NumPy
     listing does not say whether the weights carry a gradient; by default they are measured
-    (``detach=True``), and with ``detach=False`` the gradient is that of the harmonic mean.
+    (``detach=True``), and with ``detach=False`` the gradient is that of the harmonic mean. A loss
+    of zero takes the whole weight, so that a batch without labels of one task trains nothing.
 
     >>> method = InverseMagnitudeLoss()
     >>> method(torch.tensor(300.0), torch.tensor(100.0))

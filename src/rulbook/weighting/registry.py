@@ -1,9 +1,7 @@
 """Every weighting method by name, with the facts that a reader compares them by."""
 
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from rulbook.errors import UsageError, unknown_name
@@ -17,11 +15,13 @@ from rulbook.weighting import (
     surgery,
     uncertainty,
 )
-from rulbook.weighting.base import TASKS, BaseMTLLoss, checked_tasks
+from rulbook.weighting.base import TASKS, BaseMTLLoss
 from rulbook.weighting.fixed import ABLATION_CONFIGS, FixedWeightLoss
+from rulbook.weighting.fixed_names import FIXED_RUL_WEIGHTS, fixed_name, fixed_weights
 from rulbook.weighting.method import WeightingMethod
+from rulbook.weighting.options import checked_tasks
 
-METHODS: Mapping[str, WeightingMethod] = {
+WEIGHTING_METHODS: Mapping[str, WeightingMethod] = {
     "single_task": fixed.SINGLE_TASK,
     "fixed": fixed.FIXED,
     "fixed_legacy": fixed.FIXED_LEGACY,
@@ -54,16 +54,7 @@ METHODS: Mapping[str, WeightingMethod] = {
 """
 
 FIXED_NAMES = (
-    "fixed_0002",
-    "fixed_005",
-    "fixed_025",
-    "fixed_050",
-    "fixed_060",
-    "fixed_075",
-    "fixed_090",
-    "fixed_095",
-    "fixed_099",
-    "fixed_0999",
+    *map(fixed_name, FIXED_RUL_WEIGHTS),
     "fixed_070_070",
     *ABLATION_CONFIGS,
 )
@@ -71,12 +62,15 @@ FIXED_NAMES = (
 
 _OWN: dict[str, Callable[..., BaseMTLLoss]] = {}
 
-_FIXED_RULE = re.compile(r"fixed_([01]\d{2,4})(?:_([01]\d{2,4}))?")
-
 
 def names() -> tuple[str, ...]:
     """Return every registered name, the fixed weightings first and one's own last."""
-    return (*FIXED_NAMES, *METHODS, *_OWN)
+    return (*FIXED_NAMES, *WEIGHTING_METHODS, *_OWN)
+
+
+def is_own(name: str) -> bool:
+    """Return whether a method of that name was added in this process."""
+    return name in _OWN
 
 
 def add_method(name: str, build: Callable[..., BaseMTLLoss]) -> None:
@@ -94,7 +88,7 @@ def add_method(name: str, build: Callable[..., BaseMTLLoss]) -> None:
         UsageError: the name is taken.
 
     """
-    if name in METHODS or name in ABLATION_CONFIGS or _fixed_weights(name) is not None:
+    if name in WEIGHTING_METHODS or name in ABLATION_CONFIGS or fixed_weights(name) is not None:
         raise UsageError(f"'{name}' is a method of the package: choose another name.")
     _OWN[name] = build
 
@@ -103,10 +97,10 @@ def get_loss(name: str, *, tasks: Sequence[str] | None = None, **options: Any) -
     """Build the weighting method called ``name``.
 
     Args:
-        name: a key of ``METHODS``; a legacy key of ``ABLATION_CONFIGS``; or ``fixed_`` and a RUL
-            weight without its point, the health weight being the rest to 1 (``fixed_050`` is
-            0.50/0.50, ``fixed_0002`` 0.002/0.998) unless a second number gives it
-            (``fixed_070_070``).
+        name: a key of ``WEIGHTING_METHODS``; a legacy key of ``ABLATION_CONFIGS``; or ``fixed_``
+            and a RUL weight without its point, the health weight being the rest to 1
+            (``fixed_050`` is 0.50/0.50, ``fixed_0002`` 0.002/0.998) unless a second number gives
+            it (``fixed_070_070``).
         tasks: names of the K tasks; by default the source's two. ``fixed`` then gives each 1/K
             unless its option ``weights`` says otherwise, and ``single_task`` all to the first.
         options: what ``method_options(name)`` lists.
@@ -167,10 +161,10 @@ def _constructor(name: str) -> tuple[Callable[..., BaseMTLLoss], Mapping[str, An
         raise UsageError(f"A weighting method is called by its name, not by {name!r}.")
     if name in ABLATION_CONFIGS:
         return FixedWeightLoss.legacy, ABLATION_CONFIGS[name]["changes"]
-    if (weights := _fixed_weights(name)) is not None:
+    if (weights := fixed_weights(name)) is not None:
         return FixedWeightLoss, weights
-    if name in METHODS:
-        return METHODS[name].build, {}
+    if name in WEIGHTING_METHODS:
+        return WEIGHTING_METHODS[name].build, {}
     if name in _OWN:
         return _OWN[name], {}
     raise unknown_name("weighting method", name, names())
@@ -183,7 +177,11 @@ def _two_tasks_only(name: str) -> str:
             parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
         )
         return "" if takes_tasks else "what was added under that name takes no tasks"
-    return METHODS[name].two_tasks_only if name in METHODS else "its name spells their weights"
+    return (
+        WEIGHTING_METHODS[name].two_tasks_only
+        if name in WEIGHTING_METHODS
+        else "its name spells their weights"
+    )
 
 
 def _fixed_for(tasks: Sequence[str], options: Mapping[str, Any]) -> FixedWeightLoss:
@@ -195,17 +193,3 @@ def _fixed_for(tasks: Sequence[str], options: Mapping[str, Any]) -> FixedWeightL
             f"'fixed' takes the option weights with one number for each of {', '.join(tasks)}."
         )
     return FixedWeightLoss(weights={task: weights[task] for task in tasks})
-
-
-def _fixed_weights(name: str) -> dict[str, float] | None:
-    """Return the two weights that a ``fixed_…`` name spells, or ``None`` where it spells none."""
-    rule = _FIXED_RULE.fullmatch(name)
-    if rule is None:
-        return None
-    rul, health = (Decimal(f"{part[0]}.{part[1:]}") if part else None for part in rule.groups())
-    if rul is None or (health is None and rul > 1):
-        return None
-    return {
-        "rul_weight": float(rul),
-        "health_weight": float(1 - rul if health is None else health),
-    }

@@ -24,7 +24,8 @@ class RandomLoss(BaseMTLLoss):
     through TorchJD's ``Random``. The draws come from a seed and the count of the steps, so that
     they leave PyTorch's global generator alone and go on where a checkpoint left off; in training,
     every process takes the first one's seed. In evaluation mode the weights stay those of the last
-    step.
+    step. Step n of seed s draws what step 0 of seed s + n does: for trainings to be independent,
+    their seeds must be further apart than one of them has steps.
 
     Args:
         seed: by default the one that ``torch.manual_seed`` was last given.
@@ -86,7 +87,7 @@ class RandomLoss(BaseMTLLoss):
     def _draw(self, steps_before: Tensor) -> Tensor:
         """Return the weights of the step after so many others, (K,) float64, on the CPU."""
         parts = []
-        for unit in torch.eye(len(self.tasks), dtype=torch.float64):
+        for unit in torch.eye(len(self.tasks), dtype=torch.float64, device="cpu"):
             with seeded(int(self.seed) + int(steps_before)):
                 parts.append(self._scalarizer(unit))
         return torch.stack(parts)
@@ -99,7 +100,8 @@ class GeometricMeanLoss(LossWeightedLoss):
               \lambda_k = \frac{\partial L}{\partial L_k} = \frac{L}{K L_k}
 
     through TorchJD's ``GeometricMean``. A loss of exactly zero, where the derivative has no bound,
-    has weight 0.
+    has weight 0. It makes the product zero, so that a batch without labels of one task trains
+    hardly anything.
 
     >>> method = GeometricMeanLoss()
     >>> round(method(torch.tensor(400.0), torch.tensor(1.0)).item(), 3)

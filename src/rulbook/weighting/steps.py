@@ -33,14 +33,22 @@ def split_gradients(
     shared: Sequence[nn.Parameter],
     heads: Sequence[Sequence[nn.Parameter]],
     scale: Tensor | float | None = None,
+    *,
+    keep_graph: bool = False,
 ) -> tuple[TaskGradients, ...]:
     """Return the gradient of each loss times ``scale``, from K backward passes over one graph.
 
-    Where more than one process runs, it is the mean over them. The graph is freed.
+    Where more than one process runs, it is the mean over them. The graph is freed unless it is to
+    be kept.
     """
     last = max(task for task, loss in enumerate(losses) if loss.requires_grad)
     return tuple(
-        _of_task(loss if scale is None else loss * scale, shared, head, retain_graph=task != last)
+        _of_task(
+            loss if scale is None else loss * scale,
+            shared,
+            head,
+            retain_graph=keep_graph or task != last,
+        )
         for task, (loss, head) in enumerate(zip(losses, heads, strict=True))
     )
 

@@ -9,14 +9,9 @@ import torch
 from torch import Tensor
 
 from rulbook.errors import RulbookError
-from rulbook.weighting.base import (
-    TASKS,
-    GradientBasedLoss,
-    MeasuredStep,
-    as_weights,
-    checked_option,
-)
+from rulbook.weighting.base import TASKS, GradientBasedLoss, MeasuredStep, as_weights
 from rulbook.weighting.method import WeightingMethod
+from rulbook.weighting.options import checked_option
 from rulbook.weighting.processes import from_first_process
 from rulbook.weighting.solvers import torchjd_for
 
@@ -237,7 +232,7 @@ class DualConeMean:
         if len(lengths) > 1:
             rows = reduced_gradients(torch.ones_like(lengths), cosines[moving][:, moving])
             gramian = cast("PSDMatrix", rows @ rows.T)
-            projected = self.projector(torch.eye(len(rows), dtype=rows.dtype), gramian)
+            projected = self.projector(torch.eye(len(rows)).to(rows), gramian)
             weights[moving] = (lengths @ projected) / lengths / len(norms)
         return weights
 

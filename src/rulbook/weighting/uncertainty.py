@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from rulbook.errors import UsageError, unknown_name
-from rulbook.weighting.base import TASKS, BaseMTLLoss, as_weights, checked_option, weighted_sum
+from rulbook.weighting.base import TASKS, BaseMTLLoss, as_weights, weighted_sum
 from rulbook.weighting.method import WeightingMethod
+from rulbook.weighting.options import checked_option
 
 ClassificationFactor = Literal["half", "one"]
 

@@ -3,6 +3,7 @@ import pytest
 
 from rulbook.display.readings import gaba_floor as readings
 from rulbook.display.results import within
+from rulbook.experiments.gaba_floor import floor_by_ratio
 from rulbook.studies.catalogue import SEEDS
 from rulbook.studies.comparison import compare_groups, comparison_table
 
@@ -50,10 +51,10 @@ def test_the_controls_of_the_floor_are_compared_with_its_fixed_weights(every_see
 
 
 def test_the_floor_and_the_trace_are_quoted():
-    ends = pd.DataFrame({"ratio": [10, 500], "weighted_ratio": [1.0, 25.0]})
+    ends = floor_by_ratio([10, 500])
     values = readings.floor_values(ends)
-    assert values["left-500"] == 25.0
-    assert values["lowest"] == pytest.approx(0.05 / 1.05)
+    assert values["end-500"] == pytest.approx(0.05 / (1.05 - 1 / 501))
+    assert values["left-500"] == pytest.approx(500 * values["end-500"] / (1 - values["end-500"]))
     trace = pd.DataFrame(
         {
             "step": [0, 1, 2],

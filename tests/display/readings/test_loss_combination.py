@@ -8,7 +8,7 @@ from rulbook.claims.ledger import find
 from rulbook.data.simulate import simulate
 from rulbook.display.readings import loss_combination
 from rulbook.experiments import ensemble, weight_trade_off
-from rulbook.weighting.registry import METHODS
+from rulbook.weighting.registry import WEIGHTING_METHODS
 
 
 def test_the_printed_sum_is_half_of_both_printed_losses():
@@ -38,11 +38,11 @@ def test_ranges_leave_out_the_single_task_ends():
 
 def test_both_tables_list_every_method_once():
     for shown in (loss_combination.what_methods_need(), loss_combination.what_methods_cost()):
-        assert shown.data.count("<tr") == len(METHODS) + 1
+        assert shown.data.count("<tr") == len(WEIGHTING_METHODS) + 1
 
 
 def _in_order(html):
-    return sorted(METHODS.values(), key=lambda method: html.index(f">{method.title}<"))
+    return sorted(WEIGHTING_METHODS.values(), key=lambda method: html.index(f">{method.title}<"))
 
 
 def test_methods_that_need_less_come_first_in_both_tables():

@@ -15,10 +15,11 @@ from rulbook.display.results import number, rows_of
 from rulbook.display.svg import INK
 from rulbook.experiments import mechanisms
 from rulbook.statistics import Estimate, over_seeds
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 
 TRAININGS: Mapping[str, str] = {
     "single_task": "single task",
-    "fixed_050": "0.5/0.5",
+    EQUAL_WEIGHTING: "0.5/0.5",
     "gaba": "GABA",
     "grace": "GRACE",
 }
@@ -26,7 +27,7 @@ TRAININGS: Mapping[str, str] = {
 
 _WEIGHTS_IN_WORDS = {
     "single_task": ("λ = 1", "λ = 0"),
-    "fixed_050": ("λ = 0.5", "λ = 0.5"),
+    EQUAL_WEIGHTING: ("λ = 0.5", "λ = 0.5"),
     "gaba": ("λ from gradients", "λ from gradients"),
     "grace": ("λ from gradients", "λ from gradients"),
 }

@@ -11,7 +11,9 @@ from rulbook.data.prepare import RUL_CAP
 from rulbook.display import plots
 from rulbook.display.explorers import Explorer, Slider, Toggle, explorer
 from rulbook.display.plots import DescribedFigure
+from rulbook.experiments.protocol_on_trees import UNCAPPED_TEST, VALIDATION_WINDOWS
 from rulbook.metrics import rmse
+from rulbook.training.config import PROTOCOL_LABEL
 
 CAPS = (80, 100, 110, RUL_CAP, 140, 160, 200, None)
 """Caps of the true RUL that the explorer offers, cycles; ``None`` leaves it as it is."""
@@ -50,9 +52,9 @@ def one_model_eight_choices(
         figure,
         "Bars of the RMSE of one tree ensemble on FD002 under eight choices of the protocol, with "
         "the source's seven figures as dashed lines. The protocol's bar ends at "
-        f"{errors['the protocol']:.0f} cycles, that of uncapped test targets at "
-        f"{errors['uncapped test targets']:.0f}, that of windows drawn at random at "
-        f"{errors['validation windows']:.0f}.",
+        f"{errors[PROTOCOL_LABEL]:.0f} cycles, that of uncapped test targets at "
+        f"{errors[UNCAPPED_TEST]:.0f}, that of windows drawn at random at "
+        f"{errors[VALIDATION_WINDOWS]:.0f}.",
         f"Dashed: what the source prints for FD002. Bars: the same model, {source}. Thin lines: "
         "95 % over test engines.",
     )

@@ -12,11 +12,12 @@ import pandas as pd
 from rulbook import toy
 from rulbook.data import SOURCE_NAMES
 from rulbook.data.prepare import Prepared
-from rulbook.experiments import gradient_norms, trunk_maps
+from rulbook.experiments import gradient_norms
 from rulbook.gradients import PRINTED_IMBALANCE
 from rulbook.metrics import majority_share
 from rulbook.models import DualTaskModel
 from rulbook.studies.claim_rules import CHANCE
+from rulbook.training.evaluation import trunk_features
 
 TRAJECTORY_CAPTION = (
     "The RUL task pulls θ towards +1, ρ times as hard as the health task pulls it towards −1. It "
@@ -82,7 +83,7 @@ def network_claims(prepared: Mapping[str, Prepared]) -> dict[str, object]:
     """Return what decides the length of the shared vector, and whether chance is one third."""
     first = next(iter(prepared.values()))
     model = DualTaskModel.of_size("compact", first.n_features)
-    z = trunk_maps.trunk_features(model, first.train.take(np.arange(4)))
+    z = trunk_features(model, first.train.take(np.arange(4)))
     guessed = [1 / np.unique(one.train.health).size for one in prepared.values()]
     return {
         "n12.4-symptom-embedding-size": z.shape[1],

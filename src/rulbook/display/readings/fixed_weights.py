@@ -322,6 +322,7 @@ def course_values(traced: pd.DataFrame, typical: pd.DataFrame) -> dict[str, floa
         "left-over-high": left_over.max(),
         "gradient-balance-min": balanced_at.min(),
         "gradient-balance-max": balanced_at.max(),
+        "gradient-balance-factor": balanced_at.max() / balanced_at.min(),
     }
 
 

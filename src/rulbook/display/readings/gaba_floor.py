@@ -19,7 +19,7 @@ from rulbook.studies.comparison import compare_groups, comparisons_of
 from rulbook.studies.evidence import Evidence
 from rulbook.studies.imbalance import weights_by_epoch
 from rulbook.training.record import RunRecord
-from rulbook.weighting.gaba import GABALoss, floor_binding_step
+from rulbook.weighting.gaba import floor_binding_step
 
 _FLOOR_CONTROLS = ("gaba", "gaba_no_floor", "imtl_g", "grace")
 
@@ -62,10 +62,10 @@ def floor_values(ends: pd.DataFrame) -> dict[str, float | None]:
         ends: what ``floor_by_ratio`` returns; 500 is among the ratios.
 
     """
-    floor = GABALoss().min_weight
+    by_ratio = ends.set_index("ratio")
     return {
-        "left-500": float(ends.loc[ends["ratio"] == PRINTED_IMBALANCE, "weighted_ratio"].item()),
-        "lowest": floor / (1 + floor),
+        "left-500": by_ratio["weighted_ratio"].loc[PRINTED_IMBALANCE],
+        "end-500": by_ratio["final_weight"].loc[PRINTED_IMBALANCE],
         "bind-500": floor_binding_step(PRINTED_IMBALANCE),
     }
 

@@ -32,6 +32,7 @@ from rulbook.studies.imbalance import (
 from rulbook.studies.methods import METHODS, method_of
 from rulbook.studies.printed_figures import FIGURE_CONDITIONS, RATIO_SUBSET, median_ratios
 from rulbook.training.record import RunRecord
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 
 _WHOLE = ".0f"
 _EXTREMES = ("lowest", "median", "highest")
@@ -115,7 +116,7 @@ def training_table(summary: pd.DataFrame, *studies: Evidence) -> HTML | Markdown
 
 def paper_size_table(study: Evidence) -> HTML | Markdown:
     """Show the gradient ratio through trainings of the source's own network at equal weights."""
-    large = [run for run in study.records if run.config.weighting == "fixed_050"]
+    large = [run for run in study.records if run.config.weighting == EQUAL_WEIGHTING]
     if not large:
         return what_is_missing(study)
     return table(
@@ -136,7 +137,7 @@ def ratio_by_training_table(
         others: studies of other lengths and networks, whose runs at equal weights are shown too.
 
     """
-    equal = METHODS["fixed_050"]
+    equal = METHODS[EQUAL_WEIGHTING]
     groups = [
         (
             training_condition(name).label,
@@ -284,7 +285,7 @@ def unit_table(
         study_in_cycles: where those come from.
 
     """
-    scaled = gradients_by_epoch(r for r in study.records if r.config.weighting == "fixed_050")
+    scaled = gradients_by_epoch(r for r in study.records if r.config.weighting == EQUAL_WEIGHTING)
     if scaled.empty:
         return what_is_missing(study)
     both = pd.concat(

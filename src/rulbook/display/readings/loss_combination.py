@@ -20,7 +20,7 @@ from rulbook.studies.condition_rules import decide_all
 from rulbook.training.record import RunRecord
 from rulbook.typing import Floats
 from rulbook.weighting.method import WeightingMethod
-from rulbook.weighting.registry import METHODS
+from rulbook.weighting.registry import WEIGHTING_METHODS
 
 CONTRIBUTION_CAPTION = (
     "The figure opens on the section's two losses at equal weights. Try: find by hand the weight "
@@ -240,4 +240,4 @@ def what_methods_cost() -> HTML:
 
 
 def _methods() -> list[WeightingMethod]:
-    return sorted(METHODS.values(), key=lambda method: list(_NEEDS).index(method.needs))
+    return sorted(WEIGHTING_METHODS.values(), key=lambda method: list(_NEEDS).index(method.needs))

@@ -28,9 +28,10 @@ from rulbook.studies.methods import method
 from rulbook.studies.printed_figures import errors_by_condition
 from rulbook.studies.protocol_choices import variants_table
 from rulbook.training.record import RunRecord
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 
 _LABELS = {"shuffled": "shuffled labels", "serial_number": "serial number"}
-_METHODS = ("fixed_050", "fixed_0002")
+_METHODS = (EQUAL_WEIGHTING, "fixed_0002")
 _DOMAINS = "self-driving nlp speech vision drug medical recommenders same-structure"
 _CHILD = "slower catch-up advantage abstraction"
 _SEPARATE = "separate, against one trunk"

@@ -17,6 +17,7 @@ from rulbook.data.cmapss import SUBSETS
 from rulbook.data.prepare import RUL_CAP, Recipe
 from rulbook.display.results import NOTHING, in_words, number, rows_of, spread, waiting, within
 from rulbook.display.tables import table
+from rulbook.experiments import protocol_on_trees
 from rulbook.statistics import MARGIN, TOLD_APART, CrossedComparison, Outcome, over_seeds
 from rulbook.studies.claim_rules import BOOK_SUBSETS
 from rulbook.studies.comparison import comparison_table, estimates_table, rmse_by_seed
@@ -31,7 +32,9 @@ from rulbook.studies.protocol_choices import (
     split_and_selection_table,
     variants_table,
 )
+from rulbook.training.config import PROTOCOL_LABEL
 from rulbook.training.record import RunRecord
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 
 _PRINTED_FOR_FD002 = (
     *("n24.1-table-050-fd002", "n24.1-table-060-fd002", "n24.1-table-075-fd002"),
@@ -39,11 +42,11 @@ _PRINTED_FOR_FD002 = (
     *("n24.1-table-090-fd002", "n24.1-table-single-task-fd002"),
 )
 _SHOWN_METHODS = (
-    *("single_task", "fixed_050", "fixed_090", "amnl", "gaba", "gradient_boosting", "constant"),
+    *("single_task", EQUAL_WEIGHTING, "fixed_090", "amnl", "gaba", "gradient_boosting", "constant"),
 )
 _WINDOW_SPLIT = "validation split by window"
 _RECIPES = {
-    "14 sensors for 17 features": Recipe(features="sensors"),
+    protocol_on_trees.SENSORS_ONLY: Recipe(features="sensors"),
     "uncapped training targets": Recipe(cap_training_rul=False),
     _WINDOW_SPLIT: Recipe(split_by="window"),
 }
@@ -81,9 +84,8 @@ def predictions_to_explore(
 
     """
     networks = {
-        f"network 0.5/0.5, seed {run.config.seed}": run.test.frame()
+        f"network 0.5/0.5, seed {run.config.seed}": run.predictions().frame()
         for run in _protocol_runs(core)[:1]
-        if run.test is not None
     }
     return {f"trees, live on {source}": trees} | networks
 
@@ -91,15 +93,18 @@ def predictions_to_explore(
 def choice_values(choices: pd.DataFrame, source: str) -> dict[str, object]:
     """Return what the prose quotes of the choices on FD002; arguments as for ``choices_shown``."""
     rmse = choices[choices["subset"] == "FD002"].set_index("choice")["rmse"]
-    leaky, engines = rmse["validation windows"], rmse["validation engines"]
+    leaky, engines = (
+        rmse[protocol_on_trees.VALIDATION_WINDOWS],
+        rmse[protocol_on_trees.VALIDATION_ENGINES],
+    )
     return {
-        "protocol": rmse["the protocol"],
-        "uncapped": rmse["uncapped test targets"],
-        "uncapped-all": rmse["uncapped targets throughout"],
-        "every": rmse["all windows for the last"],
+        "protocol": rmse[PROTOCOL_LABEL],
+        "uncapped": rmse[protocol_on_trees.UNCAPPED_TEST],
+        "uncapped-all": rmse[protocol_on_trees.UNCAPPED_THROUGHOUT],
+        "every": rmse[protocol_on_trees.EVERY_WINDOW],
         "engines": engines,
         "windows": leaky,
-        "leaky-test": rmse["trained on the random draw"],
+        "leaky-test": rmse[protocol_on_trees.RANDOM_DRAW],
         "leak": 100 * (1 - leaky / engines),
         "source": source,
         "cap": RUL_CAP,
@@ -278,7 +283,7 @@ def window_split_reading(core: Evidence, recipes: Evidence) -> str:
     leaky = {
         run.config.seed: run
         for run in recipes.records
-        if run.config.recipe.split_by == "window" and run.test is not None
+        if run.config.recipe.split_by == "window" and run.completed
     }
     under_protocol = _protocol_runs(core)
     clean = [run for run in under_protocol if run.config.seed in leaky]
@@ -474,7 +479,7 @@ def difference_reading(core: Evidence, printed: float) -> str:
 
 
 def _protocol_runs(core: Evidence) -> list[RunRecord]:
-    return list(completed_runs(core.records).get(("FD002", "fixed_050"), {}).values())
+    return list(completed_runs(core.records).get(("FD002", EQUAL_WEIGHTING), {}).values())
 
 
 def _best_epoch(trainings: Iterable[RunRecord]) -> float:

@@ -20,11 +20,11 @@ from rulbook.studies.evidence import Evidence, completed_runs, errors_by_engine,
 from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import METHODS, method_of
 from rulbook.studies.protocol_choices import sizing_table, variants_table
-from rulbook.studies.tuning import last_validation, selected_validation
 from rulbook.training.config import RunConfig
 from rulbook.training.record import RunRecord
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 
-_CHOICE_METHODS = ("fixed_050", "fixed_075", "fixed_090", "gaba", "single_task")
+_CHOICE_METHODS = (EQUAL_WEIGHTING, "fixed_075", "fixed_090", "gaba", "single_task")
 
 
 def sizing_shown(sizing: Evidence) -> HTML:
@@ -173,7 +173,7 @@ def rerun_reading(core: Sequence[RunRecord], again: Evidence) -> str:
     gaps: dict[tuple[str, int], tuple[float, float]] = {}
     words = []
     for subset in SUBSETS:
-        runs = first.get((subset, "fixed_050"), {}), second.get((subset, "fixed_050"), {})
+        runs = first.get((subset, EQUAL_WEIGHTING), {}), second.get((subset, EQUAL_WEIGHTING), {})
         seeds = [seed for seed in runs[0] if seed in runs[1]]
         if len(seeds) < MINIMUM_SEEDS:
             continue
@@ -210,7 +210,7 @@ def default_bias_reading(bias: Evidence) -> str:
     ends = [
         f"{_label(run.config.model_copy(update={'rul_bias': 'training_mean'}))}, seed "
         f"{run.config.seed}: validation RMSE "
-        f"{selected_validation(run).rmse:.0f} cycles at the end."
+        f"{run.selected_validation().rmse:.0f} cycles at the end."
         for run in shut
         if run.selected_epoch is not None
     ]
@@ -240,7 +240,7 @@ def paper_size_shown(paper: Evidence, evidence_of: Mapping[str, Evidence]) -> HT
         if row is None:
             continue
         named = {"subset": config.subset, "method": row.label}
-        if run.test is None:
+        if not run.completed:
             rows.append({**named, "network": "paper, diverged"})
             continue
         compact = completed_runs(evidence_of[config.subset].records)
@@ -259,7 +259,7 @@ def paper_size_shown(paper: Evidence, evidence_of: Mapping[str, Evidence]) -> HT
 def paper_size_reading(paper: Evidence) -> str:
     """Say by how much the source's network gets worse after its best epoch, if it always does."""
     after_best = [
-        last_validation(run).rmse - selected_validation(run).rmse
+        run.last_validation().rmse - run.selected_validation().rmse
         for run in paper.records
         if run.selected_epoch is not None
     ]

@@ -21,7 +21,7 @@ from rulbook.studies.condition_rules import (
     adam_and_sgd_agree,
     decide_all,
 )
-from rulbook.studies.conditions import WITH_SGD, training_condition
+from rulbook.studies.conditions import PROTOCOL_CONDITION, WITH_SGD, training_condition
 from rulbook.studies.evidence import Evidence, completed_runs, has_arrived
 from rulbook.studies.holds import Holds
 from rulbook.studies.method_rules import weights_serving_both
@@ -35,8 +35,8 @@ from rulbook.studies.symptoms import (
     share_of_clipped_steps,
     stopped_while_improving,
 )
-from rulbook.studies.tuning import last_validation
 from rulbook.training.record import RunRecord
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 
 
 def early_ratios_table(ratios: pd.DataFrame) -> HTML:
@@ -100,7 +100,7 @@ def symptoms_by_condition(records: Mapping[str, Sequence[RunRecord]]) -> HTML:
     """
     rows = []
     for name, given in records.items():
-        runs = [run for run in given if method_of(run.config) == METHODS["fixed_050"]]
+        runs = [run for run in given if method_of(run.config) == METHODS[EQUAL_WEIGHTING]]
         probes = probe_scores(runs)
         for subset, epochs in health_by_epoch(runs).groupby("subset"):
             fifth, selected = epochs[epochs["epoch"] == 5], epochs[epochs["selected"]]
@@ -184,7 +184,7 @@ def optimisers_table(runs: Mapping[str, Sequence[RunRecord]], rests_on: str) -> 
     """
     rows = []
     for name, group in runs.items():
-        epochs = health_by_epoch(run for run in group if run.test is not None)
+        epochs = health_by_epoch(run for run in group if run.completed)
         ends = epochs[epochs["selected"]]
         lengths = [len(run.epochs) for run in group]
         rows.append(
@@ -272,14 +272,14 @@ def arrived_optimisers_table(records: Mapping[str, Sequence[RunRecord]]) -> HTML
 
     """
     rows = []
-    adamw = completed_runs(records.get("protocol", ()))
+    adamw = completed_runs(records.get(PROTOCOL_CONDITION, ()))
     for subset in SUBSETS:
-        reference = adamw.get((subset, "fixed_050"), {})
+        reference = adamw.get((subset, EQUAL_WEIGHTING), {})
         for name in WITH_SGD:
-            sgd = completed_runs(records.get(name, ())).get((subset, "fixed_050"), {})
+            sgd = completed_runs(records.get(name, ())).get((subset, EQUAL_WEIGHTING), {})
             seeds = [seed for seed in reference if seed in sgd]
             if seeds:
-                last = [last_validation(sgd[seed]).health_accuracy for seed in seeds]
+                last = [sgd[seed].last_validation().health_accuracy for seed in seeds]
                 of_sgd, of_adamw = (_selected(runs, seeds) for runs in (sgd, reference))
                 rows.append(
                     {

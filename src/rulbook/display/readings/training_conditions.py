@@ -18,12 +18,12 @@ from rulbook.studies.claim_rules import BOOK_SUBSETS, CHANCE, NEAR_CHANCE, is_ne
 from rulbook.studies.comparison import networks_of
 from rulbook.studies.competence import competence_sentence
 from rulbook.studies.competence_search import SEARCHED_SUBSETS
-from rulbook.studies.conditions import searched_on, training_condition
+from rulbook.studies.conditions import PROTOCOL_CONDITION, searched_on, training_condition
 from rulbook.studies.evidence import completed_runs
 from rulbook.studies.measures import MEASURES
 from rulbook.studies.methods import METHODS
-from rulbook.studies.tuning import selected_validation
 from rulbook.training.record import RunRecord
+from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 
 
 def conditions_reading(compared: pd.DataFrame) -> str:
@@ -38,6 +38,7 @@ def conditions_reading(compared: pd.DataFrame) -> str:
     if decided.empty:
         return _NOTHING_DECIDED
     told_apart = decided[decided["outcome"].isin(TOLD_APART)]
+    families = decided.groupby(["condition", "subset"]).ngroups
     differences = "; ".join(
         f"{row.label} on {row.subset}, *{row.condition_label}*, is {row.outcome} (difference "
         f"{within(row.difference, row.difference_low, row.difference_high)} cycles)"
@@ -48,13 +49,20 @@ def conditions_reading(compared: pd.DataFrame) -> str:
         f"{len(told_apart) or 'none'} "
         f"{'are' if len(told_apart) > 1 else 'is'} told from equal weights"
         f"{f': {differences}' if differences else ''}. The methods of one condition on one subset "
-        "are corrected together, conditions are not. By condition and subset: the number of "
+        f"are corrected together, a family each; of {families} families, about "
+        f"{_by_chance(families)} would have such a difference by chance alone. By condition and "
+        "subset: the number of "
         "comparisons, the range of their differences, and in brackets what the typical one would "
         "have seen, in cycles:\n\n"
     ) + "\n".join(
         f"* *{label}*: {_by_subset(rows)}."
         for label, rows in decided.groupby("condition_label", sort=False)
     )
+
+
+def _by_chance(families: int) -> str:
+    """Return how many of so many families would have a difference where there is none at all."""
+    return number((1 - CONFIDENCE) * families, 0)
 
 
 def _boosting(rows: pd.DataFrame) -> float:
@@ -70,7 +78,7 @@ def _by_subset(rows: pd.DataFrame) -> str:
     )
 
 
-TWO_HEADED = ("fixed_050", "fixed_0002", "gaba")
+TWO_HEADED = (EQUAL_WEIGHTING, "fixed_0002", "gaba")
 """The methods that train both heads and that most training conditions have."""
 
 _NOTHING_DECIDED = "No method has every seed under any training condition yet."
@@ -156,7 +164,7 @@ def measures_reading(compared: pd.DataFrame) -> str:
         return _NOTHING_DECIDED
     apart = compared[compared["outcome"].isin(TOLD_APART)]
     families = compared.groupby(["condition", "subset", "measure"]).ngroups
-    by_chance = number((1 - CONFIDENCE) * families, 0)
+    over_seeds_alone = (apart["measure"] == CROSS_ENTROPY).sum()
     found = "".join(
         f"\n* *{condition}*: {'; '.join(_differences(rows))}."
         for condition, rows in apart.groupby("condition_label", sort=False)
@@ -164,8 +172,9 @@ def measures_reading(compared: pd.DataFrame) -> str:
     verb = "are" if len(apart) > 1 else "is"
     return (
         f"Of {in_words(len(compared), 'such comparison')} with every seed, {len(apart) or 'none'} "
-        f"{verb} told from equal weights. Each of {families} families was corrected on its own; of "
-        f"so many, about {by_chance} would have such a difference by chance alone.\n{found}"
+        f"{verb} told from equal weights, {over_seeds_alone or 'none'} by the cross-entropy, over "
+        f"seeds alone. Each of {families} families was corrected on its own; of so many, about "
+        f"{_by_chance(families)} would have such a difference by chance alone.\n{found}"
     )
 
 
@@ -186,7 +195,7 @@ def heads_near_chance_reading(records: Mapping[str, Sequence[RunRecord]], condit
         runs = reached.get((subset, method), {}).values()
         if len(runs) >= MINIMUM_SEEDS:
             at_chance = sum(
-                is_near_chance(selected_validation(run).balanced_accuracy) for run in runs
+                is_near_chance(run.selected_validation().balanced_accuracy) for run in runs
             )
             by_subset.setdefault(subset, []).append(
                 f"{at_chance} of {len(runs)} with {METHODS[method].label}"
@@ -256,6 +265,29 @@ def competence_reading(competence: pd.DataFrame) -> str:
     ) + "\n".join(f"* {competence_sentence(competence, subset)}" for subset in SUBSETS)
 
 
+def gap_to_boosting(competence: pd.DataFrame, compared: pd.DataFrame) -> str:
+    """Return how far equal weights are behind boosting where another network's error is lower.
+
+    Args:
+        competence: what ``rulbook.studies.competence.competence_table`` returns.
+        compared: what ``rulbook.studies.by_condition.condition_tables`` returns.
+
+    Returns:
+        The difference of the validation RMSE with its interval over seeds, cycles; "not measured"
+        where there is no such network or no data to fit boosting on.
+
+    """
+    where = lower_than_equal_weights(compared)[["subset", "condition"]]
+    equal = competence[competence["method"] == EQUAL_WEIGHTING].merge(where)
+    return (
+        "; ".join(
+            within(row.difference, row.low - row.boosting_rmse, row.high - row.boosting_rmse)
+            for row in rows_of(equal)
+        )
+        or "not measured"
+    )
+
+
 def comparison_values(compared: pd.DataFrame) -> dict[str, object]:
     """Return what the front page says of the comparisons.
 
@@ -270,7 +302,11 @@ def comparison_values(compared: pd.DataFrame) -> dict[str, object]:
         how many of them under settings that were searched on their subset, and
         ``boosting-ahead-FD001`` and so on: the RMSE of equal weights minus gradient boosting's
         under the settings searched on that subset, cycles, NaN if not recorded;
-        ``lower-than-equal``: those whose error is lower than that of equal weights.
+        ``lower-than-equal``: those whose error is lower than that of equal weights; ``families``:
+        how many families the comparisons are corrected in, and ``by-chance``: how many of them
+        would have a difference by chance alone; ``pair-elsewhere``: how often the methods of
+        ``lower-than-equal`` were compared elsewhere, and ``pair-seen-low`` and ``pair-seen-high``:
+        the smallest and the largest difference that these comparisons would have seen, cycles.
 
     """
     networks = networks_of(compared)
@@ -279,12 +315,15 @@ def comparison_values(compared: pd.DataFrame) -> dict[str, object]:
     seen, others = (
         rows.groupby("subset")["smallest_detectable"].median()
         for rows in (
-            networks[of_source & (under == "protocol")],
+            networks[of_source & (under == PROTOCOL_CONDITION)],
             networks[~of_source & (under == "book-batch")],
         )
     )
     has_outcome = networks["difference_low"].notna()
     searched_under = {subset: searched_on(subset) for subset in SEARCHED_SUBSETS}
+    families = networks[has_outcome].groupby(["condition", "subset"]).ngroups
+    lower = lower_than_equal_weights(compared)
+    of_pair = networks[has_outcome & networks["method"].isin(lower["method"])].drop(lower.index)
     return {
         "seen-low": seen.min(),
         "seen-high": seen.max(),
@@ -297,4 +336,9 @@ def comparison_values(compared: pd.DataFrame) -> dict[str, object]:
             for subset, condition in searched_under.items()
         },
         "lower-than-equal": lower_in_words(compared),
+        "families": families,
+        "by-chance": _by_chance(families),
+        "pair-elsewhere": len(of_pair),
+        "pair-seen-low": of_pair["smallest_detectable"].min(),
+        "pair-seen-high": of_pair["smallest_detectable"].max(),
     }

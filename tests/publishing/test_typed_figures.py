@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rulbook import paths
 from rulbook.claims import Claim
-from rulbook.claims.lint import lint_book, typed_figures
+from rulbook.publishing.typed_figures import lint_book, typed_figures
 
 from ..ledger_rows import make_row
 
