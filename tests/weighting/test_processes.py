@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rulbook.weighting.registry import WEIGHTING_METHODS
-
+from .every_method import EVERY_METHOD
 from .two_processes import trained
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
@@ -43,7 +42,7 @@ def ended(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("observe", [False, True])
-@pytest.mark.parametrize("name", WEIGHTING_METHODS)
+@EVERY_METHOD
 def test_two_processes_train_as_one_does_on_the_joint_batch(name, observe, ended):
     first, second = (result[name, observe] for result in ended)
     expected = trained(name, slice(None), lambda network: network, observe)

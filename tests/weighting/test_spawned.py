@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rulbook.weighting.registry import WEIGHTING_METHODS
+from .every_method import EVERY_METHOD
 
 SCRIPT = Path(__file__).with_name("spawned_processes.py")
 
@@ -28,7 +28,7 @@ def gradients(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WEIGHTING_METHODS)
+@EVERY_METHOD
 def test_a_spawned_process_goes_on_as_this_one_does(name, gradients):
     here, in_process, in_worker = gradients[name]
     assert here.any()
