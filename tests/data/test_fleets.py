@@ -381,8 +381,31 @@ def test_a_fleet_of_ones_own_keeps_what_its_digest_names(fleets):
     assert fleet.train["sensor_2"].equals(fleets["FD001"].train["sensor_2"])
 
 
-def test_a_part_of_the_real_engines_is_no_longer_the_published_subset(real_data):
+CHANGES = {
+    "some engines": lambda fleet: {"train": fleet.train[fleet.train["unit"] <= 10]},
+    "half of the test engines": lambda fleet: {
+        "test": fleet.test[fleet.test["unit"] <= 50],
+        "test_rul": fleet.test_rul.loc[:50],
+    },
+    "another sensor": lambda fleet: {"train": fleet.train.assign(sensor_2=640.0)},
+    "another RUL": lambda fleet: {"test_rul": fleet.test_rul + 1},
+    "RUL of other engines": lambda fleet: {
+        "test_rul": fleet.test_rul.set_axis(fleet.test_rul.index[::-1])
+    },
+    "not from the files": lambda _: {"tables_digest": None},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_real_tables_that_were_changed_are_no_longer_the_published_subset(real_data, change):
     fleet = cmapss.read("FD001", real_data)
-    part = replace(fleet, train=fleet.train[fleet.train["unit"] <= 10])
     with pytest.raises(FleetError, match="through own_fleet"):
-        prepare(part)
+        prepare(replace(fleet, **change(fleet)))
+
+
+def test_tables_of_ones_own_that_were_changed_in_place_need_another_name(fleets):
+    fleet = own_fleet(fleets["FD001"].train, fleets["FD001"].test, fleets["FD001"].test_rul)
+    prepare(fleet, Recipe(n_conditions=1))
+    fleet.train["sensor_2"] += 1.0
+    with pytest.raises(FleetError, match="through own_fleet"):
+        prepare(fleet, Recipe(n_conditions=1))

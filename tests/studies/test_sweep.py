@@ -16,9 +16,10 @@ from rulbook.errors import RulbookError, UsageError
 from rulbook.studies import run_locks
 from rulbook.studies.run_locks import RunLocks
 from rulbook.studies.sweep import MAX_TRIES, failures_folder, runs_folder, status, sweep
-from rulbook.training import RunConfig, RunRecord
+from rulbook.training import RunConfig
+from rulbook.training.record import read_record
 
-from .conftest import DAMAGES
+from .conftest import COMMITTED, DAMAGES
 from .sweeping import at_most, configs, fake_run, wait_until
 
 pytestmark = pytest.mark.usefixtures("results")
@@ -211,23 +212,26 @@ def test_a_failed_run_is_tried_again_when_that_is_asked_for():
     assert not list(failures_folder().iterdir())
 
 
-def test_a_record_that_could_not_be_read_is_a_failure_of_its_run():
-    def run(config):
-        return RunRecord(
-            config=config,
-            status="completed",
-            epochs=[],
-            wall_seconds=0.0,
-            device="cpu",
-            versions={},
-            source_digest="",
-        )
-
+def test_what_a_runner_of_ones_own_returns_is_kept_after_one_try_whatever_it_says():
+    """It may hand on records of other runs, or use other engines; reading looks at what is said."""
     attempts = []
-    sweep(configs(1), jobs=1, run=run, on_attempt=attempts.append)
+    of_another_run = read_record(min(COMMITTED.glob("*.json")))
+
+    def run(config):
+        return of_another_run.model_copy(update={"config": config})
+
+    sweep(configs(3), jobs=1, run=run, on_attempt=attempts.append)
+    assert [attempt.key for attempt in attempts] == [config.key() for config in configs(3)]
+    assert status(configs(3)).done == 3
+    with pytest.raises(RulbookError, match="delete it and run its sweep again"):
+        read_record(runs_folder() / f"{configs(1)[0].key()}.json")
+
+
+def test_what_is_no_record_is_a_failure_of_its_run():
+    attempts = []
+    sweep(configs(1), jobs=1, run=lambda config: config, on_attempt=attempts.append)
     assert status(configs(1)).failed == 1
-    assert "its record is of a completed run, yet has no predictions" in attempts[0].failure
-    assert not list(runs_folder().glob("*.json"))
+    assert len(attempts) == MAX_TRIES
 
 
 def test_a_configuration_that_nothing_checked_is_refused_before_the_first_run():

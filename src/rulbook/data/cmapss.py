@@ -22,6 +22,7 @@ from typing import Literal
 import pandas as pd
 
 from rulbook import paths
+from rulbook.data.identity import tables_digest
 from rulbook.errors import RulbookError, unknown_name
 
 
@@ -112,6 +113,9 @@ class Fleet:
             int64 and counted from 1, the rest float64), sorted by unit and cycle.
         test: test engines, same columns, each cut off before it fails.
         test_rul: RUL in cycles of each test engine at its last row, int64, indexed by unit.
+        tables_digest: digest of the three tables as they were read or given (see
+            ``identity.tables_digest``), to which ``prepare`` holds them; ``None`` for tables that
+            were simulated.
     """
 
     subset: str
@@ -120,6 +124,7 @@ class Fleet:
     train: pd.DataFrame
     test: pd.DataFrame
     test_rul: pd.Series
+    tables_digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -255,14 +260,17 @@ def read(subset: str, folder: Path | str | None = None) -> Fleet:
             f"There is no real C-MAPSS data on this machine: set {paths.DATA_VARIABLE} to the "
             f"folder with the twelve files, or run {FETCH}."
         )
-    train, test, rul = (read_verified(folder, name) for name in names)
+    train_file, test_file, rul_file = (read_verified(folder, name) for name in names)
+    train, test = read_engines(train_file), read_engines(test_file)
+    test_rul = read_rul(rul_file)
     return Fleet(
         subset=subset,
         source="cmapss",
         digest=digest(subset),
-        train=read_engines(train),
-        test=read_engines(test),
-        test_rul=read_rul(rul),
+        train=train,
+        test=test,
+        test_rul=test_rul,
+        tables_digest=tables_digest(train, test, test_rul),
     )
 
 

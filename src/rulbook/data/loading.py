@@ -1,14 +1,13 @@
 """Choose between the real files and the simulated fleet, or take tables of one's own."""
 
-import hashlib
 from typing import get_args
 
 import pandas as pd
 
 from rulbook import reads
 from rulbook.data import cmapss
-from rulbook.data.checks import FleetError, check_is_series, check_is_table
 from rulbook.data.cmapss import Fleet, Source
+from rulbook.data.identity import tables_digest
 from rulbook.data.simulate import digest as simulated_digest
 from rulbook.data.simulate import simulate
 from rulbook.errors import unknown_name
@@ -79,25 +78,7 @@ def own_fleet(
     Raises:
         FleetError: one of the three is no table or no series, or holds what has no hash.
     """
-    check_is_table(train, "training engines")
-    check_is_table(test, "test engines")
-    check_is_series(test_rul, "test engines")
-    identity = hashlib.sha256()
-    # The index of the engines says nothing, that of their RUL names them.
-    for table, index in ((train, False), (test, False), (test_rul.to_frame("rul"), True)):
-        identity.update("\n".join(map(str, table.columns)).encode())
-        identity.update(_hashes(table, index=index))
+    digest_of_tables = tables_digest(train, test, test_rul)
     # Copied, so that what is named does not change under its name.
     tables = train.copy(), test.copy(), test_rul.copy()
-    return Fleet(name, "own", identity.hexdigest(), *tables)
-
-
-def _hashes(table: pd.DataFrame, *, index: bool) -> bytes:
-    """Return the hashes of the rows, in their order, with those of their index or without."""
-    try:
-        return pd.util.hash_pandas_object(table, index=index).to_numpy().tobytes()
-    except TypeError as fault:
-        raise FleetError(
-            f"The tables hold what cannot be told apart ({fault}): leave out columns whose values "
-            f"are neither numbers nor text."
-        ) from fault
+    return Fleet(name, "own", digest_of_tables, *tables, tables_digest=digest_of_tables)

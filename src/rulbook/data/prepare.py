@@ -24,6 +24,7 @@ from rulbook.data.cmapss import (
     Source,
 )
 from rulbook.data.cmapss import digest as published_digest
+from rulbook.data.identity import tables_digest
 from rulbook.data.scaling import ConditionScaler
 from rulbook.data.simulate import digest as simulated_digest
 from rulbook.errors import UsageError, unknown_name
@@ -282,7 +283,8 @@ def prepare(fleet: Fleet, recipe: Recipe | None = None) -> Prepared:
         UsageError: neither the subset nor the recipe says how many operating conditions there are.
         FleetError: a table is not what it should be: a column or an RUL is missing, a value is not
             a finite number, a cycle is missing or there twice, a test or validation engine flies
-            a condition that no training engine flew, or the tables are those of another subset.
+            a condition that no training engine flew, or the tables are those of another subset, or
+            were changed since they were read or given.
     """
     if not isinstance(fleet, Fleet):
         raise UsageError(
@@ -295,11 +297,12 @@ def prepare(fleet: Fleet, recipe: Recipe | None = None) -> Prepared:
         )
     recipe = recipe or Recipe()
     n_conditions = operating_conditions(fleet.subset, recipe)
-    _check_identity(fleet)
+    _check_name(fleet)
     run_to_failure = _checked(fleet.train, recipe, f"training engines of '{fleet.subset}'")
     tested_name = f"test engines of '{fleet.subset}'"
     tested = _checked(fleet.test, recipe, tested_name)
     check_rul(fleet.test_rul, tested["unit"].unique(), tested_name)
+    _check_unchanged(fleet)
     if recipe.n_conditions is None:
         _check_conditions(run_to_failure, fleet.subset, n_conditions, recipe)
 
@@ -357,19 +360,8 @@ def operating_conditions(subset: str, recipe: Recipe) -> int:
     return FACTS[subset].operating_conditions
 
 
-def _check_identity(fleet: Fleet) -> None:
-    """Raise ``FleetError`` if the digest says that the fleet is another than its name or size."""
-    published = FACTS.get(fleet.subset)
-    if (
-        published is not None
-        and fleet.digest == published_digest(fleet.subset)
-        and len(fleet.train) != published.training_cycles
-    ):
-        raise FleetError(
-            f"The fleet has the digest of {fleet.subset}, whose training engines have "
-            f"{published.training_cycles} cycles, and {len(fleet.train)} cycles itself: give "
-            "changed tables through own_fleet, under a name of their own."
-        )
+def _check_name(fleet: Fleet) -> None:
+    """Raise ``FleetError`` if the digest says that the fleet is another than its name."""
     for subset in SUBSETS:
         if subset != fleet.subset and fleet.digest in {
             published_digest(subset),
@@ -379,6 +371,18 @@ def _check_identity(fleet: Fleet) -> None:
                 f"The fleet is called '{fleet.subset}', but its digest is that of {subset}: "
                 f"load '{fleet.subset}', or give tables of your own through own_fleet."
             )
+
+
+def _check_unchanged(fleet: Fleet) -> None:
+    """Raise ``FleetError`` if the tables are no longer those that the digest stands for."""
+    is_published = fleet.digest in map(published_digest, SUBSETS)
+    if fleet.tables_digest is None and not is_published:
+        return
+    if tables_digest(fleet.train, fleet.test, fleet.test_rul) != fleet.tables_digest:
+        raise FleetError(
+            f"The tables of '{fleet.subset}' are not those that its digest stands for: give "
+            "changed tables through own_fleet, under a name of their own."
+        )
 
 
 def _check_conditions(

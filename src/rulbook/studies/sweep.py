@@ -102,7 +102,8 @@ def sweep(
         device: where each worker computes.
         on_attempt: called after every try.
         code: a file whose methods, networks and ``on_epoch(config, index, epoch)`` the runs use.
-        run: what a run does in place of a training on the real data.
+        run: what a run does in place of a training on the real data. Its record is kept if it is
+            of this run; what it says is looked at when it is read.
 
     Raises:
         UsageError: this package cannot compute a run as its configuration says, or workers would

@@ -278,16 +278,28 @@ def read_record(path: Path | str) -> RunRecord:
     return record
 
 
+def fault_of_form(record: RunRecord) -> str:
+    """Return why a record would be no run record once it is written, as the end of a sentence.
+
+    It is empty where it would be one, whatever it says.
+    """
+    try:
+        _written_and_read(record)
+    except ValidationError as error:
+        return f"is not a run record ({first_fault(error)})"
+    return ""
+
+
 def fault_when_read(record: RunRecord) -> str:
     """Return why a record that is not written yet could not be read, as the end of a sentence.
 
     It is empty where the record can be read.
     """
-    try:
-        again = RunRecord.model_validate_json(record.model_dump_json(), strict=True)
-    except ValidationError as error:
-        return f"is not a run record ({first_fault(error)})"
-    return _first_fault_of(again, record.config.key())
+    return fault_of_form(record) or _first_fault_of(_written_and_read(record), record.config.key())
+
+
+def _written_and_read(record: RunRecord) -> RunRecord:
+    return RunRecord.model_validate_json(record.model_dump_json(), strict=True)
 
 
 def _first_fault_of(record: RunRecord, key: str) -> str:

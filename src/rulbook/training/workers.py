@@ -24,7 +24,7 @@ from rulbook.training.config import RunConfig
 from rulbook.training.device import choose_device
 from rulbook.training.loop import train
 from rulbook.training.networks import Baseline
-from rulbook.training.record import EpochRecord, RunRecord, fault_when_read
+from rulbook.training.record import EpochRecord, RunRecord, fault_of_form, fault_when_read
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Names of glibc's ``malloc.h``; both take bytes, the second at most 32 MiB."""
@@ -36,12 +36,18 @@ _OF_MACHINE = (
 """Errors that say nothing about the run that meets them."""
 
 _WANTING = (
-    *("can't allocate memory", "bad_alloc", "out of memory", "No space left on device"),
+    *("can't allocate memory", "Cannot allocate memory", "not enough memory", "bad_alloc"),
+    *("out of memory", "unable to mmap", "shared memory", "No space left on device"),
     *("can't start new thread", "Thread creation failed", "Too many open files"),
     *("busy or unavailable", "STATUS_ALLOC_FAILED", "STATUS_NOT_INITIALIZED"),
-    "PytorchStreamWriter failed",
+    *("No CUDA GPUs are available", "no NVIDIA driver", "driver initialization failed"),
+    *("cudaGetDeviceCount", "PytorchStreamWriter failed"),
 )
 """What PyTorch and Python say in a ``RuntimeError`` where something of the machine is wanting."""
+
+
+class UnreadableRecordError(RulbookError):
+    """A training left a record that could not be read again; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +71,24 @@ def run_one(
     """Do one run on the real data; what it computes on the CPU, on one thread.
 
     Subnormal numbers, which are slow, count as zero meanwhile.
+
+    Raises:
+        UnreadableRecordError: its record could not be read, and would count as done for ever.
+
     """
     with one_thread():
         torch.set_flush_denormal(True)
         try:
             prepared = _prepared(config.subset, config.recipe)
             if config.network in get_args(Baseline):
-                return fit_baseline(config, prepared)
-            return train(config, prepared, device=choose_device(device), on_epoch=on_epoch)
+                record = fit_baseline(config, prepared)
+            else:
+                record = train(config, prepared, device=choose_device(device), on_epoch=on_epoch)
         finally:
             torch.set_flush_denormal(False)
+    if fault := fault_when_read(record):
+        raise UnreadableRecordError(f"its record {fault}")
+    return record
 
 
 @lru_cache(maxsize=2)
@@ -85,12 +99,13 @@ def _prepared(subset: str, recipe: Recipe) -> Prepared:
 def try_run(config: RunConfig, run: Callable[[RunConfig], RunRecord]) -> Attempt:
     """Do one run and return what became of it, whatever it raises.
 
-    A record that could not be read is none: its run would count as done for ever.
+    What another function than ``run_one`` returns is held to the form of a record alone: what it
+    did, it knows.
     """
     keep_freed_memory()
     try:
         record = run(config)
-        if fault := fault_when_read(record):
+        if fault := fault_of_form(record):
             return Attempt(config.key(), None, f"its record {fault}")
         return Attempt(config.key(), record)
     except KeyboardInterrupt:
@@ -105,7 +120,7 @@ def _is_of_machine(error: BaseException | None) -> bool:
 
     What a recipe asks of tables is the run's: the real files themselves are checked by their hash.
     """
-    if error is None or isinstance(error, UsageError | FleetError):
+    if error is None or isinstance(error, UsageError | FleetError | UnreadableRecordError):
         return False
     if isinstance(error, BaseExceptionGroup):
         return any(map(_is_of_machine, error.exceptions))
