@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from rulbook import __version__, cli, paths
+from rulbook.claims.ledger import read_ledger
 from rulbook.errors import RulbookError, UsageError
 from rulbook.publishing import layout as layouts
-from rulbook.publishing.layout import Layout
+from rulbook.publishing.layout import Layout, of_checkout
 
 from .publishing.conftest import FRONT_MATTER, PARAMETERS_CELL
 
@@ -408,14 +409,39 @@ def test_a_command_in_another_checkout_is_refused_and_names_both(tmp_path):
     assert _rulbook("--version", cwd=tmp_path).returncode == 0
 
 
-def test_the_ledger_of_this_checkout_does_not_decide_a_notebook_of_another(monkeypatch, tmp_path):
-    """JupyterLab and papermill run chapters without the command `rulbook`."""
+@pytest.mark.parametrize("asked", [paths.ledger, paths.results, paths.own_results, of_checkout])
+def test_what_is_of_this_checkout_is_not_used_in_another(monkeypatch, tmp_path, asked):
+    """JupyterLab, papermill and Python run without the command `rulbook`."""
+    monkeypatch.delenv(paths.RESULTS_VARIABLE, raising=False)
     for folder in ("book", "src/rulbook", "notebooks"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "book" / "claims.yml").write_text("claims: []\n")
     monkeypatch.chdir(tmp_path / "notebooks")
     with pytest.raises(UsageError, match=str(tmp_path)):
-        paths.ledger()
+        asked()
+
+
+def test_a_folder_for_records_that_was_named_is_used_in_any_checkout(monkeypatch, tmp_path):
+    monkeypatch.setenv(paths.RESULTS_VARIABLE, str(tmp_path / "mine"))
+    for folder in ("book", "src/rulbook"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "book" / "claims.yml").write_text("claims: []\n")
+    monkeypatch.chdir(tmp_path)
+    assert paths.own_results() == tmp_path / "mine"
+
+
+def test_an_installed_package_leaves_the_executions_of_a_checkout_alone(run, monkeypatch, tmp_path):
+    """They belong to another ledger."""
+    executed = Layout(tmp_path).executed
+    executed.mkdir(parents=True)
+    (executed / "01-why-multi-task.ipynb").write_text("no notebook")
+    monkeypatch.chdir(tmp_path)
+    ledger = paths.ledger()
+    monkeypatch.setattr(paths, "checkout", lambda: None)
+    monkeypatch.setattr(paths, "ledger", lambda: ledger)
+    code, out, _ = run("claims", "--json")
+    assert code == 0
+    assert len(json.loads(out)["claims"]) == len(read_ledger())
 
 
 def test_a_relative_data_folder_means_the_same_everywhere(run, monkeypatch, tmp_path):

@@ -521,7 +521,9 @@ def claims(
     from rulbook.claims.collect import claims_table
     from rulbook.publishing.layout import Layout
 
-    rows = claims_table(Layout(paths.checkout() or Path.cwd()).executed)
+    # An installed package has no chapters: those of a checkout would meet another ledger.
+    root = paths.checkout()
+    rows = claims_table(Layout(root).executed if root else None)
     if as_json:
         typer.echo(json.dumps({"claims": rows}, indent=1))
         return

@@ -45,7 +45,13 @@ def ledger() -> Path:
 
 
 def results() -> Path:
-    """Return the folder of the committed records of the long experiments; asking is noted."""
+    """Return the folder of the committed records of the long experiments; asking is noted.
+
+    Raises:
+        UsageError: the working folder lies in another checkout, which has records of its own.
+
+    """
+    refuse_other_checkout()
     reads.note("records")
     return _carried("results")
 
@@ -55,6 +61,10 @@ def own_results() -> Path:
 
     ``RULBOOK_RESULTS`` names it; else it is the committed one in a checkout, and a folder of the
     user's for an installed package.
+
+    Raises:
+        UsageError: no folder is named, and the working folder lies in another checkout.
+
     """
     if named := os.environ.get(RESULTS_VARIABLE):
         return expanded(named)

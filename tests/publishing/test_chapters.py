@@ -50,6 +50,15 @@ def test_what_was_made_from_a_removed_chapter_is_deleted(three):
     assert set(three.executed.iterdir()) == {kept.executed, kept.stamp}
 
 
+def test_a_folder_in_the_place_of_a_removed_chapters_notebook_is_left_alone(three):
+    _, removed, _ = chapters(three)
+    removed.executed.mkdir(parents=True)
+    removed.stamp.touch()
+    removed.text.unlink()
+    forget_removed(three)
+    assert list(three.executed.iterdir()) == [removed.executed]
+
+
 def test_what_a_reader_keeps_among_executed_notebooks_is_left_alone(three):
     checkpoints = three.executed / ".ipynb_checkpoints"
     checkpoints.mkdir(parents=True)

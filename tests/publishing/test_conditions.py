@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from rulbook import reads
+from rulbook.errors import RulbookError
 from rulbook.publishing import conditions, hardware
 from rulbook.publishing.execute import execute
 from rulbook.publishing.parameters import ChapterParameters
@@ -47,6 +48,14 @@ def test_a_chapter_without_an_execution_or_without_conditions_has_none(tiny):
     tiny.executed.parent.mkdir(parents=True)
     nbformat.write(nbformat.v4.new_notebook(), tiny.executed)
     assert conditions.read(tiny) is None
+
+
+@pytest.mark.parametrize("content", ["", '{"cells": [', "{}", "[]", "\x00" * 9])
+def test_an_executed_notebook_that_cannot_be_read_is_named(tiny, content):
+    tiny.executed.parent.mkdir(parents=True)
+    tiny.executed.write_text(content)
+    with pytest.raises(RulbookError, match=r"01-tiny.ipynb' cannot be read \(.*rulbook execute 01"):
+        conditions.read(tiny)
 
 
 def test_a_note_that_is_not_there_says_that_nothing_was_read(tmp_path):

@@ -1,4 +1,5 @@
 import io
+import json
 import re
 import shutil
 import threading
@@ -173,6 +174,17 @@ def test_faults_of_the_claims_are_kept_with_the_pages(built, monkeypatch):
     assert claim_faults(built) == expected
 
 
+@pytest.mark.parametrize("content", ["", "[", '{"a": 1}', None])
+def test_faults_of_the_claims_are_looked_for_again_where_they_were_not_kept(
+    executed, monkeypatch, content
+):
+    monkeypatch.setattr(collect, "faults_of", lambda _: ["found again"])
+    if content is not None:
+        executed.faults.write_text(content)
+    assert claim_faults(executed) == ["found again"]
+    assert json.loads(executed.faults.read_text()) == ["found again"]
+
+
 SCRIPT = "// Another one.\n"
 PUBLIC = {
     "site_url": "https://example.org/rulbook/",
@@ -194,6 +206,10 @@ def _change_addresses(layout, _script):
 
 def _change_script(_layout, script):
     script.write_text(SCRIPT)
+
+
+def _lose_a_page(layout, _script):
+    (layout.html / "02-second.html").unlink()
 
 
 CHANGES = (_change_prose, _change_addresses, _change_script)
@@ -220,7 +236,7 @@ def changed(built, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", [*CHANGES, _lose_a_page])
 def test_pages_are_built_again_when_any_of_this_changed(built, change, tmp_path, monkeypatch):
     """That a build begins is enough here; what all three come to is looked at below."""
 

@@ -26,6 +26,7 @@ def _execute(chapter, *, reads_records):
         figures=["01-a.svg"],
         text=stamps.text_digest(chapter.text.read_text()),
         imports=code.imports,
+        executed=stamps.file_digest(chapter.executed),
     )
     stamps.write(chapter, stamp)
 
@@ -154,6 +155,13 @@ def test_inputs_tell_another_version_of_a_library(monkeypatch, library):
 
 def _different(one, other):
     return {name for name in one.shared if one.shared[name] != other.shared[name]}
+
+
+@pytest.mark.parametrize("content", ["", '{"cells": [', '{"cells": []}'])
+def test_an_executed_notebook_that_was_changed_is_executed_again(executed, content):
+    """Emptied, cut off, or saved without its outputs."""
+    executed.executed.write_text(content)
+    assert stamps.changes(executed, INPUTS) == ["executed notebook changed"]
 
 
 def test_a_folder_digest_sees_names_contents_and_places(tmp_path):

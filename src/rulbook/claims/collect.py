@@ -130,14 +130,18 @@ def faults_of(executed: Path) -> list[str]:
     return faults(collect(executed), executed_chapters)
 
 
-def claims_table(executed: Path) -> list[ClaimRow]:
+def claims_table(executed: Path | None) -> list[ClaimRow]:
     """Return every claim with its verdict, in the order of the ledger.
+
+    ``executed`` is the folder of the executed notebooks; ``None`` where there can be none, as for
+    an installed package.
 
     The verdict is the one that the executed notebooks found; a claim that the text or the
     literature settles has the verdict of its row. It is ``None`` for a claim that waits for
     records, and for one whose chapter has not been executed.
     """
-    decisions = {entry.decision.claim: entry.decision for entry in collect(executed)}
+    decided = collect(executed) if executed else []
+    decisions = {entry.decision.claim: entry.decision for entry in decided}
     return [_row(claim, decisions.get(claim.id)) for claim in read_ledger().values()]
 
 

@@ -4,10 +4,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rulbook import paths
-from rulbook.errors import unknown_name
+from rulbook.errors import RulbookError, one_line, unknown_name
 from rulbook.publishing.layout import Layout
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+_FAULT_CHARACTERS = 100
+"""How much of what is wrong with a notebook is quoted, which may quote all of it."""
 
 _CHAPTER_FILE = re.compile(r"\d\d-[a-z0-9-]+\.md")
 
@@ -68,6 +75,27 @@ def choose(layout: Layout, names: Sequence[str]) -> list[Chapter]:
     return [chapter for name, chapter in known.items() if not names or name in names]
 
 
+def read_executed(chapter: Chapter) -> "NotebookNode":
+    """Return the executed notebook of a chapter.
+
+    Raises:
+        RulbookError: the chapter was not executed, or the file is no notebook any more.
+    """
+    import nbformat  # takes long to import
+
+    again = f"run `rulbook execute {chapter.name}`."
+    if not chapter.executed.is_file():
+        raise RulbookError(f"Chapter {chapter.name} was not executed: {again}")
+    try:
+        executed: NotebookNode = nbformat.read(chapter.executed, as_version=4)
+    except Exception as fault:  # nbformat passes on what its parts stumble over
+        raise RulbookError(
+            f"The executed notebook '{chapter.executed}' cannot be read "
+            f"({one_line(fault)[:_FAULT_CHARACTERS]}): {again}"
+        ) from fault
+    return executed
+
+
 def forget_removed(layout: Layout) -> None:
     """Delete what was made from chapters that are no longer there, their decisions included.
 
@@ -78,5 +106,6 @@ def forget_removed(layout: Layout) -> None:
         name = stamp.name.removesuffix(".stamp.json")
         executed = stamp.with_name(f"{name}.ipynb")
         if stamp not in kept and _CHAPTER_FILE.fullmatch(f"{name}.md"):
-            executed.unlink(missing_ok=True)
+            if executed.is_file():
+                executed.unlink()
             stamp.unlink()

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-import nbformat
+from nbformat import NotebookNode
 
 from rulbook.publishing import hardware
-from rulbook.publishing.chapters import Chapter
+from rulbook.publishing.chapters import Chapter, read_executed
 from rulbook.reads import Reads
 
 _KEY = "rulbook"
@@ -40,9 +40,7 @@ class Conditions:
     hardware: tuple[str, ...] = ()
 
     @classmethod
-    def of_run(
-        cls, notebook: nbformat.NotebookNode, parameters: Mapping[str, Any], reads: Reads
-    ) -> Self:
+    def of_run(cls, notebook: NotebookNode, parameters: Mapping[str, Any], reads: Reads) -> Self:
         """Return the conditions of a notebook that papermill has just executed here."""
         run = notebook.metadata.papermill
         return cls(
@@ -57,17 +55,21 @@ class Conditions:
         )
 
 
-def write(notebook: nbformat.NotebookNode, conditions: Conditions) -> None:
+def write(notebook: NotebookNode, conditions: Conditions) -> None:
     """Put ``conditions`` in the place of papermill's metadata, which name paths of this machine."""
     notebook.metadata.pop("papermill", None)
     notebook.metadata[_KEY] = asdict(conditions)
 
 
 def read(chapter: Chapter) -> Conditions | None:
-    """Return the conditions of the last execution, or ``None`` if the notebook holds none."""
+    """Return the conditions of the last execution, or ``None`` if the notebook holds none.
+
+    Raises:
+        RulbookError: the executed notebook cannot be read.
+    """
     if not chapter.executed.is_file():
         return None
-    found = nbformat.read(chapter.executed, as_version=4).metadata.get(_KEY)
+    found = read_executed(chapter).metadata.get(_KEY)
     if not found:
         return None
     as_tuples = {name: tuple(found.get(name, ())) for name in ("devices", "hardware")}

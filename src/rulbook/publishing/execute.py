@@ -295,6 +295,7 @@ def _run(chapter: Chapter, task: _Task) -> float:
         ],
         text=stamps.text_digest(text),
         imports=code.imports,
+        executed=stamps.file_digest(unfinished),
     )
     chapter.stamp.unlink(missing_ok=True)
     chapter.executed.parent.mkdir(parents=True, exist_ok=True)

@@ -87,8 +87,10 @@ def of_checkout() -> Layout:
     """Return the layout of the checkout that this package runs from.
 
     Raises:
-        UsageError: the package was installed from a wheel, which carries no chapters.
+        UsageError: the package was installed from a wheel, which carries no chapters, or the
+            working folder lies in another checkout.
     """
+    paths.refuse_other_checkout()
     root = paths.checkout()
     if root is None:
         raise UsageError(

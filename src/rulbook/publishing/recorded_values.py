@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from rulbook import paths
 from rulbook.errors import RulbookError, one_line
-from rulbook.publishing.chapters import Chapter, chapters
+from rulbook.publishing.chapters import Chapter, chapters, read_executed
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.parameters import ChapterParameters
 
@@ -112,7 +112,6 @@ def _glued_outputs(executed: "NotebookNode") -> list["NotebookNode"]:
 
 def _quoted(chapter: Chapter, recorded: Mapping[str, str]) -> dict[str, str] | None:
     """Return what a text quotes, or ``None`` if the execution is not one for publication."""
-    import nbformat  # takes long to import
     from myst_nb.core.variables import format_plain_text
 
     from rulbook.publishing import conditions
@@ -126,7 +125,7 @@ def _quoted(chapter: Chapter, recorded: Mapping[str, str]) -> dict[str, str] | N
         or run.parameters["seed"] != _PUBLISHED.seed
     ):
         return None
-    notebook = nbformat.read(chapter.executed, as_version=4)
+    notebook = read_executed(chapter)
     stored, measured = glued(notebook), timings(notebook)
     quoted = {}
     for quote in QUOTE.findall(chapter.text.read_text(encoding="utf-8-sig")):

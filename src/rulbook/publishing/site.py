@@ -1,6 +1,5 @@
 """Turn the executed chapters and the other pages into HTML, unless nothing changed."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -12,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pydantic import TypeAdapter
 from rich.console import Console
 
 from rulbook import paths
@@ -20,7 +20,7 @@ from rulbook.publishing import content_security, web_assets
 from rulbook.publishing.chapters import chapters
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.lock import building
-from rulbook.publishing.stamps import folder_digest, installed_versions, records_digest
+from rulbook.publishing.stamps import file_digest, folder_digest, installed_versions, records_digest
 
 _COLOURS_OF_A_TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
 _LAST_LINES = 3
@@ -51,6 +51,7 @@ def _build_site(layout: Layout, console: Console) -> bool:
     if (
         web_assets.is_provided(assets)
         and layout.index.is_file()
+        and _is_whole(layout.html)
         and stamp.is_file()
         and stamp.read_text(encoding="utf-8") == made_of
     ):
@@ -89,9 +90,12 @@ def claim_faults(layout: Layout) -> list[str]:
 
     They are looked for when the pages are built, and kept beside them: looking takes seconds.
     """
-    if not layout.faults.is_file():
+    kept = TypeAdapter(list[str])
+    try:
+        return kept.validate_json(layout.faults.read_bytes())
+    except (OSError, ValueError):  # not looked for yet, or emptied
         _write_faults(layout)
-    return [str(fault) for fault in json.loads(layout.faults.read_text(encoding="utf-8"))]
+        return kept.validate_json(layout.faults.read_bytes())
 
 
 def _write_faults(layout: Layout) -> None:
@@ -109,7 +113,7 @@ def _made_of(layout: Layout, assets: Path) -> str:
     pins = web_assets.stamp_of(assets)
     return json.dumps(
         {
-            "files": {file.name: _file_digest(file) for file in files},
+            "files": {file.name: file_digest(file) for file in files},
             "book": folder_digest(layout.book),
             "records": records_digest(),
             # Its docstrings are pages too.
@@ -121,9 +125,18 @@ def _made_of(layout: Layout, assets: Path) -> str:
     )
 
 
-def _file_digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+def _listing(pages: Path) -> Path:
+    """Return the file that lists what was made of a folder."""
+    return pages.with_name(f"{pages.name}.files")
+
+
+def _is_whole(pages: Path) -> bool:
+    """Return whether all files that were made of a folder are there."""
+    listing = _listing(pages)
+    if not listing.is_file():
+        return False
+    names = listing.read_text(encoding="utf-8").splitlines()
+    return all((pages / name).is_file() for name in names)
 
 
 def replace_folder(made: Path, place: Path) -> list[Path]:
@@ -136,7 +149,7 @@ def replace_folder(made: Path, place: Path) -> list[Path]:
     Returns:
         Where the files that were not made here have been moved to.
     """
-    listing = place.with_name(f"{place.name}.files")
+    listing = _listing(place)
     kept = []
     if place.is_dir() and (listing.is_file() or place.is_symlink()):
         listed = listing.read_text(encoding="utf-8") if listing.is_file() else ""

@@ -18,9 +18,8 @@ from traitlets.config import Config
 
 from rulbook import paths
 from rulbook.display.markup import html_of
-from rulbook.errors import RulbookError
 from rulbook.publishing import content_security, pairing, plain_markdown, web_assets
-from rulbook.publishing.chapters import Chapter
+from rulbook.publishing.chapters import Chapter, read_executed
 from rulbook.publishing.layout import Layout
 from rulbook.publishing.numbering import number
 from rulbook.publishing.plain_markdown import HEADING
@@ -46,14 +45,10 @@ def write_slides(layout: Layout, chapters: list[Chapter]) -> list[Path]:
         The page of each chapter.
 
     Raises:
-        RulbookError: a chapter was not executed, its text has a role without a plain form, or npm
-            is not reachable.
+        RulbookError: a chapter was not executed, or its executed notebook cannot be read; its text
+            has a role without a plain form; or npm is not reachable.
     """
-    for chapter in chapters:
-        if not chapter.executed.is_file():
-            raise RulbookError(
-                f"Chapter {chapter.name} was not executed: run `rulbook execute {chapter.name}`."
-            )
+    executed = {chapter: read_executed(chapter) for chapter in chapters}
     web_assets.provide_slides(layout.slides / web_assets.REVEAL)
     source = files("rulbook.publishing").joinpath(_TEMPLATE)
     for name in _BESIDE:
@@ -61,8 +56,8 @@ def write_slides(layout: Layout, chapters: list[Chapter]) -> list[Path]:
     references = References.of(layout)
     with as_file(source) as template:
         return [
-            _write(layout, chapter, _findings(chapter, references), template)
-            for chapter in chapters
+            _write(layout, chapter, notebook, _findings(chapter, references), template)
+            for chapter, notebook in executed.items()
         ]
 
 
@@ -81,8 +76,9 @@ def _findings(chapter: Chapter, references: References) -> str:
     return _FORMULA.sub(lambda formula: convert(formula[1]), _LINK.sub(r"\1", words))
 
 
-def _write(layout: Layout, chapter: Chapter, findings: str, template: Path) -> Path:
-    executed = nbformat.read(chapter.executed, as_version=4)
+def _write(
+    layout: Layout, chapter: Chapter, executed: NotebookNode, findings: str, template: Path
+) -> Path:
     number(executed, chapter.number)
     exporter = SlidesExporter(
         config=Config(

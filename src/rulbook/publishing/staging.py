@@ -13,7 +13,7 @@ from rulbook.display.report import search_script, write_report
 from rulbook.errors import RulbookError
 from rulbook.publishing import claim_search, minutes
 from rulbook.publishing.api_pages import api_pages
-from rulbook.publishing.chapters import Chapter, chapters
+from rulbook.publishing.chapters import Chapter, chapters, read_executed
 from rulbook.publishing.downloads import ROOT, write_downloads, write_records
 from rulbook.publishing.execute import INJECTED_TAG
 from rulbook.publishing.layout import Layout
@@ -86,12 +86,7 @@ def _write_not_found(layout: Layout) -> None:
 
 
 def _stage_chapter(chapter: Chapter, folder: Path) -> None:
-    if not chapter.executed.is_file():
-        raise RulbookError(
-            f"Chapter {chapter.name} was not executed: run `rulbook execute {chapter.name}`."
-        )
-    executed = nbformat.read(chapter.executed, as_version=4)
-    notebook = with_present_prose(executed, to_notebook(chapter))
+    notebook = with_present_prose(read_executed(chapter), to_notebook(chapter))
     for cell in notebook.cells:
         if INJECTED_TAG in cell.metadata.get("tags", ()):
             cell.metadata.tags.append("hide-input")

@@ -104,12 +104,14 @@ class Stamp:
         figures: names of the files that it saved among the figures.
         text: digest of its whole text: while it holds, the code need not be looked at.
         imports: names of the modules of this package that its code imports.
+        executed: digest of the executed notebook itself.
     """
 
     inputs: Mapping[str, str]
     figures: Sequence[str]
     text: str
     imports: Sequence[str]
+    executed: str
 
 
 def text_digest(text: str) -> str:
@@ -125,6 +127,8 @@ def changes(chapter: Chapter, inputs: Inputs) -> list[str]:
     stamp = read(chapter)
     if stamp is None:
         return ["not executed yet"]
+    if file_digest(chapter.executed) != stamp.executed:
+        return ["executed notebook changed"]
     code = _code_now(chapter, stamp)
     if code is None:
         return ["text changed"]
@@ -176,6 +180,12 @@ def installed_versions() -> list[str]:
     )
 
 
+def file_digest(file: Path) -> str:
+    """Return the SHA-256 of the content of a file."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 def folder_digest(folder: Path) -> str:
     """Return the SHA-256 over the names and contents of all files under ``folder``.
 
@@ -183,8 +193,8 @@ def folder_digest(folder: Path) -> str:
     """
     digest = hashlib.sha256()
     for path in paths.files_below(folder):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+        name = path.relative_to(folder).as_posix()
+        digest.update(f"{name}\0{file_digest(path)}\n".encode())
     return digest.hexdigest()
 
 
