@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from .every_method import EVERY_METHOD
-from .two_processes import trained
+from rulbook.weighting.registry import get_loss
+
+from .two_processes import CASES, trained
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
@@ -41,11 +42,10 @@ def ended(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("observe", [False, True])
-@EVERY_METHOD
-def test_two_processes_train_as_one_does_on_the_joint_batch(name, observe, ended):
-    first, second = (result[name, observe] for result in ended)
-    expected = trained(name, slice(None), lambda network: network, observe)
+@pytest.mark.parametrize(("name", "call"), CASES)
+def test_two_processes_train_as_one_does_on_the_joint_batch(name, call, ended):
+    first, second = (result[name, call] for result in ended)
+    expected = trained(name, slice(None), lambda network: network, call)
     for here, there in zip(first["parameters"], second["parameters"], strict=True):
         assert torch.equal(here, there)
     torch.testing.assert_close(first["parameters"], expected["parameters"], rtol=1e-7, atol=1e-9)
@@ -77,6 +77,12 @@ def test_a_process_without_any_graph_is_an_error_in_all(ended):
     first, second = (result["without graph"] for result in ended)
     assert "in one of the processes no loss has a graph" in first
     assert "no loss has a graph" in second
+
+
+@pytest.mark.slow
+def test_one_process_may_evaluate_while_the_others_do_something_else(ended):
+    alone = get_loss("uncertainty")(torch.ones(()), torch.ones(())).item()
+    assert ended[0]["alone"] == (alone, alone)
 
 
 @pytest.mark.slow

@@ -11,10 +11,25 @@ from torch import distributed, nn
 from torch.distributed.fsdp import fully_shard
 
 from rulbook.errors import UsageError
+from rulbook.weighting.base import GradientBasedLoss, GradientWeightedLoss
 from rulbook.weighting.registry import WEIGHTING_METHODS, get_loss
 from rulbook.weighting.steps import split_gradients
 
 STEPS = 3
+
+
+def gives_a_loss(name):
+    """Return whether a method has a combined loss, which surgery on gradients has not."""
+    loss = get_loss(name)
+    return isinstance(loss, GradientWeightedLoss) or not isinstance(loss, GradientBasedLoss)
+
+
+CASES = tuple(
+    (name, call)
+    for name in WEIGHTING_METHODS
+    for call in ("backward", "observe", *(["forward"] if gives_a_loss(name) else []))
+)
+"""Every method and each way to take a step with it."""
 
 
 class TwoHeads(nn.Module):
@@ -39,8 +54,12 @@ def batch():
     return x, rul, torch.randint(0, 3, (16,), generator=draws)
 
 
-def trained(name, rows, wrap, observe):
-    """Return parameters, state and weights after three steps on some rows of the batch."""
+def trained(name, rows, wrap, call):
+    """Return parameters, state and weights after three steps on some rows of the batch.
+
+    ``call`` is how a step is taken: by ``backward``, with ``observe``, or by ``forward``, as the
+    book calls it.
+    """
     torch.manual_seed(0)
     network = TwoHeads().double()
     wrapped = wrap(network)
@@ -55,13 +74,17 @@ def trained(name, rows, wrap, observe):
     for _ in range(STEPS):
         optimiser.zero_grad()
         predicted, logits = wrapped(x)
-        loss.backward(
-            nn.functional.mse_loss(predicted, rul),
-            nn.functional.cross_entropy(logits, health),
-            shared_params=network.trunk.parameters(),
-            task_params={"rul": network.rul.parameters(), "health": network.health.parameters()},
-            observe=observe,
-        )
+        losses = nn.functional.mse_loss(predicted, rul), nn.functional.cross_entropy(logits, health)
+        if call == "forward":
+            loss(*losses, shared_params=network.trunk.parameters()).backward()
+        else:
+            heads = {"rul": network.rul.parameters(), "health": network.health.parameters()}
+            loss.backward(
+                *losses,
+                shared_params=network.trunk.parameters(),
+                task_params=heads,
+                observe=call == "observe",
+            )
         optimiser.step()
     return {
         "parameters": [p.detach() for p in network.parameters()],
@@ -110,6 +133,16 @@ def without_graph(rank):
     return "nothing"
 
 
+def evaluated_by_the_first(rank):
+    """Return the combined loss that the first process evaluates while the other does nothing."""
+    if rank:
+        return None
+    loss, values = get_loss("uncertainty"), (torch.ones(()), torch.ones(()))
+    with torch.no_grad():
+        without_gradients = loss(*values)
+    return without_gradients.item(), loss.eval()(*values).item()
+
+
 def sharded(name, *, nested, observe=False, as_the_book_calls=False):
     """Return what a step says under FSDP, which puts the parameters away after each pass."""
     network = TwoHeads()
@@ -144,13 +177,13 @@ def main(rank, store, result):
     )
     rows = slice(8 * int(rank), 8 * int(rank) + 8)
     ended = {
-        (name, observe): trained(name, rows, nn.parallel.DistributedDataParallel, observe)
-        for name in WEIGHTING_METHODS
-        for observe in (False, True)
+        (name, call): trained(name, rows, nn.parallel.DistributedDataParallel, call)
+        for name, call in CASES
     }
     ended["reached"] = reached(int(rank))
     ended["without labels"] = without_labels(int(rank))
     ended["without graph"] = without_graph(int(rank))
+    ended["alone"] = evaluated_by_the_first(int(rank))
     ended["sharded"] = [
         sharded("gaba", nested=False),
         sharded("cagrad", nested=True),

@@ -40,12 +40,12 @@ TASKS = ("rul", "health")
 _SINGLE = torch.float32.itemsize
 """Bytes of a number in single precision."""
 
-STEPS_BETWEEN_CHECKS = 100
+STEPS_BETWEEN_CHECKS = 10
 """Steps after which ``backward`` looks again at what the losses train and where that is listed.
 
 A layer may be unfrozen in the middle of a training, and a gate between two heads that starts at
-zero may open. The look walks the graph, so not every step pays for it; a step with other lists than
-the last one's looks at once.
+zero may open. The look walks the graph (about a hundredth of a step of the compact network), so not
+every step pays for it; a step with other lists than the last one's looks at once.
 """
 
 
@@ -155,11 +155,18 @@ class BaseMTLLoss(nn.Module, ABC):
         ``kwargs`` may carry ``shared_params``, as the source calls methods that look at gradients;
         other keywords are ignored, as in the source.
 
+        Where ``torch.distributed`` runs more than one process, the combined loss in training mode
+        is that of the joint batch, and its gradient what ``DistributedDataParallel`` averages to
+        that of the joint batch: each process must call it at every step. In evaluation mode and
+        under ``torch.no_grad()`` it is of the process's own losses.
+
         Raises:
             UsageError: a loss is missing, not 0-dim, or negative where the formula divides by it.
 
         """
         values = self._take(losses, kwargs)
+        if self.training and torch.is_grad_enabled() and is_distributed():
+            return self._combined_of_all(values)
         if self.needs_positive_losses:
             self._check_sign(torch.stack([loss.detach() for loss in values]))
         return self._combined(values)
@@ -197,7 +204,9 @@ class BaseMTLLoss(nn.Module, ABC):
                 embedding) is made dense where the task gradients are looked at.
             task_params: the parameters of each head, under the names of the tasks: those that its
                 loss alone reaches. Every trained parameter of the losses must be in exactly one of
-                the lists. Frozen ones are left out, and one that no loss reaches keeps its
+                the lists. That is looked at when the lists change, and every
+                ``STEPS_BETWEEN_CHECKS`` steps; a layer thawed in between and listed nowhere stands
+                still until then. Frozen ones are left out, and one that no loss reaches keeps its
                 ``.grad``. An input that needs gradients, for derivatives in a loss, may be listed
                 with any task.
             observe: also report the geometry of the task gradients. A method that does not need
@@ -268,6 +277,24 @@ class BaseMTLLoss(nn.Module, ABC):
         check_whole(chain(shared, *heads))
         write_gradients(shared, heads, gradients, weights, weights)
         return StepInfo(total.detach(), _measured(gradients, scale)[1])
+
+    def _combined_of_all(self, losses: Sequence[Tensor]) -> Tensor:
+        """Return the combined loss of the joint batch, with the graph of this process's losses.
+
+        What the method learns has the gradient of the joint batch in every process.
+        """
+        leaves = [loss.requires_grad_() for loss in mean_over_processes(losses)]
+        if self.needs_positive_losses:
+            self._check_sign(torch.stack(leaves).detach())
+        total = self._combined(leaves)
+        slopes = torch.autograd.grad(total, leaves, retain_graph=True, allow_unused=True)
+        weights = from_first_process(
+            [
+                torch.zeros_like(leaf) if slope is None else slope
+                for leaf, slope in zip(leaves, slopes, strict=True)
+            ]
+        )
+        return total + weighted_sum(weights, [loss - loss.detach() for loss in losses])
 
     def _combined(self, losses: Sequence[Tensor]) -> Tensor:
         """Return what ``combine`` does, which may be a method of the user's own."""
@@ -349,6 +376,12 @@ class BaseMTLLoss(nn.Module, ABC):
     def _check_all_listed(self, by_task: Sequence[Mapping[int, Tensor]], listed: Set[int]) -> None:
         leaves = {identity: leaf for found in by_task for identity, leaf in found.items()}
         if left_out := [leaf for identity, leaf in leaves.items() if identity not in listed]:
+            if inputs := [leaf for leaf in left_out if not isinstance(leaf, nn.Parameter)]:
+                raise UsageError(
+                    f"An input that needs gradients, of shape {shapes(inputs)}, is in neither "
+                    "shared_params nor task_params: list it with any task, or, where only "
+                    "checkpointing asks for them, call checkpoint(…, use_reentrant=False)."
+                )
             raise UsageError(
                 f"{counted(left_out)} that the losses train, of shape {shapes(left_out)}, are in "
                 "neither shared_params nor task_params and would stand still: list them, or "

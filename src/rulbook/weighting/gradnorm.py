@@ -128,7 +128,8 @@ class GradNormLoss(GradientWeightedLoss):
     def weigh(self, step: MeasuredStep) -> Tensor:
         """Take one descent step on the weights and return those to train under, (K,)."""
         before = self.weights.clone()
-        if self.edition == "new":
+        # Of a trunk that is frozen as a whole every norm is zero.
+        if self.edition == "new" or not step.gradients[0]:
             norms = step.geometry.norms.to(self.weights)
         else:
             last_layers = [norm([_last_layer(gradient)]) for gradient in step.gradients]
