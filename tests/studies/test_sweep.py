@@ -234,6 +234,16 @@ def test_what_is_no_record_is_a_failure_of_its_run():
     assert len(attempts) == MAX_TRIES
 
 
+@pytest.mark.parametrize(
+    ("runs", "jobs", "says"),
+    [(configs(1)[0], 1, "in a list"), (configs(2), 0, "jobs=1"), (configs(2), -1, "jobs=1")],
+    ids=["one configuration", "no job", "less than none"],
+)
+def test_a_sweep_of_no_list_or_without_jobs_is_one_sentence(runs, jobs, says):
+    with pytest.raises(UsageError, match=says):
+        sweep(runs, jobs=jobs, run=fake_run())
+
+
 def test_a_configuration_that_nothing_checked_is_refused_before_the_first_run():
     choices = dict(configs(1)[0])
     with pytest.raises(UsageError, match="seed"):

@@ -107,11 +107,15 @@ def sweep(
 
     Raises:
         UsageError: this package cannot compute a run as its configuration says, or workers would
-            not know the method or network that it names.
+            not know the method or network that it names; ``configs`` or ``jobs`` is not as said.
         RulbookError: the machine is at fault: no folder that can be written, no data, no device, no
             workers. Runs are not blamed for it. What can be asked before the first run is.
 
     """
+    if isinstance(configs, RunConfig):
+        raise UsageError("A sweep takes several configurations: give a single one in a list.")
+    if jobs < 1:
+        raise UsageError(f"A sweep does at least one run at a time, not {jobs}: give jobs=1.")
     configs = list(configs)
     for config in configs:
         check_computable(config)
