@@ -15,6 +15,7 @@ from rulbook.studies.printed_figures import (
     health_accuracy_reached,
     mean_test_rmse,
     median_ratios,
+    shares_beyond,
 )
 from rulbook.training.record import summarise_gradients
 
@@ -78,6 +79,8 @@ def test_median_ratios_are_those_of_the_conditions_with_every_seed(on_every_seed
     }
     ratios = median_ratios(records)
     assert ratios == {"protocol": pytest.approx(400, rel=0.25), "book-batch": None}
+    assert shares_beyond(records, 200.0) == {"protocol": 1.0, "book-batch": None}
+    assert shares_beyond(records, 800.0) == {"protocol": 0.0, "book-batch": None}
     claim = read_ledger()["n12.4-gradient-ratio-median"]
     assert figure_over_conditions(claim, {"protocol": 828.0, "book-batch": 499.4, "sgd": None}) == {
         "protocol": False,

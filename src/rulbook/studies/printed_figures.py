@@ -11,11 +11,12 @@ from rulbook.studies.comparison import rmse_by_seed
 from rulbook.studies.conditions import CONDITIONS
 from rulbook.studies.equal_weight_rules import equal_weight_runs
 from rulbook.studies.evidence import Evidence, completed_runs
-from rulbook.studies.imbalance import protocol_runs, ratio_counts, ratio_quantile
+from rulbook.studies.imbalance import protocol_runs, ratio_counts, ratio_quantile, share_above
 from rulbook.studies.methods import METHODS, NAMED_METHODS, method_of
 from rulbook.studies.shown import Records
 from rulbook.studies.symptoms import health_by_epoch
 from rulbook.training.record import RunRecord
+from rulbook.typing import Integers
 
 FIGURE_CONDITIONS = tuple(
     name
@@ -68,11 +69,28 @@ def median_ratios(
         run.
 
     """
+    return {
+        name: None if counts is None else ratio_quantile(counts, 0.5)
+        for name, counts in _ratios(records, subset).items()
+    }
+
+
+def shares_beyond(records: Mapping[str, Records], ratio: float) -> dict[str, float | None]:
+    """Return the share of the observed steps of equal weights whose ratio is above ``ratio``.
+
+    It is of ``RATIO_SUBSET``, by training condition as in ``median_ratios``.
+    """
+    return {
+        name: None if counts is None else share_above(counts, ratio)
+        for name, counts in _ratios(records, RATIO_SUBSET).items()
+    }
+
+
+def _ratios(records: Mapping[str, Records], subset: str) -> dict[str, Integers | None]:
+    """Return the binned ratios by training condition, ``None`` where seeds are missing."""
     runs = {name: equal_weight_runs(given, subset) for name, given in records.items()}
     return {
-        name: ratio_quantile(ratio_counts(of_condition), 0.5)
-        if len(of_condition) >= MINIMUM_SEEDS
-        else None
+        name: ratio_counts(of_condition) if len(of_condition) >= MINIMUM_SEEDS else None
         for name, of_condition in runs.items()
         if of_condition
     }

@@ -97,6 +97,7 @@ def test_the_size_of_the_ratio_is_decided_on_fd001_where_it_was_trained(equal_we
     assert answers["n4.1-imbalance-500"].value == pytest.approx(900, rel=0.25)
     assert answers["n4.1-imbalance-500"].conditions == {"protocol": False}
     assert answers["n4.1-imbalance-wild"].conditions == {"protocol": True}
+    assert answers["n12.4-tail-ratio"].note == "0.0 to 0.0 % of the observed steps are beyond it"
 
 
 def test_ratios_are_shown_by_training_network_and_length(make_record, equal_weights, complete):

@@ -11,6 +11,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from rulbook.claims.decision import Answer, answer_of_figure
+from rulbook.claims.ledger import find
 from rulbook.data import SUBSETS
 from rulbook.display.results import in_words, number, number_range, what_is_missing
 from rulbook.display.tables import table
@@ -30,7 +31,12 @@ from rulbook.studies.imbalance import (
     typical_cosine,
 )
 from rulbook.studies.methods import METHODS, method_of
-from rulbook.studies.printed_figures import FIGURE_CONDITIONS, RATIO_SUBSET, median_ratios
+from rulbook.studies.printed_figures import (
+    FIGURE_CONDITIONS,
+    RATIO_SUBSET,
+    median_ratios,
+    shares_beyond,
+)
 from rulbook.training.record import RunRecord
 from rulbook.weighting.fixed_names import EQUAL_WEIGHTING
 
@@ -370,11 +376,21 @@ def ratio_answers(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Answe
         claim: answer_of_figure(claim, ratios, f"{RATIO_SUBSET}, every seed")
         for claim in ("n12.4-gradient-ratio-median", "n4.1-imbalance-500")
     }
-    tenfold = "n4.1-imbalance-wild"
+    tail, tenfold = "n12.4-tail-ratio", "n4.1-imbalance-wild"
     return answers | {
+        tail: Answer(note=_beyond_in_words(records, tail)),
         "n12.4-ratio-near-init": Answer(),
         tenfold: Answer(conditions=decide_all([tenfold], records)[tenfold]),
     }
+
+
+def _beyond_in_words(records: Mapping[str, Sequence[RunRecord]], claim: str) -> str:
+    """Say which share of the observed steps has a ratio beyond the one that a claim prints."""
+    shares = shares_beyond(_for_figures(records), float(str(find(claim).printed)))
+    found = [100 * share for share in shares.values() if share is not None]
+    if not found:
+        return "waiting for records"
+    return f"{min(found):.1f} to {max(found):.1f} % of the observed steps are beyond it"
 
 
 def ratio_range(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
