@@ -292,7 +292,7 @@ class TestCompareCrossed:
         assert few.seeds == seeds
         assert math.isnan(few.low)
         assert math.isnan(few.p_holm)
-        assert few.is_equivalent is few.is_no_worse is None
+        assert few.is_equivalent is few.is_no_worse is few.is_beyond is None
 
         alone = compare_crossed([(clear, base)])
         beside = compare_crossed([(clear[:seeds], base[:seeds]), (clear, base)])
@@ -325,6 +325,19 @@ class TestCompareCrossed:
         assert found.is_equivalent is bool(
             max(expected, stats.norm.sf((0.5 + shift) / error)) < 0.05
         )
+
+    @pytest.mark.parametrize("shift", [-1.0, -0.72, 0.3, 0.72, 1.0])
+    def test_beyond_the_margin_is_the_two_sided_bound(self, shift: float) -> None:
+        noise = crossed_noise(np.random.default_rng(14), 5, 400, (0.0, 2.0, 0.0))
+        losses = noise - noise.mean() + shift
+        pair = (losses, np.zeros_like(losses))
+        found = compare_crossed([pair], "mean", margin=0.5)[0]
+        error = losses[0].std(ddof=1) / math.sqrt(400)
+        expected = min(1.0, 2 * stats.norm.sf((abs(shift) - 0.5) / error))
+        assert found.p_beyond == pytest.approx(expected, abs=0.02)
+        assert found.is_beyond is bool(expected < 0.05)
+        of_two = compare_crossed([pair, pair], "mean", margin=0.5)[0]
+        assert of_two.p_beyond == pytest.approx(min(1.0, 2 * found.p_beyond), abs=1e-9)
 
     def test_equivalence_is_corrected_after_the_larger_p_value_is_taken(self) -> None:
         """One pair may be too high and the other too low: each side alone has one small p-value."""
@@ -382,7 +395,7 @@ class TestCompareCrossed:
         ]
         one, three = (compare_crossed(family, "mean", margin=2.0, families=n) for n in (1, 3))
         for alone, shared in zip(one, three, strict=True):
-            for name in ("p_holm", "p_no_worse", "p_equivalent"):
+            for name in ("p_holm", "p_no_worse", "p_equivalent", "p_beyond"):
                 expected = min(1.0, 3 * getattr(alone, name))
                 assert getattr(shared, name) == pytest.approx(expected, rel=0.1)
             assert shared.smallest_detectable > alone.smallest_detectable

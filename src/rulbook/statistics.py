@@ -47,6 +47,11 @@ _BATCH = 1000
 
 _CROSSED_BATCH = 10_000
 
+_DECIDING = 3
+"""How many tests of a pair decide when resampling ends; the last, of what lies beyond the margin,
+takes the resamples that there are.
+"""
+
 _ERRORS_TO_STOP, _ERRORS_TO_DECIDE = 10.0, 3.0
 """Monte-Carlo errors between a corrected p-value and the level at which resampling ends, and below
 which an outcome hangs on the random state."""
@@ -189,6 +194,8 @@ class CrossedComparison:
         p_equivalent: the larger one of the one-sided p-values of "higher" and of "lower by the
             margin or more", corrected over the family after the larger one is taken; NaN without a
             margin.
+        p_beyond: two-sided p-value of "differing by the margin or less", corrected over the family;
+            NaN without a margin.
         smallest_detectable: smallest true difference that is found with 80 % power at this noise,
             whatever the rest of the family shows: at the level over the number of comparisons.
         seeds: number of paired seeds.
@@ -199,6 +206,7 @@ class CrossedComparison:
             without a margin, with too few seeds, or where it hangs on the random state.
         is_equivalent: whether the two are shown to differ by less than the margin; ``None`` as
             before.
+        is_beyond: whether the two are shown to differ by more than the margin; ``None`` as before.
     """
 
     difference: float
@@ -208,6 +216,7 @@ class CrossedComparison:
     p_holm: float
     p_no_worse: float
     p_equivalent: float
+    p_beyond: float
     smallest_detectable: float
     seeds: int
     engines: int
@@ -215,6 +224,7 @@ class CrossedComparison:
     outcome: Outcome
     is_no_worse: bool | None
     is_equivalent: bool | None
+    is_beyond: bool | None
 
 
 def estimate_crossed(losses: npt.ArrayLike, statistic: Statistic = "root_mean") -> Estimate:
@@ -518,7 +528,7 @@ def _tested(
         for index, drawn in zip(unclear, more, strict=True):
             draws[index] = np.concatenate([draws[index], drawn])
         tests = _tests(draws, margin, families)
-        clear = np.all([test.is_clear(_ERRORS_TO_STOP) for test in tests], axis=0)
+        clear = np.all([test.is_clear(_ERRORS_TO_STOP) for test in tests[:_DECIDING]], axis=0)
         unclear = [
             index
             for index, drawn in enumerate(draws)
@@ -532,7 +542,7 @@ def _tested(
 
 
 def _tests(draws: Sequence[Floats], margin: float | None, families: int) -> list[_Test]:
-    """Return the tests of no difference and, with a margin, of no worse and of equivalent.
+    """Return the tests of no difference and, with a margin, of no worse, equivalent and beyond.
 
     Equivalence takes the larger p-value of two tests and is corrected after that. Corrected one by
     one, the two could be wrong about different pairs, and the family twice as often as allowed.
@@ -552,6 +562,8 @@ def _tests(draws: Sequence[Floats], margin: float | None, families: int) -> list
             _test(beyond, sizes, families, sides=1)
             for beyond in (too_high, np.maximum(too_high, too_low))
         ]
+        not_beyond = np.minimum(at_most(margin), at_least(-margin))
+        tests.append(_test(not_beyond, sizes, families, sides=2))
     return tests
 
 
@@ -635,15 +647,17 @@ def _comparison(
     difference_test, *margin_tests = tests
     difference = _difference(pair, statistic)
     low, high = np.quantile(drawn, _two_sided(1 - CONFIDENCE))
-    p_no_worse = p_equivalent = math.nan
-    is_no_worse = is_equivalent = None
+    p_no_worse = p_equivalent = p_beyond = math.nan
+    is_no_worse = is_equivalent = is_beyond = None
     equivalent: bool | None = False
     if margin_tests:
-        no_worse_test, equivalence_test = margin_tests
+        no_worse_test, equivalence_test, beyond_test = margin_tests
         p_no_worse = float(no_worse_test.corrected[index])
         p_equivalent = float(equivalence_test.corrected[index])
         is_no_worse = no_worse_test.rejects(index)
+        p_beyond = float(beyond_test.corrected[index])
         equivalent = is_equivalent = equivalence_test.rejects(index)
+        is_beyond = beyond_test.rejects(index)
     return CrossedComparison(
         difference=difference,
         low=float(low),
@@ -652,6 +666,7 @@ def _comparison(
         p_holm=float(difference_test.corrected[index]),
         p_no_worse=p_no_worse,
         p_equivalent=p_equivalent,
+        p_beyond=p_beyond,
         smallest_detectable=_smallest_detectable(pair, statistic, comparisons),
         seeds=len(pair[0]),
         engines=pair[0].shape[1],
@@ -659,6 +674,7 @@ def _comparison(
         outcome=_outcome(difference, difference_test.rejects(index), equivalent),
         is_no_worse=is_no_worse,
         is_equivalent=is_equivalent,
+        is_beyond=is_beyond,
     )
 
 
@@ -671,6 +687,7 @@ def _untested(pair: _Pair, statistic: Statistic) -> CrossedComparison:
         p_holm=math.nan,
         p_no_worse=math.nan,
         p_equivalent=math.nan,
+        p_beyond=math.nan,
         smallest_detectable=math.nan,
         seeds=pair[0].shape[0],
         engines=pair[0].shape[1],
@@ -678,6 +695,7 @@ def _untested(pair: _Pair, statistic: Statistic) -> CrossedComparison:
         outcome=Outcome.TOO_FEW_SEEDS,
         is_no_worse=None,
         is_equivalent=None,
+        is_beyond=None,
     )
 
 

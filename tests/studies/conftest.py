@@ -35,7 +35,6 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "emptied": lambda _: b"",
     "cut off": lambda whole: whole[:300],
     "a newline": lambda _: b"\n",
-    "an empty object": lambda _: b"{}\n",
     "zeros after a power cut": lambda whole: bytes(len(whole)),
 }
 """What may have become of the bytes of a record's file, by what befell it."""

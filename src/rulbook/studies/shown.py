@@ -3,7 +3,9 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
-from rulbook.statistics import MARGIN, MINIMUM_SEEDS, Outcome, compare_crossed, over_seeds
+import pandas as pd
+
+from rulbook.statistics import MINIMUM_SEEDS, Outcome, compare_crossed, over_seeds
 from rulbook.studies.comparison import NoCommonSeedError, comparison_table, losses_of_groups
 from rulbook.studies.holds import Holds
 from rulbook.studies.measures import MEASURES
@@ -61,34 +63,38 @@ def is_no_worse(
     """Return, for each other method, whether ``method`` has an RMSE at most the margin above it.
 
     That it has is tested against each one alone, without a correction, since a claim needs it of
-    all of them. That it has not is shown where its RMSE is higher, corrected as in ``is_lower``,
-    and the crossed interval of the difference, of this comparison alone, lies beyond the margin.
+    all of them. That it has not is shown where its RMSE is higher by more than the margin,
+    corrected as in ``is_lower``.
     """
 
-    def stays_within_margin(other: str, outcome: Outcome) -> Holds:
-        table = comparison_table(records, subset, reference=other, methods=[method])
-        if any(shown is True for shown in table["is_no_worse"]):
-            return True
-        is_beyond = (table["low"] > MARGIN).any()
-        return False if outcome is Outcome.LOWER and is_beyond else None
+    def is_shown(other: str) -> bool:
+        alone = comparison_table(records, subset, reference=other, methods=[method])
+        return any(shown is True for shown in alone["is_no_worse"])
 
-    outcomes = _outcomes_against(records, subset, method, others, subsets)
-    return {other: stays_within_margin(other, outcome) for other, outcome in outcomes.items()}
+    table = _against(records, subset, method, others, subsets)
+    columns = (table[name] for name in ("method", "is_beyond", "difference"))
+    worse = {
+        name
+        for name, is_beyond, difference in zip(*columns, strict=True)
+        if is_beyond is True and difference < 0
+    }
+    return {
+        other: True if is_shown(other) else False if other in worse else None
+        for other in others
+        if other != method
+    }
 
 
 def is_near(records: Records, subset: str, method: str, other: str, subsets: int = 1) -> Holds:
     """Return whether the RMSE of a method is within the margin of another's, on either side.
 
-    It is where the two are shown to be equivalent. It is not where they are shown to differ and the
-    crossed interval of their difference, of this comparison alone, lies beyond the margin. Either
-    is corrected for the number of ``subsets`` on which it is asked.
+    It is where the two are shown to be equivalent, and not where they are shown to differ by more
+    than the margin. Either is corrected for the number of ``subsets`` on which it is asked.
     """
-    table = comparison_table(records, subset, reference=other, methods=[method], families=subsets)
+    table = _against(records, subset, other, [method], subsets)
     if any(shown is True for shown in table["is_equivalent"]):
         return True
-    differs = table["outcome"].isin([Outcome.LOWER, Outcome.HIGHER])
-    is_beyond = (table["low"] > MARGIN) | (table["high"] < -MARGIN)
-    return False if (differs & is_beyond).any() else None
+    return False if any(shown is True for shown in table["is_beyond"]) else None
 
 
 def exceeds_by_factor(
@@ -118,7 +124,18 @@ def _outcomes_against(
     records: Records, subset: str, method: str, others: Collection[str], subsets: int = 1
 ) -> dict[str, Outcome]:
     """Return the outcome of each other method against ``method``, corrected as in ``is_lower``."""
-    names = [other for other in others if other != method]
-    table = comparison_table(records, subset, reference=method, methods=names, families=subsets)
+    table = _against(records, subset, method, others, subsets)
     outcomes = dict(zip(table["method"], table["outcome"], strict=True))
-    return {name: Outcome(outcomes.get(name, Outcome.TOO_FEW_SEEDS)) for name in names}
+    return {
+        name: Outcome(outcomes.get(name, Outcome.TOO_FEW_SEEDS))
+        for name in others
+        if name != method
+    }
+
+
+def _against(
+    records: Records, subset: str, method: str, others: Collection[str], subsets: int
+) -> pd.DataFrame:
+    """Return the comparison of each other method with ``method``, corrected as in ``is_lower``."""
+    names = [other for other in others if other != method]
+    return comparison_table(records, subset, reference=method, methods=names, families=subsets)

@@ -31,9 +31,6 @@ _SIGNIFICANT_DIGITS = 6
 _END_BYTES = 16
 """Bytes at the end of a record in which its last brace is looked for."""
 
-_LEAST_BYTES = 64
-"""A record is longer than this: the digest of its data alone is as long."""
-
 Number = Annotated[
     float,
     PlainSerializer(lambda x: to_digits(x, _SIGNIFICANT_DIGITS), return_type=float),
@@ -244,12 +241,11 @@ class RunRecord(_Strict):
 def is_whole(file: Path) -> bool:
     """Return whether a record's file was not emptied or cut off, without reading it all.
 
-    It then begins and ends as an object of JSON does, and is not an empty one.
+    It then begins and ends as an object of JSON does.
     """
-    size = file.stat().st_size
     with file.open("rb") as content:
-        begins = size > _LEAST_BYTES and content.read(1) == b"{"
-        content.seek(max(size - _END_BYTES, 0))
+        begins = content.read(1) == b"{"
+        content.seek(max(file.stat().st_size - _END_BYTES, 0))
         return begins and content.read().rstrip().endswith(b"}")
 
 
