@@ -9,6 +9,7 @@ from scipy import stats
 from rulbook import statistics
 from rulbook.metrics import rmse
 from rulbook.statistics import (
+    CrossedComparison,
     POWER,
     Outcome,
     compare_crossed,
@@ -280,6 +281,20 @@ class TestCompareCrossed:
         assert far.resamples == statistics.RESAMPLES < near.resamples
         assert near.resamples <= statistics.MAXIMUM_RESAMPLES
         assert 0.05 < near.p_value < 0.08
+
+    def test_what_was_compared_before_moves_no_result(self) -> None:
+        losses = crossed_noise(np.random.default_rng(11), 6, 12, (0.3, 1.0, 1.0))
+        near = losses - compare_crossed([(losses, np.zeros_like(losses))], "mean")[0].low - 0.05
+
+        def compared(seeds: int) -> CrossedComparison:
+            return compare_crossed([(near[:seeds], np.zeros_like(near[:seeds]))], "mean")[0]
+
+        statistics._first_draws.cache_clear()
+        alone = compared(6)
+        assert alone.resamples > statistics.RESAMPLES, "it must go on after its first draws"
+        statistics._first_draws.cache_clear()
+        five = compared(5)
+        assert (compared(6), compared(5), compared(6)) == (alone, five, alone)
 
     @pytest.mark.parametrize("seeds", [1, 4])
     def test_no_outcome_with_fewer_than_five_seeds(self, seeds: int, common: np.ndarray) -> None:

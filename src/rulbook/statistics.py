@@ -7,10 +7,11 @@ seen, so that "no difference" never means "too few data".
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, get_args
+from functools import lru_cache
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -247,8 +248,8 @@ def estimate_crossed(losses: npt.ArrayLike, statistic: Statistic = "root_mean") 
     value = float(_statistic(matrix.mean(), statistic, matrix.shape[1]))
     if len(matrix) < MINIMUM_SEEDS:
         return Estimate(value, math.nan, math.nan, math.nan, len(matrix))
-    random = np.random.default_rng(_BOOTSTRAP_SEED)
-    (drawn,) = _crossed_differences([(matrix, np.zeros_like(matrix))], statistic, RESAMPLES, random)
+    draw = _drawing(_BOOTSTRAP_SEED)
+    (drawn,) = _crossed_differences([(matrix, np.zeros_like(matrix))], statistic, RESAMPLES, draw)
     low, high = np.quantile(drawn, _two_sided(1 - CONFIDENCE))
     if (matrix >= 0).all():
         low = max(low, 0.0)  # stretched draws can reach beyond it
@@ -320,8 +321,7 @@ def compare_crossed(
     if len({first.shape[1] for first, _ in pairs}) > 1:
         raise ValueError("the pairs of a family must have the same engines")
     enough = [pair for pair in pairs if len(pair[0]) >= MINIMUM_SEEDS]
-    random = np.random.default_rng(random_state)
-    tested = iter(_tested(enough, statistic, margin, families, random))
+    tested = iter(_tested(enough, statistic, margin, families, _drawing(random_state)))
     return [
         next(tested) if len(pair[0]) >= MINIMUM_SEEDS else _untested(pair, statistic)
         for pair in pairs
@@ -518,13 +518,13 @@ def _tested(
     statistic: Statistic,
     margin: float | None,
     families: int,
-    random: np.random.Generator,
+    draw: "_Draw",
 ) -> list[CrossedComparison]:
     """Compare pairs that all have enough seeds, with as many resamples as each one needs."""
     draws: list[Floats] = [np.empty(0) for _ in pairs]
     unclear, resamples, tests = list(range(len(pairs))), RESAMPLES, []
     while unclear:
-        more = _crossed_differences([pairs[i] for i in unclear], statistic, resamples, random)
+        more = _crossed_differences([pairs[i] for i in unclear], statistic, resamples, draw)
         for index, drawn in zip(unclear, more, strict=True):
             draws[index] = np.concatenate([draws[index], drawn])
         tests = _tests(draws, margin, families)
@@ -567,35 +567,95 @@ def _tests(draws: Sequence[Floats], margin: float | None, families: int) -> list
     return tests
 
 
+@dataclass(frozen=True)
+class _Draws:
+    """How often engines and seeds were drawn, as shares, one row a resample.
+
+    Attributes:
+        engine_shares: (resamples, engines).
+        seed_shares: (resamples, S) by the number S of seeds.
+        stretch: what the drawn seeds move is multiplied with, (resamples,), likewise.
+
+    """
+
+    engine_shares: Floats
+    seed_shares: Mapping[int, Floats]
+    stretch: Mapping[int, Floats]
+
+
+_Draw = Callable[[int, tuple[int, ...], int], _Draws]
+"""Draws the next batch, given how many engines, the numbers of seeds, and how many resamples."""
+
+
+def _drawing(random_state: int) -> _Draw:
+    """Return what draws one batch after another from a random state."""
+    random: np.random.Generator | None = None
+
+    def draw(engines: int, seeds: tuple[int, ...], resamples: int) -> _Draws:
+        nonlocal random
+        if random is not None:
+            return _draws(random, engines, seeds, resamples)
+        random = np.random.default_rng(random_state)
+        draws, random.bit_generator.state = _first_draws(random_state, engines, seeds, resamples)
+        return draws
+
+    return draw
+
+
+@lru_cache(maxsize=4)
+def _first_draws(
+    random_state: int, engines: int, seeds: tuple[int, ...], resamples: int
+) -> tuple[_Draws, dict[str, Any]]:
+    """Return the first batch of a random state, and the state after it.
+
+    It is kept, since drawing engines takes more time than all that is done with them, and every
+    comparison on a subset draws the same ones first.
+    """
+    random = np.random.default_rng(random_state)
+    draws = _draws(random, engines, seeds, resamples)
+    return draws, dict(random.bit_generator.state)
+
+
+def _draws(
+    random: np.random.Generator, engines: int, seeds: tuple[int, ...], resamples: int
+) -> _Draws:
+    picked = random.integers(engines, size=(resamples, engines))
+    picked += engines * np.arange(resamples)[:, np.newaxis]
+    counts = np.bincount(picked.ravel(), minlength=resamples * engines)
+    seed_shares, stretch = {}, {}
+    for number in seeds:
+        drawn = random.multinomial(number, np.full(number, 1 / number), size=resamples)
+        seed_shares[number] = drawn / number
+        stretch[number] = np.sqrt(number / random.chisquare(number - 1, resamples))
+    return _Draws(counts.reshape(resamples, engines) / engines, seed_shares, stretch)
+
+
 def _crossed_differences(
-    pairs: Sequence[_Pair], statistic: Statistic, resamples: int, random: np.random.Generator
+    pairs: Sequence[_Pair], statistic: Statistic, resamples: int, draw: _Draw
 ) -> list[Floats]:
     """Return resampled differences of each pair, shape (resamples,), all from the same draws."""
+    engines = pairs[0][0].shape[1]
+    seeds = tuple(sorted({len(first) for first, _ in pairs}))
     batches = [
-        _batch_of_differences(pairs, statistic, min(_CROSSED_BATCH, resamples - begun), random)
-        for begun in range(0, resamples, _CROSSED_BATCH)
+        _differences_of(pairs, statistic, draw(engines, seeds, size))
+        for size in _batch_sizes(resamples)
     ]
     return [np.concatenate(drawn) for drawn in zip(*batches, strict=True)]
 
 
-def _batch_of_differences(
-    pairs: Sequence[_Pair], statistic: Statistic, resamples: int, random: np.random.Generator
-) -> list[Floats]:
+def _batch_sizes(resamples: int) -> list[int]:
+    return [min(_CROSSED_BATCH, resamples - begun) for begun in range(0, resamples, _CROSSED_BATCH)]
+
+
+def _differences_of(pairs: Sequence[_Pair], statistic: Statistic, draws: _Draws) -> list[Floats]:
     engines = pairs[0][0].shape[1]
-    picked = random.integers(engines, size=(resamples, engines))
-    picked += engines * np.arange(resamples)[:, np.newaxis]
-    counts = np.bincount(picked.ravel(), minlength=resamples * engines)
-    engine_shares = counts.reshape(resamples, engines) / engines
-    # One product for all pairs: drawing engines is what takes time.
+    # One product for all pairs, since the shares are large.
     by_engine = np.stack([losses.mean(axis=0) for pair in pairs for losses in pair], axis=1)
-    with_engines = _statistic(engine_shares @ by_engine, statistic, engines)
-    of_seeds = {}
-    for seeds in sorted({len(first) for first, _ in pairs}):
-        shares = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
-        of_seeds[seeds] = shares, np.sqrt(seeds / random.chisquare(seeds - 1, resamples))
+    with_engines = _statistic(draws.engine_shares @ by_engine, statistic, engines)
     differences = []
     for number, pair in enumerate(pairs):
-        shares, stretch = of_seeds[len(pair[0])]
+        seeds = len(pair[0])
+        shares, stretch = draws.seed_shares[seeds], draws.stretch[seeds]
         with_seeds = [
             _statistic(shares @ losses.mean(axis=1), statistic, engines) for losses in pair
         ]
@@ -749,9 +809,15 @@ def _critical_value(
         beyond = special.stdtr(degrees_of_freedom, (of_engines * _NORMAL - bound) / of_seeds)
         return float(beyond @ _DENSITY) - level / 2
 
-    highest = of_seeds * stats.t.isf(level / 4, degrees_of_freedom)
-    highest += of_engines * stats.norm.isf(level / 4)
+    of_t, of_normal = _bounds(level / 4, degrees_of_freedom)
+    highest = of_seeds * of_t + of_engines * of_normal
     return float(optimize.brentq(too_often, 0.0, highest, xtol=1e-6 * highest))
+
+
+@lru_cache(maxsize=64)
+def _bounds(tail: float, degrees_of_freedom: int) -> tuple[float, float]:
+    """Return what Student's t and a normal variable exceed so rarely."""
+    return float(stats.t.isf(tail, degrees_of_freedom)), float(stats.norm.isf(tail))
 
 
 _SPREADS = 15

@@ -96,7 +96,10 @@ def condition_table(
         RulbookError: a network's record was not made under the condition that it is given for.
 
     """
-    records = {name: list(given) for name, given in records.items()}
+    records = {
+        name: [record for record in given if record.config.subset == subset]
+        for name, given in records.items()
+    }
     for name, given in records.items():
         for record in given:
             if method_of(record.config) not in _BASELINES:

@@ -148,17 +148,27 @@ def condition_of(config: RunConfig) -> TrainingCondition | None:
         more choice differs from the protocol, or the data is one's own.
 
     """
+    as_printed = _as_printed(config)
+    return next((c for c in CONDITIONS.values() if _is_under(config, c, as_printed)), None)
+
+
+def _as_printed(config: RunConfig) -> RunConfig | None:
+    """Return the same method, subset and seed under the protocol, if it is a named method."""
     row = method_of(config)
     if row is None or config.subset not in cmapss.SUBSETS:
         return None
-    as_printed = row.applied_to(
+    return row.applied_to(
         RunConfig(subset=config.subset, data_digest=config.data_digest, seed=config.seed)
     )
-    for condition in CONDITIONS.values():
-        rates = condition.learning_rates or (None,)
-        if any(config == condition.applied_to(as_printed, rate) for rate in rates):
-            return condition
-    return None
+
+
+def _is_under(
+    config: RunConfig, condition: TrainingCondition, as_printed: RunConfig | None
+) -> bool:
+    rates = condition.learning_rates or (None,)
+    return as_printed is not None and any(
+        config == condition.applied_to(as_printed, rate) for rate in rates
+    )
 
 
 def require_condition(config: RunConfig, name: str) -> None:
@@ -169,8 +179,8 @@ def require_condition(config: RunConfig, name: str) -> None:
         RulbookError: the run was made under another condition, or under none.
 
     """
-    wanted, actual = training_condition(name), condition_of(config)
-    if actual is not wanted:
+    if not _is_under(config, training_condition(name), _as_printed(config)):
+        actual = condition_of(config)
         raise RulbookError(
             f"The run {config.key()[:8]} ({config.weighting}, {config.subset}, seed {config.seed}) "
             f"is under {f'the condition {actual.name}' if actual else 'no named condition'}, not "

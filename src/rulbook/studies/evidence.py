@@ -184,11 +184,18 @@ def errors_by_engine(runs: Iterable[RunRecord], *, capped: bool = True) -> Float
         ValueError: the runs do not have the same engines.
 
     """
-    frames = [_predictions(run) for run in runs]
-    if any(not frame.index.equals(frames[0].index) for frame in frames):
+    runs = list(runs)
+    engines = [run.predictions().unit for run in runs]
+    if any(units != engines[0] for units in engines):
         raise ValueError("the runs were tested on different engines")
-    column = "capped_rul" if capped else "true_rul"
-    return np.stack([(frame["predicted_rul"] - frame[column]).to_numpy(float) for frame in frames])
+    return np.stack(
+        [
+            np.subtract(
+                run.predictions().predicted_rul, _capped_rul(run) if capped else _true_rul(run)
+            )
+            for run in runs
+        ]
+    )
 
 
 def error_over_best_constant(run: RunRecord) -> float:
@@ -198,9 +205,8 @@ def error_over_best_constant(run: RunRecord) -> float:
         ValueError: the run diverged.
 
     """
-    predictions = _predictions(run)
-    capped = predictions["capped_rul"].to_numpy(float)
-    return rmse(predictions["predicted_rul"], capped) / float(capped.std())
+    capped = _capped_rul(run)
+    return rmse(run.predictions().predicted_rul, capped) / float(capped.std())
 
 
 def runs_table(records: Iterable[RunRecord], *, config: bool = False) -> pd.DataFrame:
@@ -275,17 +281,21 @@ def _configs_under(condition: TrainingCondition, row: Method, subset: str) -> li
     return [condition.applied_to(config, chosen.learning_rate) for config in as_printed]
 
 
-def _predictions(record: RunRecord) -> pd.DataFrame:
-    frame = record.predictions().frame()
-    return frame.assign(capped_rul=frame["true_rul"].clip(upper=record.config.recipe.rul_cap))
+def _true_rul(record: RunRecord) -> Floats:
+    return np.asarray(record.predictions().true_rul, dtype=float)
+
+
+def _capped_rul(record: RunRecord) -> Floats:
+    cap = record.config.recipe.rul_cap
+    return _true_rul(record) if cap is None else np.minimum(_true_rul(record), cap)
 
 
 def _measurements(record: RunRecord) -> dict[str, float]:
     if not record.completed:
         return dict.fromkeys(METRICS, math.nan)
     test, recipe = record.predictions(), record.config.recipe
-    predicted, uncapped = np.asarray(test.predicted_rul), np.asarray(test.true_rul)
-    true = uncapped if recipe.rul_cap is None else np.minimum(uncapped, recipe.rul_cap)
+    predicted, uncapped = np.asarray(test.predicted_rul), _true_rul(record)
+    true = _capped_rul(record)
     measured = {
         "rmse": rmse(predicted, true),
         "rmse_uncapped": rmse(predicted, uncapped),

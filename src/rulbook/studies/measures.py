@@ -57,9 +57,9 @@ def _missed(state: int) -> Callable[[Sequence[RunRecord]], Floats]:
     """Return the losses of one health state: 1 where an engine of that state is called another."""
 
     def missed(runs: Sequence[RunRecord]) -> Floats:
-        frames = [run.predictions().frame() for run in runs]
-        true = health_state(frames[0]["true_rul"], runs[0].config.recipe.health_thresholds)
-        predicted = np.stack([frame["predicted_health"].to_numpy() for frame in frames])
+        tests = [run.predictions() for run in runs]
+        true = health_state(tests[0].true_rul, runs[0].config.recipe.health_thresholds)
+        predicted = np.stack([test.predicted_health for test in tests])
         wrong: Floats = (predicted[:, true == state] != state).astype(np.float64)
         return wrong
 

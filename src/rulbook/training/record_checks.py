@@ -3,13 +3,12 @@
 import hashlib
 import json
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
-
-import numpy as np
 
 from rulbook.data import cmapss
 from rulbook.data.prepare import HEALTH_STATES
@@ -277,6 +276,10 @@ def _is_possible_summary(gradients: "GradientSummary") -> bool:
     )
 
 
+_OPEN_EDGES = (0.0, *RATIO_BIN_EDGES[1:-1].tolist(), math.inf)
+"""Between which ratios each bin counts: the end ones take whatever lies beyond."""
+
+
 def _are_quantiles_of(ratios: Sequence[float], counts: Sequence[int]) -> bool:
     """Whether ratios may be quantiles of numbers that are counted so in ``RATIO_BIN_EDGES``.
 
@@ -286,13 +289,11 @@ def _are_quantiles_of(ratios: Sequence[float], counts: Sequence[int]) -> bool:
     total, up_to = sum(counts), list(accumulate(counts))
     if not total:
         return True
-    edges = [0.0, *RATIO_BIN_EDGES[1:-1].tolist(), math.inf]
     for quantile, ratio in zip(QUANTILES, ratios, strict=True):
         rank = quantile * (total - 1)
-        below, above = (
-            int(np.searchsorted(up_to, r, "right")) for r in (int(rank), math.ceil(rank))
-        )
-        if not edges[below] * (1 - _ROUNDING) <= ratio <= edges[above + 1] * (1 + _ROUNDING):
+        below, above = (bisect_right(up_to, r) for r in (int(rank), math.ceil(rank)))
+        least, most = _OPEN_EDGES[below], _OPEN_EDGES[above + 1]
+        if not least * (1 - _ROUNDING) <= ratio <= most * (1 + _ROUNDING):
             return False
     return True
 
