@@ -9,8 +9,8 @@ from scipy import stats
 from rulbook import statistics
 from rulbook.metrics import rmse
 from rulbook.statistics import (
-    CrossedComparison,
     POWER,
+    CrossedComparison,
     Outcome,
     compare_crossed,
     compare_over_seeds,
